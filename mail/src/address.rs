@@ -1,0 +1,505 @@
+//! Mailboxes and paths: `local-part "@" ( Domain / address-literal )`, RFC 5321 §4.1.2.
+//! Parsed once, carried as types. `parse(x.to_string()) == x` for every value that exists.
+//! Limits: no SMTPUTF8 (RFC 6531): octets above 127 are refused before they get here, so an
+//! internationalised domain arrives as A-labels only.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// RFC 5321 §4.5.3.1.1.
+pub const LOCAL_PART_OCTETS_MAX: usize = 64;
+/// RFC 5321 §4.5.3.1.2.
+pub const DOMAIN_OCTETS_MAX: usize = 255;
+/// RFC 5321 §4.5.3.1.3, the angle brackets included.
+pub const PATH_OCTETS_MAX: usize = 256;
+/// RFC 1035 §2.3.4.
+const LABEL_OCTETS_MAX: usize = 63;
+
+/// Why a string is no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressError {
+    /// Nothing before the `@`, or nothing at all.
+    LocalPartMissing,
+    /// A character that neither a dot-string nor a quoted string may hold there.
+    LocalPartSyntax,
+    /// More than [`LOCAL_PART_OCTETS_MAX`] octets.
+    LocalPartTooLong,
+    /// No `@`, or nothing behind it.
+    DomainMissing,
+    /// Not letters, digits and hyphens in labels of 1 to 63 octets.
+    DomainSyntax,
+    /// More than [`DOMAIN_OCTETS_MAX`] octets.
+    DomainTooLong,
+    /// `[…]` that is neither an IPv4 nor an `IPv6:` address.
+    LiteralSyntax,
+    /// An octet above 127 or a control character (RFC 6531 is not offered).
+    NotAscii,
+    /// More than [`PATH_OCTETS_MAX`] octets.
+    PathTooLong,
+    /// No `<` at the start, or no `>` at the end.
+    BracketsMissing,
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LocalPartMissing => "the local part is missing",
+            Self::LocalPartSyntax => "the local part is malformed",
+            Self::LocalPartTooLong => "the local part is longer than 64 octets",
+            Self::DomainMissing => "the domain is missing",
+            Self::DomainSyntax => "the domain is malformed",
+            Self::DomainTooLong => "the domain is longer than 255 octets",
+            Self::LiteralSyntax => "the address literal is malformed",
+            Self::NotAscii => "only printable ASCII is allowed",
+            Self::PathTooLong => "the path is longer than 256 octets",
+            Self::BracketsMissing => "the path needs angle brackets",
+        })
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+/// The part before the `@`, with quotes removed. Whether it must be quoted follows from its
+/// characters, so two spellings of one local part are one value (RFC 5321 §4.1.2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LocalPart(Box<str>);
+
+impl LocalPart {
+    /// Takes the unquoted text.
+    /// # Errors
+    /// When it is empty, longer than 64 octets as written, or not printable ASCII.
+    pub fn new(text: &str) -> Result<Self, AddressError> {
+        if text.is_empty() {
+            return Err(AddressError::LocalPartMissing);
+        }
+        if !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+            return Err(AddressError::NotAscii);
+        }
+        let local_part = Self(text.into());
+        if local_part.written_octets() > LOCAL_PART_OCTETS_MAX {
+            return Err(AddressError::LocalPartTooLong);
+        }
+        Ok(local_part)
+    }
+
+    /// The text without quotes or backslashes.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it can only be written as a quoted string.
+    #[must_use]
+    pub fn needs_quotes(&self) -> bool {
+        !is_dot_string(self.0.as_bytes())
+    }
+
+    fn written_octets(&self) -> usize {
+        if !self.needs_quotes() {
+            return self.0.len();
+        }
+        2 + self.0.len() + self.0.bytes().filter(|b| matches!(b, b'"' | b'\\')).count()
+    }
+}
+
+impl fmt::Display for LocalPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.needs_quotes() {
+            return f.write_str(&self.0);
+        }
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            if matches!(c, '"' | '\\') {
+                f.write_str("\\")?;
+            }
+            write!(f, "{c}")?;
+        }
+        f.write_str("\"")
+    }
+}
+
+/// A domain name in A-labels, as it was written; compared without regard to case.
+#[derive(Clone, Debug)]
+pub struct Domain(Box<str>);
+
+impl Domain {
+    /// Takes letters, digits, hyphens and (for those who use them) underscores, in labels.
+    /// A trailing dot is dropped: it names the same domain.
+    /// # Errors
+    /// When a label is empty, too long, or has a hyphen at an end.
+    pub fn new(text: &str) -> Result<Self, AddressError> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        if text.is_empty() {
+            return Err(AddressError::DomainMissing);
+        }
+        if text.len() > DOMAIN_OCTETS_MAX {
+            return Err(AddressError::DomainTooLong);
+        }
+        if text.bytes().any(|b| b >= 0x80) {
+            return Err(AddressError::NotAscii);
+        }
+        if !text.split('.').all(is_label) {
+            return Err(AddressError::DomainSyntax);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Takes what an operator writes, U-labels included, and keeps the A-labels (RFC 5891).
+    /// # Errors
+    /// As [`Domain::new`], and when IDNA cannot map the name.
+    pub fn from_unicode(text: &str) -> Result<Self, AddressError> {
+        if text.is_ascii() {
+            return Self::new(text);
+        }
+        let ascii = idna::domain_to_ascii_strict(text).map_err(|_| AddressError::DomainSyntax)?;
+        Self::new(&ascii)
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// In lower case, for looking things up.
+    #[must_use]
+    pub fn to_canonical(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+impl PartialEq for Domain {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for Domain {}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What stands behind the `@`, and what a client says of itself in EHLO.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// A name.
+    Domain(Domain),
+    /// `[192.0.2.1]` or `[IPv6:2001:db8::1]`, RFC 5321 §4.1.3.
+    Literal(IpAddr),
+}
+
+impl Host {
+    /// Parses a domain or an address literal.
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        match text.strip_prefix('[') {
+            Some(rest) => literal(rest).map(Self::Literal),
+            None => Domain::new(text).map(Self::Domain),
+        }
+    }
+
+    /// The domain, when it is one.
+    #[must_use]
+    pub fn domain(&self) -> Option<&Domain> {
+        match self {
+            Self::Domain(domain) => Some(domain),
+            Self::Literal(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(domain) => domain.fmt(f),
+            Self::Literal(IpAddr::V4(ip)) => write!(f, "[{ip}]"),
+            Self::Literal(IpAddr::V6(ip)) => write!(f, "[IPv6:{ip}]"),
+        }
+    }
+}
+
+/// `local-part "@" ( Domain / address-literal )`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    /// Before the `@`.
+    pub local_part: LocalPart,
+    /// Behind it.
+    pub host: Host,
+}
+
+impl Mailbox {
+    /// Parses an address without angle brackets.
+    /// # Errors
+    /// Names the part that is wrong.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        if !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+            return Err(AddressError::NotAscii);
+        }
+        let (local_part, rest) = parse_local_part(text)?;
+        let host = rest.strip_prefix('@').filter(|h| !h.is_empty());
+        let host = Host::parse(host.ok_or(AddressError::DomainMissing)?)?;
+        Ok(Self { local_part, host })
+    }
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.local_part, self.host)
+    }
+}
+
+/// The argument of MAIL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReversePath {
+    /// `<>`: the message asks for no notification, and none may ever answer it (RFC 5321 §4.5.5).
+    Null,
+    /// Who is to hear of a failure.
+    Mailbox(Mailbox),
+}
+
+impl ReversePath {
+    /// Parses `<…>`; a source route is read and dropped (RFC 5321 §3.3, appendix C).
+    /// # Errors
+    /// As [`Mailbox::parse`], and for missing brackets.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let inner = inside_brackets(text)?;
+        if inner.is_empty() {
+            return Ok(Self::Null);
+        }
+        Mailbox::parse(split_source_route(inner)?.1).map(Self::Mailbox)
+    }
+
+    /// The mailbox, when there is one.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<&Mailbox> {
+        match self {
+            Self::Null => None,
+            Self::Mailbox(mailbox) => Some(mailbox),
+        }
+    }
+}
+
+impl fmt::Display for ReversePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => Ok(()),
+            Self::Mailbox(mailbox) => mailbox.fmt(f),
+        }
+    }
+}
+
+/// The argument of RCPT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForwardPath {
+    /// `<Postmaster>` without a domain, which every server must take (RFC 5321 §4.5.1).
+    Postmaster,
+    /// A mailbox.
+    Mailbox(Mailbox),
+    /// `<@a,@b:c@d>`: a source route. Kept apart, because a relay must not obey one
+    /// (RFC 5321 §3.3) and a stranger has no business to send one.
+    SourceRoute(Mailbox),
+}
+
+impl ForwardPath {
+    /// Parses `<…>`.
+    /// # Errors
+    /// As [`Mailbox::parse`], and for missing brackets.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let inner = inside_brackets(text)?;
+        if inner.eq_ignore_ascii_case("postmaster") {
+            return Ok(Self::Postmaster);
+        }
+        let (routed, mailbox) = split_source_route(inner)?;
+        let mailbox = Mailbox::parse(mailbox)?;
+        Ok(if routed { Self::SourceRoute(mailbox) } else { Self::Mailbox(mailbox) })
+    }
+
+    /// The mailbox, when it names one.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<&Mailbox> {
+        match self {
+            Self::Postmaster => None,
+            Self::Mailbox(mailbox) | Self::SourceRoute(mailbox) => Some(mailbox),
+        }
+    }
+}
+
+impl fmt::Display for ForwardPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postmaster => f.write_str("Postmaster"),
+            Self::Mailbox(mailbox) | Self::SourceRoute(mailbox) => mailbox.fmt(f),
+        }
+    }
+}
+
+fn inside_brackets(text: &str) -> Result<&str, AddressError> {
+    if text.len() > PATH_OCTETS_MAX {
+        return Err(AddressError::PathTooLong);
+    }
+    let inner = text.strip_prefix('<').and_then(|t| t.strip_suffix('>'));
+    inner.ok_or(AddressError::BracketsMissing)
+}
+
+/// `@a,@b:mailbox` → (true, mailbox). RFC 5321 §4.1.2, A-d-l.
+fn split_source_route(inner: &str) -> Result<(bool, &str), AddressError> {
+    if !inner.starts_with('@') {
+        return Ok((false, inner));
+    }
+    let (route, mailbox) = inner.split_once(':').ok_or(AddressError::LocalPartMissing)?;
+    for hop in route.split(',') {
+        Host::parse(hop.strip_prefix('@').ok_or(AddressError::DomainSyntax)?)?;
+    }
+    Ok((true, mailbox))
+}
+
+/// The local part and what follows it, the `@` included.
+fn parse_local_part(text: &str) -> Result<(LocalPart, &str), AddressError> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find('@').unwrap_or(text.len());
+        let (local_part, rest) = text.split_at(end);
+        if local_part.is_empty() {
+            return Err(AddressError::LocalPartMissing);
+        }
+        if !is_dot_string(local_part.as_bytes()) {
+            return Err(AddressError::LocalPartSyntax);
+        }
+        return Ok((LocalPart::new(local_part)?, rest));
+    };
+    let mut unquoted = String::with_capacity(quoted.len());
+    let mut chars = quoted.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Ok((LocalPart::new(&unquoted)?, &quoted[at + 1..])),
+            '\\' => unquoted.push(chars.next().ok_or(AddressError::LocalPartSyntax)?.1),
+            c => unquoted.push(c),
+        }
+    }
+    Err(AddressError::LocalPartSyntax)
+}
+
+/// RFC 5322 §3.2.3 atext.
+fn is_atext(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b)
+}
+
+fn is_dot_string(bytes: &[u8]) -> bool {
+    let mut after_dot = true;
+    for &b in bytes {
+        if b == b'.' {
+            if after_dot {
+                return false;
+            }
+            after_dot = true;
+        } else if is_atext(b) {
+            after_dot = false;
+        } else {
+            return false;
+        }
+    }
+    !after_dot
+}
+
+fn is_label(label: &str) -> bool {
+    let octets = label.as_bytes();
+    !octets.is_empty()
+        && octets.len() <= LABEL_OCTETS_MAX
+        && octets.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        && octets[0] != b'-'
+        && octets[octets.len() - 1] != b'-'
+}
+
+/// What follows `[`, the closing bracket included.
+fn literal(rest: &str) -> Result<IpAddr, AddressError> {
+    let inner = rest.strip_suffix(']').ok_or(AddressError::LiteralSyntax)?;
+    let tagged = inner.get(..5).is_some_and(|tag| tag.eq_ignore_ascii_case("IPv6:"));
+    let parsed = if tagged {
+        inner[5..].parse().map(IpAddr::V6)
+    } else {
+        inner.parse().map(IpAddr::V4)
+    };
+    parsed.map_err(|_| AddressError::LiteralSyntax)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_parsed_prints_as_its_shortest_spelling() {
+        for (written, printed) in [
+            ("jones@example.com", "jones@example.com"),
+            ("\"jones\"@example.com", "jones@example.com"),
+            ("\"a b\"@example.com", "\"a b\"@example.com"),
+            ("\"a\\\"b\"@example.com", "\"a\\\"b\"@example.com"),
+            ("\"a> NOTIFY=NEVER\"@example.com", "\"a> NOTIFY=NEVER\"@example.com"),
+            ("\"a@b\"@example.com", "\"a@b\"@example.com"),
+            ("u@[192.0.2.1]", "u@[192.0.2.1]"),
+            ("u@[ipv6:2001:DB8::1]", "u@[IPv6:2001:db8::1]"),
+            ("u@example.com.", "u@example.com"),
+        ] {
+            let mailbox = Mailbox::parse(written).unwrap();
+            assert_eq!(mailbox.to_string(), printed);
+            assert_eq!(Mailbox::parse(printed), Ok(mailbox));
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_named() {
+        use AddressError::*;
+        for (written, error) in [
+            ("", LocalPartMissing),
+            ("@example.com", LocalPartMissing),
+            ("\"\"@example.com", LocalPartMissing),
+            ("jones", DomainMissing),
+            ("jones@", DomainMissing),
+            ("a..b@example.com", LocalPartSyntax),
+            (".a@example.com", LocalPartSyntax),
+            ("a.@example.com", LocalPartSyntax),
+            ("a b@example.com", LocalPartSyntax),
+            ("u(@e)@example.com", LocalPartSyntax),
+            ("<u@e>@example.com", LocalPartSyntax),
+            ("\"a@example.com", LocalPartSyntax),
+            ("\"a\\", LocalPartSyntax),
+            ("a@b@example.com", DomainSyntax),
+            ("a@-b.example", DomainSyntax),
+            ("a@b..example", DomainSyntax),
+            ("a@[1.2.3]", LiteralSyntax),
+            ("a@[1.2.3.4", LiteralSyntax),
+            ("a@[IPv6:zz]", LiteralSyntax),
+            ("jos\u{e9}@example.com", NotAscii),
+            ("a\0b@example.com", NotAscii),
+        ] {
+            assert_eq!(Mailbox::parse(written), Err(error), "{written}");
+        }
+        let long = format!("{}@example.com", "a".repeat(65));
+        assert_eq!(Mailbox::parse(&long), Err(LocalPartTooLong));
+    }
+
+    #[test]
+    fn the_null_reverse_path_is_no_mailbox_and_no_forward_path() {
+        assert_eq!(ReversePath::parse("<>"), Ok(ReversePath::Null));
+        assert_eq!(ForwardPath::parse("<>"), Err(AddressError::LocalPartMissing));
+        assert_eq!(ForwardPath::parse("<POSTMASTER>"), Ok(ForwardPath::Postmaster));
+    }
+
+    #[test]
+    fn a_source_route_is_read_and_set_apart() {
+        let routed = ForwardPath::parse("<@a.example,@b.example:u@c.example>").unwrap();
+        assert_eq!(routed, ForwardPath::SourceRoute(Mailbox::parse("u@c.example").unwrap()));
+        let reverse = ReversePath::parse("<@a.example:u@c.example>").unwrap();
+        assert_eq!(reverse.to_string(), "u@c.example");
+        assert!(ForwardPath::parse("<@a.example>").is_err());
+    }
+
+    #[test]
+    fn unicode_domains_become_a_labels() {
+        let domain = Domain::from_unicode("b\u{fc}cher.example").unwrap();
+        assert_eq!(domain.as_str(), "xn--bcher-kva.example");
+        assert!(Domain::new("b\u{fc}cher.example").is_err());
+    }
+}
