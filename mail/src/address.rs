@@ -417,11 +417,8 @@ fn is_label(label: &str) -> bool {
 fn literal(rest: &str) -> Result<IpAddr, AddressError> {
     let inner = rest.strip_suffix(']').ok_or(AddressError::LiteralSyntax)?;
     let tagged = inner.get(..5).is_some_and(|tag| tag.eq_ignore_ascii_case("IPv6:"));
-    let parsed = if tagged {
-        inner[5..].parse().map(IpAddr::V6)
-    } else {
-        inner.parse().map(IpAddr::V4)
-    };
+    let parsed =
+        if tagged { inner[5..].parse().map(IpAddr::V6) } else { inner.parse().map(IpAddr::V4) };
     parsed.map_err(|_| AddressError::LiteralSyntax)
 }
 

@@ -5,3 +5,5 @@
 //! - [`message`]: what a relay must know of a header section, and the trace field it adds.
 
 pub mod address;
+pub mod message;
+pub mod smtp;

@@ -1,0 +1,475 @@
+//! We are the SMTP server: one client's session as a machine. RFC 5321 §3, §4.1.4.
+//! Bytes go in by [`ServerSession::receive`]; [`ServerSession::step`] says one thing to do at a
+//! time. Legality is checked here, everything else is asked ([`Question`]) and answered.
+//! Leaves to others: what is allowed (relay), time, and how many sessions there are.
+
+use super::command::{Command, Hello};
+use super::content::{ContentDecoder, ContentFault, ContentLimits};
+use super::line::{COMMAND_LINE_OCTETS_MAX, DISCARDED_OCTETS_MAX, Framed, find_line};
+use super::parameter::MailParameters;
+use super::reply::Reply;
+use super::status;
+use crate::address::{ForwardPath, ReversePath};
+
+/// What the session wants done next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Give it more bytes.
+    Receive,
+    /// Send this.
+    Send(Reply),
+    /// Answer [`ServerSession::question`]; nothing else happens before.
+    Ask,
+    /// Take content with [`ServerSession::take_content`].
+    Content,
+    /// The reply to STARTTLS has been sent: shake hands, then go on with
+    /// [`ServerSession::behind_tls`].
+    StartTls,
+    /// Close the connection.
+    Close,
+}
+
+/// What the session cannot decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// A client is there. The answer is the greeting.
+    Connect,
+    /// EHLO or HELO. The answer ends any transaction.
+    Hello(Hello),
+    /// MAIL; opens a transaction.
+    Mail(ReversePath, MailParameters),
+    /// RCPT; the recipient joins the transaction.
+    Rcpt(ForwardPath),
+    /// DATA; the answer is 354.
+    Data,
+    /// The end of mail data. The answer ends the transaction, whatever it is.
+    Content(ContentSummary),
+}
+
+/// What is known of the content when it is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentSummary {
+    /// Its size, in octets.
+    pub octets: u64,
+    /// Its longest line, in octets.
+    pub longest_line_octets: u32,
+    /// Why it cannot be accepted.
+    pub fault: Option<ContentFault>,
+}
+
+/// MAIL to end of mail data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// MAIL.
+    pub reverse_path: ReversePath,
+    /// MAIL's parameters.
+    pub parameters: MailParameters,
+    /// The accepted RCPTs.
+    pub recipients: Vec<ForwardPath>,
+}
+
+/// The transaction lives inside the state: leaving the state drops it whole.
+///
+/// ```text
+/// Connected ──EHLO──► Greeted ──MAIL──► Transaction ──DATA──► Content
+///                        ▲  ▲               │  ▲─RCPT─┘          │
+///                        │  └─RSET,EHLO─────┘                    │
+///                        └────────────end of mail data───────────┘
+/// ```
+enum State {
+    Connected,
+    Greeted(Hello),
+    Transaction(Hello, Box<Envelope>),
+    Content(Hello, Box<Envelope>, ContentDecoder),
+    /// 220 was said to STARTTLS; nothing more is read in the clear.
+    StartingTls,
+    Closed,
+}
+
+/// What a session goes by; may change between commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// STARTTLS is offered.
+    pub start_tls: bool,
+    /// How much nonsense is borne.
+    pub tolerance: Tolerance,
+    /// The limits of content, and how bare line endings are met, in commands too.
+    pub content: ContentLimits,
+}
+
+/// How much nonsense is borne.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tolerance {
+    /// Commands refused for syntax or order, before 421.
+    pub errors_max: u32,
+    /// Commands that move nothing, in a row without a message, before 421.
+    pub junk_commands_max: u32,
+}
+
+/// One client's session.
+pub struct ServerSession {
+    state: State,
+    input: Vec<u8>,
+    /// Input before this is done with.
+    at: usize,
+    /// Octets of an overlong line thrown away so far.
+    discarded_octets: Option<usize>,
+    asked: Option<Question>,
+    outbox: Option<Reply>,
+    terms: Terms,
+    errors: u32,
+    junk_commands: u32,
+}
+
+impl ServerSession {
+    /// A session at its very start; the first step asks [`Question::Connect`].
+    #[must_use]
+    pub fn new(terms: Terms) -> Self {
+        Self {
+            state: State::Connected,
+            input: Vec::new(),
+            at: 0,
+            discarded_octets: None,
+            asked: Some(Question::Connect),
+            outbox: None,
+            terms,
+            errors: 0,
+            junk_commands: 0,
+        }
+    }
+
+    /// The session that follows the handshake: nothing that was said in the clear is known to it
+    /// (RFC 3207 §4.2).
+    #[must_use]
+    pub fn behind_tls(terms: Terms) -> Self {
+        Self { asked: None, ..Self::new(Terms { start_tls: false, ..terms }) }
+    }
+
+    /// Changes what the session goes by, from the next command on.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+    }
+
+    /// What the session goes by.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// Takes bytes from the client, in any pieces.
+    pub fn receive(&mut self, bytes: Vec<u8>) {
+        if self.at == self.input.len() {
+            self.input = bytes;
+        } else {
+            self.input.drain(..self.at);
+            self.input.extend_from_slice(&bytes);
+        }
+        self.at = 0;
+    }
+
+    /// Gives back the buffer when nothing is left in it, so that an idle session holds none.
+    pub fn take_buffer(&mut self) -> Option<Vec<u8>> {
+        if self.at < self.input.len() || self.input.capacity() == 0 {
+            return None;
+        }
+        self.at = 0;
+        let mut buffer = std::mem::take(&mut self.input);
+        buffer.clear();
+        Some(buffer)
+    }
+
+    /// What is to be answered.
+    #[must_use]
+    pub fn question(&self) -> Option<&Question> {
+        self.asked.as_ref()
+    }
+
+    /// The open transaction.
+    #[must_use]
+    pub fn envelope(&self) -> Option<&Envelope> {
+        match &self.state {
+            State::Transaction(_, envelope) | State::Content(_, envelope, _) => Some(envelope),
+            State::Connected | State::Greeted(_) | State::StartingTls | State::Closed => None,
+        }
+    }
+
+    /// What the client said of itself.
+    #[must_use]
+    pub fn hello(&self) -> Option<&Hello> {
+        match &self.state {
+            State::Greeted(hello) | State::Transaction(hello, _) | State::Content(hello, _, _) => {
+                Some(hello)
+            }
+            State::Connected | State::StartingTls | State::Closed => None,
+        }
+    }
+
+    /// Whether content is being received.
+    #[must_use]
+    pub fn is_in_content(&self) -> bool {
+        matches!(self.state, State::Content(..)) && self.asked.is_none()
+    }
+
+    /// Whether the client has said more that waits.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        self.at < self.input.len()
+    }
+
+    /// Ends the session with a last reply, as the server's own wish (RFC 5321 §3.8).
+    pub fn close_with(&mut self, reply: Reply) {
+        self.asked = None;
+        self.state = State::Closed;
+        self.outbox = Some(reply);
+    }
+
+    /// One thing to do.
+    pub fn step(&mut self) -> Step {
+        loop {
+            if let Some(reply) = self.outbox.take() {
+                // RFC 5321 §4.2.2: 421 means that the channel closes, and so it does.
+                if reply.code() == 421 {
+                    self.state = State::Closed;
+                }
+                return Step::Send(reply);
+            }
+            if self.asked.is_some() {
+                return Step::Ask;
+            }
+            match self.state {
+                State::Closed => return Step::Close,
+                State::StartingTls => return Step::StartTls,
+                State::Content(..) if self.has_input() => return Step::Content,
+                State::Content(..) => return Step::Receive,
+                State::Connected | State::Greeted(_) | State::Transaction(..) => {}
+            }
+            if !self.take_line() {
+                return Step::Receive;
+            }
+        }
+    }
+
+    /// Decodes what there is of content; only after [`Step::Content`].
+    pub fn take_content(&mut self, emit: &mut impl FnMut(&[u8])) {
+        let State::Content(_, _, decoder) = &mut self.state else { return };
+        let decoded = decoder.decode(&self.input[self.at..], emit);
+        self.at += decoded.consumed;
+        if decoded.end {
+            self.asked = Some(Question::Content(ContentSummary {
+                octets: decoder.octets(),
+                longest_line_octets: decoder.longest_line_octets(),
+                fault: decoder.fault(),
+            }));
+        } else if decoder.is_endless() {
+            self.close_with(Reply::new(421, status::MESSAGE_TOO_BIG, "message far too big"));
+        }
+    }
+
+    /// Proceed: the answer moves the state and becomes the reply. A refusal leaves the state as
+    /// it was, but for the end of mail data, which ends the transaction in any case.
+    pub fn answer(&mut self, verdict: Result<Reply, Reply>) {
+        let Some(question) = self.asked.take() else {
+            unreachable!("answer() follows Step::Ask");
+        };
+        let state = std::mem::replace(&mut self.state, State::Closed);
+        let (accepted, reply) = match verdict {
+            Ok(reply) => (true, reply),
+            Err(reply) => (false, reply),
+        };
+        self.state = match (question, state) {
+            (Question::Content(_), State::Content(hello, ..)) => {
+                self.junk_commands = 0;
+                State::Greeted(hello)
+            }
+            // A client that is not welcome hears why, and that is all (RFC 5321 §3.1).
+            (Question::Connect, _) if !accepted => State::Closed,
+            (_, state) if !accepted => state,
+            (Question::Hello(hello), _) => State::Greeted(hello),
+            (Question::Mail(reverse_path, parameters), State::Greeted(hello)) => {
+                let recipients = Vec::new();
+                State::Transaction(
+                    hello,
+                    Box::new(Envelope { reverse_path, parameters, recipients }),
+                )
+            }
+            (Question::Rcpt(path), State::Transaction(hello, mut envelope)) => {
+                envelope.recipients.push(path);
+                State::Transaction(hello, envelope)
+            }
+            (Question::Data, State::Transaction(hello, envelope)) => {
+                State::Content(hello, envelope, ContentDecoder::new(self.terms.content))
+            }
+            (_, state) => state,
+        };
+        self.send(reply);
+    }
+
+    /// Frames one line and acts on it; false when there is none yet.
+    fn take_line(&mut self) -> bool {
+        if let Some(discarded) = self.discarded_octets {
+            return self.discard_line(discarded);
+        }
+        match find_line(&self.input[self.at..], COMMAND_LINE_OCTETS_MAX, self.terms.content.endings)
+        {
+            Framed::Partial => false,
+            Framed::Line { octets, consumed } => {
+                let parsed = Command::parse(&self.input[self.at..self.at + octets]);
+                self.at += consumed;
+                match parsed {
+                    Ok(command) => self.on_command(command),
+                    Err(reply) => self.send_error(reply),
+                }
+                true
+            }
+            Framed::TooLong => {
+                self.discarded_octets = Some(0);
+                true
+            }
+            // Whoever sends these is broken or wants two servers to disagree; there is no line
+            // after it that could be trusted.
+            Framed::Bare => {
+                let text = "lines end in CRLF, and CR and LF stand nowhere else";
+                self.close_with(Reply::new(500, status::SYNTAX_ERROR, text));
+                true
+            }
+        }
+    }
+
+    /// Looks for the end of an overlong line, so that its tail is not read as a command.
+    fn discard_line(&mut self, discarded: usize) -> bool {
+        let rest = &self.input[self.at..];
+        let end = memchr::memmem::find(rest, b"\r\n");
+        // A CR at the very end may be half of the line end.
+        let partial = rest.len() - usize::from(rest.ends_with(b"\r"));
+        let octets = end.map_or(partial, |end| end + 2);
+        self.at += octets;
+        let too_long = || Reply::new(500, status::SYNTAX_ERROR, "line too long");
+        if discarded + octets > DISCARDED_OCTETS_MAX {
+            self.close_with(too_long());
+        } else if end.is_some() {
+            self.discarded_octets = None;
+            self.send_error(too_long());
+        } else {
+            self.discarded_octets = Some(discarded + octets);
+            return false;
+        }
+        true
+    }
+
+    /// Check: is this command allowed here? Either reply at once or ask.
+    fn on_command(&mut self, command: Command) {
+        match (&self.state, command) {
+            (_, Command::Quit) => {
+                self.close_with(Reply::new(221, status::OTHER, "closing channel"));
+            }
+            (_, Command::OtherProtocol) => {
+                self.close_with(Reply::new(221, status::OTHER, "this is no web server"));
+            }
+            (_, Command::Bdat) => {
+                let text = "CHUNKING was not offered";
+                self.close_with(Reply::new(502, status::INVALID_COMMAND, text));
+            }
+            (_, Command::Hello(_) | Command::Data | Command::StartTls) if self.has_input() => {
+                self.refuse_flight();
+            }
+            (_, Command::Hello(hello)) => {
+                self.count_junk();
+                self.ask(Question::Hello(hello));
+            }
+            (_, Command::Rset) => self.on_rset(),
+            (_, Command::Noop) => self.send_junk(Reply::new(250, status::OTHER, "ok")),
+            (_, Command::Vrfy) => {
+                let text = "send some mail, it will be refused if there is no such mailbox";
+                self.send_junk(Reply::new(252, status::INVALID_COMMAND, text));
+            }
+            (_, Command::Help) => self.send_junk(Reply::new(214, status::OTHER, "see RFC 5321")),
+            (_, Command::NotImplemented) => {
+                self.send_error(Reply::new(502, status::INVALID_COMMAND, "not implemented"));
+            }
+            (State::Connected | State::Greeted(_), Command::StartTls) => self.on_start_tls(),
+            (_, Command::Auth) => self.send_error(bad_sequence("AUTH is not offered")),
+            (State::Greeted(_), Command::Mail(path, parameters)) => {
+                self.ask(Question::Mail(path, parameters));
+            }
+            (State::Transaction(..), Command::Rcpt(path)) => self.ask(Question::Rcpt(path)),
+            (State::Transaction(_, envelope), Command::Data) if envelope.recipients.is_empty() => {
+                self.send_error(Reply::new(554, status::INVALID_COMMAND, "no valid recipients"));
+            }
+            (State::Transaction(..), Command::Data) => self.ask(Question::Data),
+            (State::Connected, Command::Mail(..)) => self.send_error(bad_sequence("EHLO first")),
+            (State::Connected | State::Greeted(_), Command::Rcpt(_) | Command::Data) => {
+                self.send_error(bad_sequence("MAIL first"));
+            }
+            (State::Transaction(..), Command::Mail(..)) => {
+                self.send_error(bad_sequence("a transaction is open"));
+            }
+            (_, _) => self.send_error(bad_sequence("bad sequence of commands")),
+        }
+    }
+
+    fn on_rset(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Closed);
+        self.state = match state {
+            State::Transaction(hello, _) | State::Content(hello, ..) => State::Greeted(hello),
+            state @ (State::Connected | State::Greeted(_) | State::StartingTls | State::Closed) => {
+                state
+            }
+        };
+        self.send_junk(Reply::new(250, status::OTHER, "ok"));
+    }
+
+    fn on_start_tls(&mut self) {
+        if self.terms.start_tls {
+            self.state = State::StartingTls;
+            self.send(Reply::new(220, status::OTHER, "go ahead"));
+        } else {
+            self.send_error(bad_sequence("STARTTLS is not offered"));
+        }
+    }
+
+    /// Bytes behind a command that must end its flight (RFC 2920 §3.1): whoever sends them does
+    /// not read our answers, or wants them read twice (CVE-2011-0411).
+    fn refuse_flight(&mut self) {
+        let text = "wait for the reply before you go on";
+        self.close_with(Reply::new(503, status::OTHER_PROTOCOL, text));
+    }
+
+    fn ask(&mut self, question: Question) {
+        self.asked = Some(question);
+    }
+
+    fn send(&mut self, reply: Reply) {
+        self.outbox = Some(reply);
+    }
+
+    fn send_error(&mut self, reply: Reply) {
+        self.errors += 1;
+        if self.errors > self.terms.tolerance.errors_max {
+            let text = "too many errors";
+            self.close_with(Reply::new(421, status::OTHER_SECURITY, text));
+        } else {
+            self.send(reply);
+        }
+    }
+
+    fn send_junk(&mut self, reply: Reply) {
+        self.send(reply);
+        self.count_junk();
+    }
+
+    fn count_junk(&mut self) {
+        self.junk_commands += 1;
+        if self.junk_commands > self.terms.tolerance.junk_commands_max {
+            let text = "too many commands without a message";
+            self.close_with(Reply::new(421, status::OTHER_SECURITY, text));
+        }
+    }
+}
+
+fn bad_sequence(text: &'static str) -> Reply {
+    Reply::new(503, status::INVALID_COMMAND, text)
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
