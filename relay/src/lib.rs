@@ -1,4 +1,18 @@
-//! What a boundary relay decides and does, without doing it. No I/O, no clock, no randomness.
+//! What a boundary relay decides and does, without doing it. No I/O, no clock, no randomness:
+//! the time is an argument, facts are asked for, effects are returned.
+//!
+//! - [`exchange`]: one client, its transaction and the next hop as one machine; the heart.
+//! - [`policy`]: the rules, the facts they read, and the one table from reason to reply.
+//! - [`ledger`]: what each client did lately. [`split`]: envelopes to be sent one by one.
+//! - [`event`]: the one vocabulary of log, metrics, ledger and dialogues.
 
+pub mod client;
+pub mod event;
+pub mod exchange;
+pub mod ledger;
+pub mod moment;
+pub mod next_hop;
+pub mod policy;
 pub mod recipient;
 pub mod settings;
+pub mod split;

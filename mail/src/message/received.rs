@@ -3,7 +3,7 @@
 
 use crate::address::Domain;
 use crate::smtp::command::Hello;
-use crate::smtp::reply::SessionId;
+use crate::smtp::reply::ReplyId;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -19,10 +19,8 @@ pub struct Trace<'a> {
     pub address: IpAddr,
     /// Who we are.
     pub hostname: &'a Domain,
-    /// The session, by which the log is searched.
-    pub session: SessionId,
-    /// Which message of the session, from 1.
-    pub message: u32,
+    /// The name by which the log is searched.
+    pub message: Option<ReplyId>,
     /// Came over TLS.
     pub tls: bool,
     /// Now, as RFC 5322 §3.3 writes it.
@@ -44,10 +42,11 @@ impl Trace<'_> {
             (true, false) => "ESMTP",
             (false, _) => "SMTP",
         };
-        let Self { hostname, session, message, date, .. } = self;
+        let Self { hostname, date, .. } = self;
+        let id = self.message.map(|id| format!("\r\n\tid {id}")).unwrap_or_default();
         let _ = write!(
             text,
-            "Received: from {name} ({literal})\r\n\tby {hostname} (Postern) with {protocol}\r\n\tid {session}.{message};\r\n\t{date}\r\n"
+            "Received: from {name} ({literal})\r\n\tby {hostname} (Postern) with {protocol}{id};\r\n\t{date}\r\n"
         );
         text
     }
@@ -61,6 +60,7 @@ fn harmless(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::reply::SessionId;
 
     #[test]
     fn the_field_says_who_where_how_and_when() {
@@ -69,8 +69,7 @@ mod tests {
             hello: &hello,
             address: "2001:db8::1".parse().unwrap(),
             hostname: &Domain::new("mx.example.com").unwrap(),
-            session: SessionId(1),
-            message: 2,
+            message: Some(ReplyId { session: SessionId(1), count: 2 }),
             tls: true,
             date: "Mon, 26 Jan 2004 12:00:00 +0000",
         };

@@ -25,13 +25,13 @@ pub enum Class {
     Permanent,
 }
 
-/// Names one refusal, so that whoever was refused and whoever reads the log speak of the same
-/// thing: a session and a count within it.
+/// Names one refusal or one message, so that whoever was refused and whoever reads the log speak
+/// of the same thing: a session and a count within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyId {
     /// Given by the edge, unique for as long as the log is kept.
     pub session: SessionId,
-    /// Counts the refusals of the session from 1.
+    /// Counts the refusals and messages of the session from 1.
     pub count: u32,
 }
 

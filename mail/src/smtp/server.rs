@@ -223,6 +223,13 @@ impl ServerSession {
         self.outbox = Some(reply);
     }
 
+    /// The client is gone: nothing more is said.
+    pub fn abandon(&mut self) {
+        self.asked = None;
+        self.outbox = None;
+        self.state = State::Closed;
+    }
+
     /// One thing to do.
     pub fn step(&mut self) -> Step {
         loop {

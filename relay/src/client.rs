@@ -1,0 +1,67 @@
+//! Who connected: what the edge knows before the first octet.
+
+use mail::smtp::line::LineEndings;
+use mail::smtp::reply::SessionId;
+use std::net::{IpAddr, SocketAddr};
+
+/// The client of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its address; behind a load balancer, what the PROXY header says.
+    pub address: SocketAddr,
+    /// The name of this session in log and replies.
+    pub session: SessionId,
+    /// It belongs to a network that is free of rate, harvest and error limits.
+    pub limits_lifted: bool,
+    /// How its bare line endings are met.
+    pub endings: LineEndings,
+    /// TLS is on.
+    pub tls: bool,
+}
+
+/// An address prefix: one client, or one network, in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Prefix(u128, u8);
+
+impl Prefix {
+    /// One client: an IPv4 address, or an IPv6 /64, since a host owns all of its /64.
+    #[must_use]
+    pub fn client(address: IpAddr) -> Self {
+        Self::new(address, 32, 64)
+    }
+
+    /// The network around it: /24, or /48.
+    #[must_use]
+    pub fn network(address: IpAddr) -> Self {
+        Self::new(address, 24, 48)
+    }
+
+    fn new(address: IpAddr, v4_bits: u8, v6_bits: u8) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(ip) => {
+                let bits = u32::from(ip) >> (32 - v4_bits);
+                Self(u128::from(bits), v4_bits)
+            }
+            // 128 is added to the length so that an IPv6 prefix never equals an IPv4 one.
+            IpAddr::V6(ip) => Self(u128::from(ip) >> (128 - v6_bits), 128 + v6_bits),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_address_or_a_64_and_a_network_a_24_or_a_48() {
+        let client = |ip: &str| Prefix::client(ip.parse().unwrap());
+        let network = |ip: &str| Prefix::network(ip.parse().unwrap());
+        assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
+        assert_eq!(client("192.0.2.1"), client("::ffff:192.0.2.1"));
+        assert_eq!(network("192.0.2.1"), network("192.0.2.200"));
+        assert_ne!(network("192.0.2.1"), network("192.0.3.1"));
+        assert_eq!(client("2001:db8::1"), client("2001:db8::2"));
+        assert_ne!(client("2001:db8::1"), client("2001:db8:0:1::1"));
+        assert_eq!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+    }
+}

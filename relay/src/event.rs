@@ -1,0 +1,219 @@
+//! The one vocabulary of log, metrics, ledger and dialogues. Events borrow: on the way from the
+//! exchange to the log nothing is copied.
+
+use crate::client::Client;
+use crate::policy::Stage;
+use mail::address::{ForwardPath, ReversePath};
+use mail::smtp::reply::{Reply, ReplyId};
+use std::fmt::Display;
+
+/// Something that an administrator may want to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// In which session, when in one.
+    pub scene: Option<Scene<'a>>,
+    /// What.
+    pub kind: Kind<'a>,
+}
+
+/// The session in which something happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// Who.
+    pub client: &'a Client,
+    /// What it said in EHLO.
+    pub hello: Option<&'a str>,
+    /// The open transaction's MAIL.
+    pub reverse_path: Option<&'a ReversePath>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind<'a> {
+    /// A client was greeted.
+    SessionOpened,
+    /// A session ended.
+    SessionClosed {
+        /// `quit`, `client_gone`, or the name of the refusal that ended it.
+        why: &'static str,
+        /// Messages handed over.
+        delivered: u32,
+        /// Refusals given.
+        refusals: u32,
+    },
+    /// A rule, or the machine itself, said no.
+    Refused {
+        /// When.
+        stage: Stage,
+        /// Which rule; `session` for limits of time and order.
+        rule: &'static str,
+        /// The refusal's name.
+        refusal: &'static str,
+        /// What the client heard.
+        reply: &'a Reply,
+        /// RCPT, when it was about one.
+        forward_path: Option<&'a ForwardPath>,
+        /// The recipient is unknown: counts towards harvest.
+        unknown: bool,
+    },
+    /// A transaction began.
+    MailAccepted,
+    /// A recipient was accepted.
+    RecipientAccepted {
+        /// Who.
+        forward_path: &'a ForwardPath,
+    },
+    /// The next hop said 250 to the final dot, before we did.
+    Delivered {
+        /// Which message of the session, as in the trace field.
+        message: ReplyId,
+        /// To whom.
+        recipients: &'a [ForwardPath],
+        /// Its size, in octets.
+        octets: u64,
+        /// The host that took it.
+        host: &'a str,
+        /// What that host said.
+        reply: &'a str,
+    },
+    /// All recipients were bitbuckets.
+    Discarded {
+        /// Which message of the session.
+        message: ReplyId,
+        /// To whom.
+        recipients: &'a [ForwardPath],
+        /// Its size, in octets.
+        octets: u64,
+        /// Why, as the operator wrote it.
+        reason: &'a str,
+    },
+    /// The next hop went away behind the final dot: it may have the message.
+    OutcomeUnknown {
+        /// Which message of the session.
+        message: ReplyId,
+        /// To whom.
+        recipients: &'a [ForwardPath],
+        /// The host that may have taken it.
+        host: &'a str,
+    },
+    /// Something about the process, told by the edge.
+    Process {
+        /// `Started`, `NextHopDown` …
+        name: &'static str,
+        /// What it is about: a host, a file, an address.
+        subject: &'a str,
+        /// What happened to it.
+        detail: &'a str,
+    },
+}
+
+/// The value of a field.
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    /// Text, not yet escaped for any format.
+    Text(&'a str),
+    /// Something that prints itself.
+    Shown(&'a dyn Display),
+    /// A list of such.
+    List(&'a [ForwardPath]),
+    /// A number.
+    Number(u64),
+}
+
+impl Kind<'_> {
+    /// The name of the event.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SessionOpened => "SessionOpened",
+            Self::SessionClosed { .. } => "SessionClosed",
+            Self::Refused { stage, .. } => match stage {
+                Stage::Connect => "ConnectionRefused",
+                Stage::Hello => "HelloRefused",
+                Stage::Mail => "MailRefused",
+                Stage::Recipient => "RecipientRefused",
+                Stage::Content => "MessageRefused",
+            },
+            Self::MailAccepted => "MailAccepted",
+            Self::RecipientAccepted { .. } => "RecipientAccepted",
+            Self::Delivered { .. } => "MessageDelivered",
+            Self::Discarded { .. } => "MessageDiscarded",
+            Self::OutcomeUnknown { .. } => "OutcomeUnknown",
+            Self::Process { name, .. } => name,
+        }
+    }
+
+    /// Whether only somebody who looks closely wants to read it: steps on the way to a fate.
+    #[must_use]
+    pub fn is_detail(&self) -> bool {
+        matches!(self, Self::SessionOpened | Self::MailAccepted | Self::RecipientAccepted { .. })
+    }
+}
+
+impl Event<'_> {
+    /// Names and values, in a fixed order.
+    pub fn fields(&self, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
+        if let Some(scene) = &self.scene {
+            visit("session", Value::Shown(&scene.client.session));
+            visit("client", Value::Shown(&scene.client.address.ip()));
+            if let Some(hello) = scene.hello {
+                visit("hello", Value::Text(hello));
+            }
+            if let Some(path) = scene.reverse_path {
+                visit("from", Value::Shown(path));
+            }
+        }
+        self.kind.fields(visit);
+    }
+}
+
+impl Kind<'_> {
+    fn fields(&self, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
+        match self {
+            Self::SessionOpened | Self::MailAccepted => {}
+            Self::SessionClosed { why, delivered, refusals } => {
+                visit("why", Value::Text(why));
+                visit("delivered", Value::Number(u64::from(*delivered)));
+                visit("refusals", Value::Number(u64::from(*refusals)));
+            }
+            Self::Refused { rule, refusal, reply, forward_path, .. } => {
+                if let Some(path) = forward_path {
+                    visit("to", Value::Shown(path));
+                }
+                visit("rule", Value::Text(rule));
+                visit("refusal", Value::Text(refusal));
+                visit("code", Value::Number(u64::from(reply.code())));
+                if let Some((class, subject, detail)) = reply.enhanced() {
+                    visit("status", Value::Shown(&format_args!("{class}.{subject}.{detail}")));
+                }
+                visit("text", Value::Text(reply.text()));
+                if let Some(id) = reply.id() {
+                    visit("id", Value::Shown(&id));
+                }
+            }
+            Self::RecipientAccepted { forward_path } => visit("to", Value::Shown(forward_path)),
+            Self::Delivered { message, recipients, octets, host, reply } => {
+                visit("message", Value::Shown(message));
+                visit("to", Value::List(recipients));
+                visit("octets", Value::Number(*octets));
+                visit("host", Value::Text(host));
+                visit("reply", Value::Text(reply));
+            }
+            Self::Discarded { message, recipients, octets, reason } => {
+                visit("message", Value::Shown(message));
+                visit("to", Value::List(recipients));
+                visit("octets", Value::Number(*octets));
+                visit("reason", Value::Text(reason));
+            }
+            Self::OutcomeUnknown { message, recipients, host } => {
+                visit("message", Value::Shown(message));
+                visit("to", Value::List(recipients));
+                visit("host", Value::Text(host));
+            }
+            Self::Process { subject, detail, .. } => {
+                visit("subject", Value::Text(subject));
+                visit("detail", Value::Text(detail));
+            }
+        }
+    }
+}

@@ -1,0 +1,537 @@
+//! One client, its transaction and the next hop as one machine: the heart.
+//! [`Exchange::next`] says one thing to do at a time, the edge does it and reports by
+//! [`Exchange::done`]. What needs no waiting (replies, content, events) goes to a [`Sink`].
+//!
+//! Order at the final dot: content complete → rules → next hop's own reply → ours. A 250 there
+//! means that the next hop said 250, or that every recipient is a bitbucket; nothing else does.
+
+mod clock;
+mod transaction;
+
+use crate::client::Client;
+use crate::event::{Event, Kind, Scene};
+use crate::moment::Moment;
+use crate::next_hop::{Outcome, Request};
+use crate::policy::facts::{Arrival, ContentFacts, Facts, Found, Need, Standing};
+use crate::policy::verdict::Refusal;
+use crate::policy::{Stage, judge};
+use crate::recipient::RecipientStatus;
+use crate::settings::{DomainId, Pressure, Settings};
+use clock::Clock;
+use mail::address::{ForwardPath, LocalPart, ReversePath};
+use mail::message::received::Trace;
+use mail::smtp::content::ContentLimits;
+use mail::smtp::extension::Offer;
+use mail::smtp::reply::{Reply, ReplyId};
+use mail::smtp::server::{Question, ServerSession, Step, Terms, Tolerance};
+use mail::smtp::status;
+use std::sync::Arc;
+use transaction::Transaction;
+
+/// The one thing the edge must do now; it reports with the [`Done`] named.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Do {
+    /// Send what was written, then read: [`Done::Bytes`], [`Done::Gone`] or, at this moment,
+    /// [`Done::Elapsed`].
+    Read {
+        /// Until when.
+        until: Moment,
+    },
+    /// Look a fact up: [`Done::Found`].
+    LookUp(Need),
+    /// Ask the next hop: [`Done::NextHop`].
+    NextHop(Request),
+    /// The transaction is over: drop what was kept, give the next hop's connection back.
+    /// [`Done::Yes`].
+    Forget,
+    /// Do nothing for a while: [`Done::Yes`].
+    Wait {
+        /// Until when.
+        until: Moment,
+    },
+    /// Send what was written, then shake hands: [`Done::Yes`] or [`Done::Gone`].
+    StartTls,
+    /// Send what was written, then close. There is nothing after it.
+    Close,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub enum Done {
+    /// It is done.
+    Yes,
+    /// Bytes from the client.
+    Bytes(Vec<u8>),
+    /// The client is gone.
+    Gone,
+    /// The time is over.
+    Elapsed,
+    /// A fact.
+    Found(Found),
+    /// What came of a request to the next hop.
+    NextHop(Outcome),
+}
+
+/// Takes what needs no waiting.
+pub trait Sink {
+    /// A reply to the client, to be sent before the next read.
+    fn write(&mut self, reply: &Reply);
+    /// Content of the open transaction, transparency undone.
+    fn keep(&mut self, content: &[u8]);
+    /// Something to be told.
+    fn record(&mut self, event: &Event<'_>);
+    /// An envelope whose recipients are to come one by one from now on.
+    fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]);
+}
+
+/// What the exchange is in the middle of.
+#[derive(Debug)]
+enum Activity {
+    /// Nothing: the session may go on.
+    Idle,
+    /// The rules run on the question; a fact is being looked up.
+    Judging(Known),
+    /// The next hop is being asked.
+    Asking,
+    /// It has answered.
+    Heard(Outcome),
+    /// A refusal is being held back.
+    Delaying(Reply),
+}
+
+/// Facts looked up for one question.
+#[derive(Debug, Default)]
+struct Known {
+    recipient: Option<RecipientStatus>,
+    standing: Option<Standing>,
+    split: Option<bool>,
+}
+
+/// Counts over the session.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    messages: u32,
+    delivered: u32,
+    unknown: u32,
+    refusals: u32,
+    /// Names given to refusals and messages.
+    ids: u32,
+}
+
+/// One client's exchange with us and, through us, with the next hop.
+pub struct Exchange {
+    settings: Arc<Settings>,
+    client: Client,
+    arrival: Arrival,
+    offer: Offer,
+    pressure: Pressure,
+    session: ServerSession,
+    activity: Activity,
+    transaction: Option<Box<Transaction>>,
+    counts: Counts,
+    clock: Clock,
+    draining: bool,
+    why_closed: &'static str,
+}
+
+impl Exchange {
+    /// A client has connected.
+    #[must_use]
+    pub fn new(
+        settings: Arc<Settings>,
+        client: Client,
+        arrival: Arrival,
+        offer: Offer,
+        pressure: Pressure,
+        now: Moment,
+    ) -> Self {
+        let terms = terms(&settings, &client, &offer, pressure);
+        let clock = Clock::new(now, settings.limits.under(pressure));
+        Self {
+            session: ServerSession::new(terms),
+            settings,
+            client,
+            arrival,
+            offer,
+            pressure,
+            activity: Activity::Idle,
+            transaction: None,
+            counts: Counts::default(),
+            clock,
+            draining: false,
+            why_closed: "quit",
+        }
+    }
+
+    /// Who the client is.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The recipient in question: its domain and local part, for a directory. `None` stands for
+    /// `<Postmaster>`.
+    #[must_use]
+    pub fn recipient_in_question(&self) -> Option<(DomainId, Option<&LocalPart>)> {
+        let Some(Question::Rcpt(path)) = self.session.question() else { return None };
+        Some((self.domain_of(path)?, path.mailbox().map(|mailbox| &mailbox.local_part)))
+    }
+
+    /// The envelope in question: its reverse-path and the recipient that is being named.
+    #[must_use]
+    pub fn envelope_in_question(&self) -> Option<(&ReversePath, &ForwardPath)> {
+        let Some(Question::Rcpt(path)) = self.session.question() else { return None };
+        Some((&self.session.envelope()?.reverse_path, path))
+    }
+
+    /// The trace field for the message at hand; `date` is now, as RFC 5322 §3.3 writes it.
+    #[must_use]
+    pub fn trace_field(&self, date: &str) -> String {
+        let Some(hello) = self.session.hello() else { return String::new() };
+        Trace {
+            hello,
+            address: self.client.address.ip(),
+            hostname: &self.settings.hostname,
+            message: self.transaction.as_ref().and_then(|t| t.content()).map(|content| content.id),
+            tls: self.client.tls,
+            date,
+        }
+        .field()
+    }
+
+    /// The process is more or less loaded than before.
+    pub fn set_pressure(&mut self, pressure: Pressure) {
+        if pressure != self.pressure {
+            self.pressure = pressure;
+            self.session.set_terms(terms(&self.settings, &self.client, &self.offer, pressure));
+        }
+    }
+
+    /// We are going down: what is open is finished, nothing new begins.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether nothing is lost if the session ends now.
+    #[must_use]
+    pub fn is_between_transactions(&self) -> bool {
+        self.transaction.is_none()
+    }
+
+    /// Gives back the buffer of an idle session.
+    pub fn take_buffer(&mut self) -> Option<Vec<u8>> {
+        self.session.take_buffer()
+    }
+
+    /// Reports what came of the last [`Do`].
+    pub fn done(&mut self, done: Done, now: Moment, sink: &mut impl Sink) {
+        self.clock.now = now;
+        match done {
+            Done::Yes => {}
+            Done::Bytes(bytes) => {
+                if self.session.is_in_content() {
+                    self.on_content_bytes(bytes.len(), sink);
+                }
+                self.session.receive(bytes);
+            }
+            Done::Gone => {
+                self.why_closed = "client_gone";
+                self.session.abandon();
+            }
+            Done::Elapsed => self.on_elapsed(sink),
+            Done::Found(found) => {
+                if let Activity::Judging(known) = &mut self.activity {
+                    known.put(found);
+                }
+            }
+            Done::NextHop(outcome) => self.activity = Activity::Heard(outcome),
+        }
+    }
+
+    /// The handshake is over: the session begins anew.
+    pub fn behind_tls(&mut self) {
+        self.client.tls = true;
+        self.offer.start_tls = false;
+        self.session = ServerSession::behind_tls(self.session.terms());
+    }
+
+    /// What to do next.
+    pub fn next(&mut self, sink: &mut impl Sink) -> Do {
+        loop {
+            // The transaction lives exactly as long as the session's envelope.
+            if self.transaction.is_some() && self.session.envelope().is_none() {
+                self.transaction = None;
+                return Do::Forget;
+            }
+            match self.session.step() {
+                Step::Send(reply) => {
+                    self.clock.expect_command(self.settings.limits.under(self.pressure));
+                    sink.write(&reply);
+                }
+                Step::Receive if self.draining && self.is_between_transactions() => {
+                    self.end(&Refusal::Shutdown, sink);
+                }
+                Step::Receive => return Do::Read { until: self.read_until() },
+                Step::Content => self.carry(sink),
+                Step::StartTls => return Do::StartTls,
+                Step::Ask => {
+                    if let Some(act) = self.consider(sink) {
+                        return act;
+                    }
+                }
+                Step::Close => {
+                    let Counts { delivered, refusals, .. } = self.counts;
+                    let why = self.why_closed;
+                    self.record(Kind::SessionClosed { why, delivered, refusals }, sink);
+                    return Do::Close;
+                }
+            }
+        }
+    }
+
+    /// Moves the question on: judge it, ask the next hop, answer it.
+    fn consider(&mut self, sink: &mut impl Sink) -> Option<Do> {
+        match std::mem::replace(&mut self.activity, Activity::Idle) {
+            Activity::Idle | Activity::Asking => self.judge(Known::default(), sink),
+            Activity::Judging(known) => self.judge(known, sink),
+            Activity::Heard(outcome) => self.on_outcome(outcome, sink),
+            Activity::Delaying(reply) => {
+                self.session.answer(Err(reply));
+                None
+            }
+        }
+    }
+
+    fn judge(&mut self, known: Known, sink: &mut impl Sink) -> Option<Do> {
+        let Some(stage) = self.stage() else {
+            // DATA: all that could be refused was refused at MAIL and RCPT.
+            self.begin_content();
+            return None;
+        };
+        match judge(stage, &self.facts(&known), &self.settings) {
+            Err(need) => {
+                self.activity = Activity::Judging(known);
+                Some(Do::LookUp(need))
+            }
+            Ok(Some((rule, refusal))) => self.refuse(stage, rule, &refusal, sink),
+            Ok(None) => self.accept(known, sink),
+        }
+    }
+
+    fn stage(&self) -> Option<Stage> {
+        Some(match self.session.question()? {
+            Question::Connect => Stage::Connect,
+            Question::Hello(_) => Stage::Hello,
+            Question::Mail(..) => Stage::Mail,
+            Question::Rcpt(_) => Stage::Recipient,
+            Question::Content(_) => Stage::Content,
+            Question::Data => return None,
+        })
+    }
+
+    fn facts<'a>(&'a self, known: &'a Known) -> Facts<'a> {
+        let question = self.session.question();
+        let envelope = self.session.envelope();
+        let (hello, reverse_path, parameters, forward_path, content) = match question {
+            Some(Question::Hello(hello)) => (Some(hello), None, None, None, None),
+            Some(Question::Mail(path, parameters)) => {
+                (None, Some(path), Some(*parameters), None, None)
+            }
+            Some(Question::Rcpt(path)) => (None, None, None, Some(path), None),
+            Some(Question::Content(summary)) => (None, None, None, None, Some(*summary)),
+            Some(Question::Connect | Question::Data) | None => (None, None, None, None, None),
+        };
+        Facts {
+            client: &self.client,
+            pressure: self.pressure,
+            arrival: self.arrival,
+            hello: hello.or(self.session.hello()),
+            reverse_path: reverse_path.or(envelope.map(|e| &e.reverse_path)),
+            parameters: parameters.or(envelope.map(|e| e.parameters)).unwrap_or_default(),
+            forward_path,
+            domain: forward_path.and_then(|path| self.domain_of(path)),
+            recipients: envelope
+                .map_or(0, |e| u32::try_from(e.recipients.len()).unwrap_or(u32::MAX)),
+            plan: self.transaction.as_ref().and_then(|t| t.plan),
+            size_octets_max: self.offer.size_octets_max,
+            session_messages: self.counts.messages,
+            session_unknown: self.counts.unknown,
+            content: content.map(|summary| self.content_facts(summary)),
+            recipient: known.recipient.as_ref(),
+            standing: known.standing,
+            split: known.split,
+        }
+    }
+
+    fn content_facts(&self, summary: mail::smtp::server::ContentSummary) -> ContentFacts {
+        let header = self.transaction.as_ref().and_then(|t| t.content()).map(|c| &c.header);
+        ContentFacts {
+            summary,
+            header_octets: header.map_or(0, |h| h.octets),
+            received_fields: header.map_or(0, |h| h.received_fields),
+            own_received_fields: header.map_or(0, |h| h.own_received_fields),
+        }
+    }
+
+    /// The domain of ours that a path names; `<Postmaster>` belongs to the first.
+    fn domain_of(&self, path: &ForwardPath) -> Option<DomainId> {
+        match path {
+            ForwardPath::Postmaster => (!self.settings.domain.is_empty()).then_some(DomainId(0)),
+            ForwardPath::Mailbox(mailbox) | ForwardPath::SourceRoute(mailbox) => {
+                self.settings.domain_of(mailbox.host.domain()?)
+            }
+        }
+    }
+
+    /// No rule objects.
+    fn accept(&mut self, known: Known, sink: &mut impl Sink) -> Option<Do> {
+        let reply = match self.session.question() {
+            Some(Question::Connect) => {
+                self.record(Kind::SessionOpened, sink);
+                Reply::bare(220, format!("{} ESMTP Postern", self.settings.hostname))
+            }
+            Some(Question::Hello(hello)) => {
+                let reply = Reply::bare(250, self.settings.hostname.to_string());
+                if hello.extended { reply.and_lines(self.offer.keywords()) } else { reply }
+            }
+            Some(Question::Mail(..)) => {
+                self.transaction = Some(Box::default());
+                self.session.answer(Ok(Reply::new(250, status::OTHER_ADDRESS, "ok")));
+                self.record(Kind::MailAccepted, sink);
+                return None;
+            }
+            Some(Question::Rcpt(_)) => return self.route(known.recipient, sink),
+            Some(Question::Content(_)) => return self.hand_over(sink),
+            Some(Question::Data) | None => return None,
+        };
+        self.session.answer(Ok(reply));
+        None
+    }
+
+    /// Says no: tells whom it may concern, and the client, perhaps with a delay.
+    fn refuse(
+        &mut self,
+        stage: Stage,
+        rule: &'static str,
+        refusal: &Refusal,
+        sink: &mut impl Sink,
+    ) -> Option<Do> {
+        let unknown = matches!(refusal, Refusal::RecipientUnknown);
+        self.refuse_with(stage, rule, refusal.name(), refusal.reply(), unknown, sink)
+    }
+
+    fn refuse_with(
+        &mut self,
+        stage: Stage,
+        rule: &'static str,
+        name: &'static str,
+        reply: Reply,
+        unknown: bool,
+        sink: &mut impl Sink,
+    ) -> Option<Do> {
+        self.counts.refusals += 1;
+        let reply = reply.with_id(self.next_id());
+        let forward_path = match self.session.question() {
+            Some(Question::Rcpt(path)) => Some(path),
+            _ => None,
+        };
+        let kind =
+            Kind::Refused { stage, rule, refusal: name, reply: &reply, forward_path, unknown };
+        sink.record(&Event { scene: Some(self.scene()), kind });
+        if reply.code() == 421 || stage == Stage::Connect {
+            self.why_closed = name;
+        }
+        if unknown { self.punish(reply, sink) } else { self.answer_err(reply) }
+    }
+
+    fn answer_err(&mut self, reply: Reply) -> Option<Do> {
+        self.session.answer(Err(reply));
+        None
+    }
+
+    /// A guess: within a session it costs more and more time, then the session. Notices are
+    /// spared.
+    fn punish(&mut self, reply: Reply, sink: &mut impl Sink) -> Option<Do> {
+        let notice = self.session.envelope().is_some_and(|e| e.reverse_path == ReversePath::Null);
+        if self.client.limits_lifted || notice {
+            return self.answer_err(reply);
+        }
+        self.counts.unknown += 1;
+        let harvest = &self.settings.harvest;
+        if self.counts.unknown > harvest.session_unknown_before_close_max {
+            self.end(&Refusal::HarvestClosed, sink);
+            return None;
+        }
+        let Some(excess @ 1..) = self.counts.unknown.checked_sub(harvest.session_unknown_max)
+        else {
+            return self.answer_err(reply);
+        };
+        let delay = u64::from(excess) * u64::from(harvest.delay_milliseconds);
+        self.activity = Activity::Delaying(reply);
+        Some(Do::Wait { until: self.clock.now.plus_milliseconds(delay) })
+    }
+
+    /// Ends the session for a reason of our own.
+    fn end(&mut self, refusal: &Refusal, sink: &mut impl Sink) {
+        self.counts.refusals += 1;
+        let reply = refusal.reply().with_id(self.next_id());
+        let stage = if self.session.is_in_content() { Stage::Content } else { Stage::Connect };
+        let kind = Kind::Refused {
+            stage,
+            rule: "session",
+            refusal: refusal.name(),
+            reply: &reply,
+            forward_path: None,
+            unknown: false,
+        };
+        self.record(kind, sink);
+        self.why_closed = refusal.name();
+        self.activity = Activity::Idle;
+        self.session.close_with(reply);
+    }
+
+    fn next_id(&mut self) -> ReplyId {
+        self.counts.ids += 1;
+        ReplyId { session: self.client.session, count: self.counts.ids }
+    }
+
+    fn record(&self, kind: Kind<'_>, sink: &mut impl Sink) {
+        sink.record(&Event { scene: Some(self.scene()), kind });
+    }
+
+    fn scene(&self) -> Scene<'_> {
+        Scene {
+            client: &self.client,
+            hello: self.session.hello().map(|hello| &*hello.name),
+            reverse_path: self.session.envelope().map(|envelope| &envelope.reverse_path),
+        }
+    }
+}
+
+impl Known {
+    fn put(&mut self, found: Found) {
+        match found {
+            Found::Recipient(status) => self.recipient = Some(status),
+            Found::Standing(standing) => self.standing = Some(standing),
+            Found::Split(split) => self.split = Some(split),
+        }
+    }
+}
+
+/// What the session goes by under this pressure.
+fn terms(settings: &Settings, client: &Client, offer: &Offer, pressure: Pressure) -> Terms {
+    let limits = settings.limits.under(pressure);
+    let lift = |limit| if client.limits_lifted { u32::MAX } else { limit };
+    Terms {
+        start_tls: offer.start_tls,
+        tolerance: Tolerance {
+            errors_max: lift(limits.errors_max),
+            junk_commands_max: lift(limits.junk_commands_max),
+        },
+        content: ContentLimits {
+            size_octets_max: offer.size_octets_max,
+            line_octets_max: settings.limits.content_line_octets_max,
+            endings: client.endings,
+        },
+    }
+}

@@ -1,0 +1,140 @@
+//! What rules may know. A fact that costs something is an `Option`: a rule reaches for it by a
+//! function that says what is needed when it is not there.
+
+use crate::client::Client;
+use crate::recipient::RecipientStatus;
+use crate::settings::{DomainId, NextHopId, Pressure};
+use mail::address::{ForwardPath, ReversePath};
+use mail::smtp::command::Hello;
+use mail::smtp::parameter::MailParameters;
+use mail::smtp::server::ContentSummary;
+
+/// A fact that some rule reached for and nobody has looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// What the directory says of the recipient.
+    Recipient,
+    /// What the ledger says of the client.
+    Standing,
+    /// Whether the next hop answered this envelope with one refusal before.
+    Split,
+}
+
+/// The answer to a [`Need`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// To [`Need::Recipient`].
+    Recipient(RecipientStatus),
+    /// To [`Need::Standing`].
+    Standing(Standing),
+    /// To [`Need::Split`].
+    Split(bool),
+}
+
+/// What the edge knows of a client that has just come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Arrival {
+    /// It spoke before it was greeted.
+    pub early_talker: bool,
+    /// Open connections, this one included.
+    pub connections: u32,
+    /// Open connections of this client, this one included.
+    pub client_connections: u32,
+    /// We are shutting down, or short of descriptors or memory.
+    pub refusing: bool,
+}
+
+/// What the ledger knows of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Sessions within the minute, this one included.
+    pub sessions: u32,
+    /// Messages begun within the minute, without this one.
+    pub messages: u32,
+    /// Recipients named within the minute, without this one.
+    pub recipients: u32,
+    /// It, or its network, has guessed too many recipients.
+    pub harvest: bool,
+}
+
+/// What is known of the content beyond what the session counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentFacts {
+    /// Size and fault.
+    pub summary: ContentSummary,
+    /// The header section, in octets.
+    pub header_octets: u64,
+    /// `Received` fields.
+    pub received_fields: u32,
+    /// `Received` fields in which we are the receiver.
+    pub own_received_fields: u32,
+}
+
+/// What the transaction was fixed to by its first accepted recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Who takes the message.
+    pub next_hop: NextHopId,
+}
+
+/// Everything a rule may read.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Who connected.
+    pub client: &'a Client,
+    /// How loaded we are.
+    pub pressure: Pressure,
+    /// Of the connection itself.
+    pub arrival: Arrival,
+    /// What the client said of itself, now or before.
+    pub hello: Option<&'a Hello>,
+    /// MAIL, now or before.
+    pub reverse_path: Option<&'a ReversePath>,
+    /// MAIL's parameters.
+    pub parameters: MailParameters,
+    /// RCPT, now.
+    pub forward_path: Option<&'a ForwardPath>,
+    /// The domain of ours that RCPT names.
+    pub domain: Option<DomainId>,
+    /// Recipients accepted in this transaction.
+    pub recipients: u32,
+    /// The plan of the transaction, once a recipient has fixed it.
+    pub plan: Option<Plan>,
+    /// The largest message that EHLO promised, in octets.
+    pub size_octets_max: u64,
+    /// Messages of this session that came to an end.
+    pub session_messages: u32,
+    /// Unknown recipients of this session.
+    pub session_unknown: u32,
+    /// The content, when it is complete.
+    pub content: Option<ContentFacts>,
+    /// Looked up for [`Need::Recipient`].
+    pub recipient: Option<&'a RecipientStatus>,
+    /// Looked up for [`Need::Standing`].
+    pub standing: Option<Standing>,
+    /// Looked up for [`Need::Split`].
+    pub split: Option<bool>,
+}
+
+impl<'a> Facts<'a> {
+    /// What the directory says of the recipient.
+    /// # Errors
+    /// [`Need::Recipient`] when nobody has asked it yet.
+    pub fn recipient(&self) -> Result<&'a RecipientStatus, Need> {
+        self.recipient.ok_or(Need::Recipient)
+    }
+
+    /// What the ledger says of the client.
+    /// # Errors
+    /// [`Need::Standing`] when nobody has asked it yet.
+    pub fn standing(&self) -> Result<Standing, Need> {
+        self.standing.ok_or(Need::Standing)
+    }
+
+    /// Whether recipients of this envelope must come one by one.
+    /// # Errors
+    /// [`Need::Split`] when nobody has asked yet.
+    pub fn split(&self) -> Result<bool, Need> {
+        self.split.ok_or(Need::Split)
+    }
+}

@@ -1,0 +1,74 @@
+//! Facts on demand: `judge` walks the rules of a stage; a rule that reaches for a fact that
+//! nobody has looked up yet says so, the edge fetches it, and `judge` runs again. Rules are
+//! pure, so running again is free, and each need is fetched at most once.
+
+pub mod facts;
+pub mod rules;
+pub mod verdict;
+
+use crate::settings::Settings;
+use facts::{Facts, Need};
+use verdict::Refusal;
+
+/// The moments at which we are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// A client connected.
+    Connect,
+    /// EHLO or HELO.
+    Hello,
+    /// MAIL.
+    Mail,
+    /// RCPT.
+    Recipient,
+    /// The content is complete.
+    Content,
+}
+
+impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Self; 5] =
+        [Self::Connect, Self::Hello, Self::Mail, Self::Recipient, Self::Content];
+
+    /// As it is written in the log.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Hello => "hello",
+            Self::Mail => "mail",
+            Self::Recipient => "recipient",
+            Self::Content => "content",
+        }
+    }
+}
+
+/// One rule.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    /// Its file's name: the name in log, metrics and `explain`.
+    pub name: &'static str,
+    /// One sentence for the operator.
+    pub help: &'static str,
+    /// The rule itself.
+    pub run: fn(&Facts<'_>, &Settings) -> Ruling,
+}
+
+/// What a rule comes to: no objection, a refusal, or a fact that somebody must look up.
+pub type Ruling = Result<Option<Refusal>, Need>;
+
+/// The first refusal wins; rules stand cheapest first.
+/// # Errors
+/// The first fact that is missing.
+pub fn judge(
+    stage: Stage,
+    facts: &Facts<'_>,
+    settings: &Settings,
+) -> Result<Option<(&'static str, Refusal)>, Need> {
+    for rule in rules::at(stage) {
+        if let Some(refusal) = (rule.run)(facts, settings)? {
+            return Ok(Some((rule.name, refusal)));
+        }
+    }
+    Ok(None)
+}

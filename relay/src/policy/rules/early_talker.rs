@@ -1,0 +1,9 @@
+//! A client that speaks before it is greeted does not listen: it is a program that was written to
+//! push mail, not to deliver it (RFC 5321 §3.1 makes it wait).
+
+use super::prelude::*;
+
+/// Refuses whoever spoke first.
+pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
+    Ok(facts.arrival.early_talker.then_some(Refusal::EarlyTalker))
+}

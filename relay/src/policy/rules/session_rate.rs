@@ -1,0 +1,12 @@
+//! A client that connects again and again is slowed down.
+
+use super::prelude::*;
+
+/// Refuses sessions beyond so many a minute.
+pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
+    if facts.client.limits_lifted {
+        return Ok(None);
+    }
+    let many = facts.standing()?.sessions > settings.rates.sessions_per_minute_max;
+    Ok(many.then_some(Refusal::SessionRate))
+}

@@ -1,0 +1,9 @@
+//! A message that is announced as too big is refused before it is sent (RFC 1870 §6.1).
+
+use super::prelude::*;
+
+/// Refuses a SIZE above what EHLO offered.
+pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
+    let big = facts.parameters.size_octets.is_some_and(|octets| octets > facts.size_octets_max);
+    Ok(big.then_some(Refusal::MessageTooBig))
+}
