@@ -6,10 +6,11 @@
 //! means that the next hop said 250, or that every recipient is a bitbucket; nothing else does.
 
 mod clock;
+mod refuse;
 mod transaction;
 
 use crate::client::Client;
-use crate::event::{Event, Kind, Scene};
+use crate::event::{Event, Kind};
 use crate::moment::Moment;
 use crate::next_hop::{Outcome, Request};
 use crate::policy::facts::{Arrival, ContentFacts, Facts, Found, Need, Standing};
@@ -22,7 +23,7 @@ use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::message::received::Trace;
 use mail::smtp::content::ContentLimits;
 use mail::smtp::extension::Offer;
-use mail::smtp::reply::{Reply, ReplyId};
+use mail::smtp::reply::Reply;
 use mail::smtp::server::{Question, ServerSession, Step, Terms, Tolerance};
 use mail::smtp::status;
 use std::sync::Arc;
@@ -406,105 +407,6 @@ impl Exchange {
         };
         self.session.answer(Ok(reply));
         None
-    }
-
-    /// Says no: tells whom it may concern, and the client, perhaps with a delay.
-    fn refuse(
-        &mut self,
-        stage: Stage,
-        rule: &'static str,
-        refusal: &Refusal,
-        sink: &mut impl Sink,
-    ) -> Option<Do> {
-        let unknown = matches!(refusal, Refusal::RecipientUnknown);
-        self.refuse_with(stage, rule, refusal.name(), refusal.reply(), unknown, sink)
-    }
-
-    fn refuse_with(
-        &mut self,
-        stage: Stage,
-        rule: &'static str,
-        name: &'static str,
-        reply: Reply,
-        unknown: bool,
-        sink: &mut impl Sink,
-    ) -> Option<Do> {
-        self.counts.refusals += 1;
-        let reply = reply.with_id(self.next_id());
-        let forward_path = match self.session.question() {
-            Some(Question::Rcpt(path)) => Some(path),
-            _ => None,
-        };
-        let kind =
-            Kind::Refused { stage, rule, refusal: name, reply: &reply, forward_path, unknown };
-        sink.record(&Event { scene: Some(self.scene()), kind });
-        if reply.code() == 421 || stage == Stage::Connect {
-            self.why_closed = name;
-        }
-        if unknown { self.punish(reply, sink) } else { self.answer_err(reply) }
-    }
-
-    fn answer_err(&mut self, reply: Reply) -> Option<Do> {
-        self.session.answer(Err(reply));
-        None
-    }
-
-    /// A guess: within a session it costs more and more time, then the session. Notices are
-    /// spared.
-    fn punish(&mut self, reply: Reply, sink: &mut impl Sink) -> Option<Do> {
-        let notice = self.session.envelope().is_some_and(|e| e.reverse_path == ReversePath::Null);
-        if self.client.limits_lifted || notice {
-            return self.answer_err(reply);
-        }
-        self.counts.unknown += 1;
-        let harvest = &self.settings.harvest;
-        if self.counts.unknown > harvest.session_unknown_before_close_max {
-            self.end(&Refusal::HarvestClosed, sink);
-            return None;
-        }
-        let Some(excess @ 1..) = self.counts.unknown.checked_sub(harvest.session_unknown_max)
-        else {
-            return self.answer_err(reply);
-        };
-        let delay = u64::from(excess) * u64::from(harvest.delay_milliseconds);
-        self.activity = Activity::Delaying(reply);
-        Some(Do::Wait { until: self.clock.now.plus_milliseconds(delay) })
-    }
-
-    /// Ends the session for a reason of our own.
-    fn end(&mut self, refusal: &Refusal, sink: &mut impl Sink) {
-        self.counts.refusals += 1;
-        let reply = refusal.reply().with_id(self.next_id());
-        let stage = if self.session.is_in_content() { Stage::Content } else { Stage::Connect };
-        let kind = Kind::Refused {
-            stage,
-            rule: "session",
-            refusal: refusal.name(),
-            reply: &reply,
-            forward_path: None,
-            unknown: false,
-        };
-        self.record(kind, sink);
-        self.why_closed = refusal.name();
-        self.activity = Activity::Idle;
-        self.session.close_with(reply);
-    }
-
-    fn next_id(&mut self) -> ReplyId {
-        self.counts.ids += 1;
-        ReplyId { session: self.client.session, count: self.counts.ids }
-    }
-
-    fn record(&self, kind: Kind<'_>, sink: &mut impl Sink) {
-        sink.record(&Event { scene: Some(self.scene()), kind });
-    }
-
-    fn scene(&self) -> Scene<'_> {
-        Scene {
-            client: &self.client,
-            hello: self.session.hello().map(|hello| &*hello.name),
-            reverse_path: self.session.envelope().map(|envelope| &envelope.reverse_path),
-        }
     }
 }
 

@@ -178,7 +178,7 @@ impl Exchange {
     /// The content is complete and no rule objects: now the next hop decides.
     pub(super) fn hand_over(&mut self, sink: &mut impl Sink) -> Option<Do> {
         match self.transaction.as_ref()?.hop {
-            Hop::Open { recipients: 1.. } => {
+            Hop::Open { recipients: 1.., .. } => {
                 self.activity = Activity::Asking;
                 Some(Do::NextHop(Request::Content))
             }
