@@ -20,7 +20,7 @@ pub struct Config {
     pub settings: Arc<Settings>,
     /// Where clients connect; at least one.
     pub listeners: Vec<Listener>,
-    /// Our certificate. Present when a listener speaks TLS.
+    /// Our certificate. Always there when a listener speaks TLS.
     pub tls: Option<TlsFiles>,
     /// Clients that are not strangers.
     pub networks: Networks,

@@ -119,8 +119,8 @@ pub(super) const fn choice(
     key(name, Kind::Choice(choices), default, "", help)
 }
 
-pub(super) const fn table(name: &'static str, help: &'static str) -> Key {
-    key(name, Kind::Table(name), Default::Words("as its keys say"), "", help)
+pub(super) const fn table(name: &'static str, none: &'static str, help: &'static str) -> Key {
+    key(name, Kind::Table(name), Default::Words(none), "", help)
 }
 
 /// The table with this path.

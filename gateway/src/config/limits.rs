@@ -170,18 +170,65 @@ const fn session_keys(p: usize) -> [Key; SESSION_KEYS] {
 }
 
 const PROCESS: [Key; 12] = [
-    wide!(limits.size_octets_max, (64 << 10, 1 << 40), "The largest content taken (RFC 1870); 26,214,400 are 25 MiB. A next hop that offers less lowers what EHLO says.").because("RFC 5321 §4.5.3.1.7: a server must take content of at least 64 KiB"),
-    narrow!(limits.received_fields_max, (10, 1_000), "`Received` fields of a message that has not gone round in circles.").because("RFC 5321 §6.3 asks for at least 100 as a plain count; fewer than 10 would refuse honest mail"),
-    narrow!(limits.own_received_fields_max, (1, 100), "`Received` fields that name us as the receiver."),
+    wide!(
+        limits.size_octets_max,
+        (64 << 10, 1 << 40),
+        "The largest content taken (RFC 1870); 26,214,400 are 25 MiB. A next hop that \
+          offers less lowers what EHLO says."
+    )
+    .because("RFC 5321 §4.5.3.1.7: a server must take content of at least 64 KiB"),
+    narrow!(
+        limits.received_fields_max,
+        (10, 1_000),
+        "`Received` fields of a message that has not gone round in circles."
+    )
+    .because(
+        "RFC 5321 §6.3 asks for at least 100 as a plain count; fewer than 10 would \
+          refuse honest mail",
+    ),
+    narrow!(
+        limits.own_received_fields_max,
+        (1, 100),
+        "`Received` fields that name us as the receiver."
+    ),
     narrow!(limits.header_octets_max, (4 << 10, 64 << 20), "The header section."),
-    narrow!(limits.content_line_octets_max, (998, 64 << 20), "One line of content.").because("RFC 5321 §4.5.3.1.6 lets every message have lines of 998 octets"),
-    narrow!(limits.final_reply_seconds_max, (10, 290), "From the final dot to our reply.").because("a client may leave after 300 seconds, and would send the message again"),
+    narrow!(limits.content_line_octets_max, (998, 64 << 20), "One line of content.")
+        .because("RFC 5321 §4.5.3.1.6 lets every message have lines of 998 octets"),
+    narrow!(limits.final_reply_seconds_max, (10, 290), "From the final dot to our reply.")
+        .because("a client may leave after 300 seconds, and would send the message again"),
     narrow!(limits.connections_max, (1, 1_000_000), "Open connections in all."),
-    narrow!(limits.client_connections_max, (1, 1_000_000), "Open connections of one client (an IPv4 address, an IPv6 /64)."),
-    wide!(limits.memory_octets_max, (1 << 20, 1 << 44), "Content held in memory over all sessions; what exceeds it goes to unlinked temporary files."),
-    wide!(limits.message_memory_octets_max, (4 << 10, 1 << 40), "Content of one message held in memory."),
-    Key { name: "busy", kind: Kind::Table("limits.busy"), default: TIGHTER, example: "", help: "What holds above 70 % of `connections_max`.", why: "" },
-    Key { name: "stress", kind: Kind::Table("limits.stress"), default: TIGHTER, example: "", help: "What holds above 90 % of `connections_max`.", why: "" },
+    narrow!(
+        limits.client_connections_max,
+        (1, 1_000_000),
+        "Open connections of one client (an IPv4 address, an IPv6 /64)."
+    ),
+    wide!(
+        limits.memory_octets_max,
+        (1 << 20, 1 << 44),
+        "Content held in memory over all sessions; what exceeds it goes to unlinked \
+          temporary files."
+    ),
+    wide!(
+        limits.message_memory_octets_max,
+        (4 << 10, 1 << 40),
+        "Content of one message held in memory."
+    ),
+    Key {
+        name: "busy",
+        kind: Kind::Table("limits.busy"),
+        default: TIGHTER,
+        example: "",
+        help: "What holds above 70 % of `connections_max`.",
+        why: "",
+    },
+    Key {
+        name: "stress",
+        kind: Kind::Table("limits.stress"),
+        default: TIGHTER,
+        example: "",
+        help: "What holds above 90 % of `connections_max`.",
+        why: "",
+    },
 ];
 
 const TIGHTER: If = If::Words("the tighter of its defaults and `[limits]`");
@@ -224,7 +271,8 @@ pub const HARVEST: &[Key] = &[
     narrow!(
         harvest.client_unknown_max,
         (1, 1_000_000),
-        "Unknown recipients of one client within the window before every recipient, known or unknown, hears the same 450."
+        "Unknown recipients of one client within the window before every recipient hears the \
+         same 450, known or unknown."
     ),
     narrow!(harvest.network_unknown_max, (1, 1_000_000), "As above, for the client's network."),
     narrow!(harvest.window_seconds, (1, 86_400), "The window."),

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A file as it was read: its name as the operator gave it, and its text.
-pub type Source = NamedSource<Arc<str>>;
+pub type Source = Arc<NamedSource<Arc<str>>>;
 
 /// One thing that is wrong, or (among the warnings) doubtful.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ impl Mistake {
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self {
-            message: message.into(),
+            message: printable(&message.into()),
             key: None,
             help: None,
             labels: Vec::new(),
@@ -47,21 +47,21 @@ impl Mistake {
         message: impl Into<String>,
     ) -> Self {
         let mut mistake = Self::new(message).at(span, "");
-        mistake.source = Some(NamedSource::new(path.display().to_string(), text));
+        mistake.source = Some(Arc::new(NamedSource::new(path.display().to_string(), text)));
         mistake
     }
 
     /// Names the key it is about, tables first: `domain.next_hop`.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+        self.key = Some(printable(&key.into()));
         self
     }
 
     /// Points at octets of the file; an empty label only underlines.
     #[must_use]
     pub fn at(mut self, span: Range<usize>, label: &str) -> Self {
-        let label = (!label.is_empty()).then(|| label.to_owned());
+        let label = (!label.is_empty()).then(|| printable(label));
         self.labels.push(LabeledSpan::new_with_span(label, span));
         self
     }
@@ -70,6 +70,7 @@ impl Mistake {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         let help = help.into();
+        let help = help.split('\n').map(printable).collect::<Vec<_>>().join("\n");
         self.help = Some(match self.help.take() {
             Some(before) => format!("{before}\n{help}"),
             None => help,
@@ -94,6 +95,11 @@ impl Mistake {
     pub fn offset(&self) -> Option<usize> {
         self.labels.iter().map(LabeledSpan::offset).next()
     }
+}
+
+/// What is quoted from a file may hold control characters, which a terminal would obey.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 impl fmt::Display for Mistake {

@@ -51,7 +51,7 @@ impl Config {
         let name = path.display().to_string();
         let text = read(path)
             .map_err(|mistake| Mistakes { mistakes: vec![mistake], warnings: Vec::new() })?;
-        let source = NamedSource::new(name, Arc::from(text.as_str()));
+        let source = Arc::new(NamedSource::new(name, Arc::from(text.as_str())));
         Self::read_from(&text, path, Report::new(source), contents)
     }
 

@@ -36,19 +36,20 @@ pub(super) fn check(
     }
     for key in table.keys.iter().filter(|key| matches!(key.default, Default::Required)) {
         if !written.contains_key(key.name) && !meant.contains(&key.name) {
-            report.refuse(with_reason(
-                Mistake::new(format!("`{}` is missing in {}", key.name, place(table)))
-                    .key(path_of(table, key))
-                    .at(head.clone(), "here")
-                    .help(format!("for example: {}", example(key))),
-                key,
-            ));
+            let mistake = Mistake::new(format!("`{}` is missing {}", key.name, place(table)))
+                .key(path_of(table, key))
+                .at(head.clone(), "here");
+            report.refuse(with_example(mistake, key));
         }
     }
 }
 
 fn place(table: &Table) -> String {
-    if table.path.is_empty() { "the file".to_owned() } else { format!("`{}`", table.head) }
+    if table.path.is_empty() {
+        "at the top of the file".to_owned()
+    } else {
+        format!("in `{}`", table.head)
+    }
 }
 
 fn path_of(table: &Table, key: &Key) -> String {
@@ -72,8 +73,10 @@ pub(super) fn example(key: &Key) -> String {
     format!("{} = {value}", key.name)
 }
 
-fn with_reason(mistake: Mistake, key: &Key) -> Mistake {
-    if key.why.is_empty() { mistake } else { mistake.help(key.why) }
+/// Why it has to be so, and a line that would be right.
+fn with_example(mistake: Mistake, key: &Key) -> Mistake {
+    let mistake = if key.why.is_empty() { mistake } else { mistake.help(key.why) };
+    mistake.help(format!("for example: {}", example(key)))
 }
 
 /// The key that was meant, when one is near.
@@ -83,7 +86,7 @@ fn unknown(
     table: &'static Table,
     report: &mut Report,
 ) -> Option<&'static str> {
-    let mistake = Mistake::new(format!("unknown key `{name}` in {}", place(table)))
+    let mistake = Mistake::new(format!("unknown key `{name}` {}", place(table)))
         .key(if table.path.is_empty() { name.into() } else { format!("{}.{name}", table.path) })
         .at(span, "not a key of this table");
     // A key that stands below the head of a table belongs to that table, wherever it is meant.
@@ -93,20 +96,23 @@ fn unknown(
         .map(|other| if other.path.is_empty() { "the top of the file" } else { other.head })
         .collect();
     let meant = nearest(name, table.keys.iter().map(|key| key.name));
-    let help = match (elsewhere.as_slice(), meant) {
-        ([], Some(meant)) => format!("did you mean `{meant}`?"),
+    let (help, meant) = match (elsewhere.as_slice(), meant) {
+        (["the top of the file", ..], _) => (
+            format!(
+                "`{name}` belongs to the top of the file, before the first line in brackets: \
+                 what follows such a line is part of its table"
+            ),
+            None,
+        ),
+        (_, Some(meant)) => (format!("did you mean `{meant}`?"), Some(meant)),
         ([], None) => {
             let names: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
-            format!("the keys here are: {}", names.join(", "))
+            (format!("the keys here are: {}", names.join(", ")), None)
         }
-        (["the top of the file", ..], _) => format!(
-            "`{name}` belongs to the top of the file, before the first line in brackets: what \
-             follows such a line is part of its table"
-        ),
-        (tables, _) => format!("`{name}` is a key of {}", tables.join(" and of ")),
+        (tables, None) => (format!("`{name}` is a key of `{}`", tables.join("` and of `")), None),
     };
     report.refuse(mistake.help(help));
-    if elsewhere.is_empty() { meant } else { None }
+    meant
 }
 
 fn value_is_right(
@@ -132,9 +138,8 @@ fn value_is_right(
             }
             let mistake = Mistake::new(format!("`{}` is out of bounds", key.name))
                 .at(span, &format!("expected {min} to {max}"))
-                .key(path)
-                .help(format!("for example: {}", example(key)));
-            report.refuse(with_reason(mistake, key));
+                .key(path);
+            report.refuse(with_example(mistake, key));
             false
         }
         (Kind::Choice(choices), DeValue::String(word)) => {
@@ -163,11 +168,10 @@ fn wrong_word(
     let mistake = Mistake::new(format!("`{}` cannot be \"{word}\"", key.name))
         .at(span, &format!("expected {}", quoted.join(" or ")))
         .key(path);
-    let mistake = match nearest(word, choices.iter().copied()) {
+    report.refuse(match nearest(word, choices.iter().copied()) {
         Some(meant) => mistake.help(format!("did you mean \"{meant}\"?")),
-        None => mistake.help(format!("for example: {}", example(key))),
-    };
-    report.refuse(with_reason(mistake, key));
+        None => with_example(mistake, key),
+    });
     false
 }
 
@@ -182,9 +186,8 @@ fn tables(
     if list.is_empty() && matches!(key.default, Default::Required) {
         let mistake = Mistake::new(format!("`{}` is empty", key.name))
             .key(path)
-            .at(name.clone(), "expected at least one")
-            .help(format!("for example: {}", example(key)));
-        report.refuse(with_reason(mistake, key));
+            .at(name.clone(), "expected at least one");
+        report.refuse(with_example(mistake, key));
         return false;
     }
     // One entry that is no table is reported and the list dropped; the others are still checked.

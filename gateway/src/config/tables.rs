@@ -126,7 +126,7 @@ const TOP: &[Key] = &[
         "Where clients connect.",
     )
     .because("without a listener nobody can connect"),
-    table("tls", "The certificate shown to clients."),
+    table("tls", "no TLS for clients", "The certificate shown to clients."),
     key(
         "network",
         Kind::Tables("network"),
@@ -150,11 +150,11 @@ const TOP: &[Key] = &[
         "Domains that mail is taken for.",
     )
     .because("without a domain every recipient would be refused"),
-    table("limits", "What one session and the whole process may use."),
-    table("harvest", "How strangers who guess addresses are met."),
-    table("rates", "How often one client may come."),
-    table("log", "Where events are written."),
-    table("metrics", "Where figures are read."),
+    table("limits", "the defaults of its keys", "What one session and the whole process may use."),
+    table("harvest", "the defaults of its keys", "How strangers who guess addresses are met."),
+    table("rates", "the defaults of its keys", "How often one client may come."),
+    table("log", "the defaults of its keys", "Where events are written."),
+    table("metrics", "no figures", "Where figures are read."),
 ];
 
 const LISTENER: &[Key] = &[

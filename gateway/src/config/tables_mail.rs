@@ -80,7 +80,8 @@ pub(super) const DOMAIN: &[Key] = &[
         "name",
         Required,
         "\"example.test\"",
-        "What stands behind the `@`. Names beyond ASCII may be written as they are spoken.",
+        "What stands behind the `@`. Names beyond ASCII may be written as people read \
+         them (`bücher.example`).",
     ),
     texts(
         "aliases",

@@ -6,7 +6,7 @@ use super::super::written::{self, Text};
 use super::next_hop::NextHops;
 use super::{Site, address, at, file, word};
 use mail::address::{Domain, Mailbox};
-use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
+use relay::settings::{DomainId, DomainSettings, LocalPartCase};
 use serde_spanned::Spanned;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -41,30 +41,27 @@ pub(super) fn domains(
         let names: Vec<&Domain> = name.iter().chain(&aliases).collect();
         let separator = separator(domain, site);
         let characters = characters(domain, site);
+        let catch_all = target("domain.catch_all", domain.catch_all.as_ref(), &names, site);
+        let postmaster = target("domain.postmaster", domain.postmaster.as_ref(), &names, site);
+        let files = files(domain, site);
+        let canary = canary(domain, &names, site);
+        let bitbucket = bitbucket(domain, &names, site);
+        let leavers = leavers(domain, &names, site);
+        // What lacks one of these has been refused: the numbers of the others do not matter.
+        let (Some(name), Some(next_hop)) = (name, next_hop) else { continue };
         let settings = DomainSettings {
-            // A domain without a name or next hop has been refused and is never used.
-            name: name
-                .clone()
-                .or_else(|| Domain::new("invalid").ok())
-                .unwrap_or_else(|| unreachable!("`invalid` is a label (RFC 2606 §2)")),
-            next_hop: next_hop.unwrap_or(NextHopId(0)),
+            name: name.clone(),
+            next_hop,
             local_part_case: match word(domain.local_part_case.as_ref(), "folded") {
                 "exact" => LocalPartCase::Exact,
                 _ => LocalPartCase::Folded,
             },
             sub_address_separator: separator,
             local_part_characters: characters,
-            catch_all: target("domain.catch_all", domain.catch_all.as_ref(), &names, site),
-            postmaster: target("domain.postmaster", domain.postmaster.as_ref(), &names, site),
+            catch_all,
+            postmaster,
         };
-        let sources = DomainSources {
-            name: settings.name.clone(),
-            files: files(domain, site),
-            canary: canary(domain, &names, site),
-            bitbucket: bitbucket(domain, &names, site),
-            leavers: leavers(domain, &names, site),
-            aliases,
-        };
+        let sources = DomainSources { name, aliases, files, canary, bitbucket, leavers };
         domains.settings.push(settings);
         domains.sources.push(sources);
     }
@@ -103,10 +100,10 @@ fn separator(domain: &written::Domain, site: &mut Site) -> Option<char> {
     {
         return Some(c);
     }
-    site.refuse(
-        at("domain.sub_address_separator", text, "cannot separate local parts", "")
-            .help("expected one character that a local part may hold but no letter, digit or dot, for example: \"+\""),
-    );
+    site.refuse(at("domain.sub_address_separator", text, "cannot separate local parts", "").help(
+        "expected one character that a local part may hold, but no letter, digit or dot, \
+                 for example: \"+\"",
+    ));
     None
 }
 
@@ -248,7 +245,7 @@ fn leavers(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Vec<
         };
         site.refuse(
             at("domain.leavers.text", text, "the text does not fit into a reply", label).help(
-                "RFC 5321 §4.2.1: replies are ASCII, for example: text = \"has left, write to \
+                "RFC 5321 §4.2: replies are ASCII, for example: text = \"has left, write to \
                  jones@example.test\"",
             ),
         );

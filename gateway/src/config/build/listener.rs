@@ -34,6 +34,15 @@ pub(super) fn listeners(written: &Written, site: &mut Site) -> Vec<Placed> {
             address.span(),
         ));
     }
+    if let Some(certificate) = written.tls.as_ref().and_then(|tls| tls.certificate.as_ref())
+        && !list.is_empty()
+        && list.iter().all(|(listener, _)| listener.tls == ListenerTls::None)
+    {
+        site.warn(
+            at("tls.certificate", certificate, "no listener uses the certificate", "")
+                .help("write tls = \"starttls\" in a `[[listener]]`, or leave `tls` out there"),
+        );
+    }
     list
 }
 
@@ -111,11 +120,12 @@ fn listen_address(written: &Text, site: &mut Site) -> Option<ListenAddress> {
     }
     let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(25);
     let message = format!("\"{text}\" cannot be listened on");
-    site.refuse(
-        at("listener.address", written, message, "expected IP address and port").help(format!(
-            "for example: \"0.0.0.0:{port}\", \"[::]:{port}\", \"127.0.0.1:{port}\" or \"systemd:0\""
-        )),
-    );
+    site.refuse(at("listener.address", written, message, "expected IP address and port").help(
+        format!(
+            "for example: \"0.0.0.0:{port}\", \"[::]:{port}\", \"127.0.0.1:{port}\" or \
+             \"systemd:0\""
+        ),
+    ));
     None
 }
 

@@ -70,7 +70,12 @@ pub(super) fn build(
     let state_dir = written.state_dir.as_ref().and_then(|dir| file::directory(dir, &mut site));
     let drop_to = process::drop_to(written, &mut site);
     let filled = limits::fill(&written.limits, &written.harvest, &written.rates, &mut site.report);
-    hops.check_times(&written.next_hop, filled.limits.final_reply_seconds_max, &mut site);
+    hops.check_times(
+        &written.next_hop,
+        &written.limits,
+        filled.limits.final_reply_seconds_max,
+        &mut site,
+    );
     check_contents(&domains.sources, contents, &mut site.report);
 
     // A name is missing only after that was reported.

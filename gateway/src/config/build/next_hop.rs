@@ -22,6 +22,8 @@ pub(super) struct NextHops {
     /// Each host and where it stands, for the check against loops.
     hosts: Vec<(NextHopHost, Range<usize>)>,
     used: HashSet<NextHopId>,
+    /// A name that is not known may be any of those that are not used.
+    has_unknown_name: bool,
 }
 
 impl NextHops {
@@ -32,6 +34,7 @@ impl NextHops {
             anonymous: HashMap::new(),
             hosts: Vec::new(),
             used: HashSet::new(),
+            has_unknown_name: false,
         };
         for hop in written {
             let hop = hop.get_ref();
@@ -56,7 +59,10 @@ impl NextHops {
                     .help("for example: name = \"inside\""),
             );
         }
-        if let Some((_, first)) = self.names.insert(name.get_ref().clone(), (id, name.span())) {
+        let entry = self.names.entry(name.get_ref().clone());
+        let (first_id, first) = entry.or_insert_with(|| (id, name.span()));
+        if *first_id != id {
+            let first = first.clone();
             let message = format!("two next hops are called \"{}\"", name.get_ref());
             site.refuse(at(key, name, message, "again here").at(first, "first here"));
         }
@@ -131,6 +137,7 @@ impl NextHops {
             self.used.insert(*id);
             return Some(*id);
         }
+        self.has_unknown_name = true;
         let message = format!("there is no `[[next_hop]]` called \"{name}\"");
         let mistake = at("domain.next_hop", written, message, "neither host:port nor a known name");
         let meant = nearest(name, self.names.keys().map(String::as_str));
@@ -166,6 +173,7 @@ impl NextHops {
         for (hop, id) in written.iter().zip(0..) {
             if let Some(name) = hop.get_ref().name.as_ref()
                 && !self.used.contains(&NextHopId(id))
+                && !self.has_unknown_name
             {
                 let message = format!("no domain uses the next hop \"{}\"", name.get_ref());
                 site.warn(at("next_hop.name", name, message, ""));
@@ -177,24 +185,30 @@ impl NextHops {
     pub(super) fn check_times(
         &self,
         written: &[Spanned<written::NextHop>],
+        limits: &written::Numbers,
         final_reply_seconds_max: u32,
         site: &mut Site,
     ) {
-        let max = Duration::from_secs(final_reply_seconds_max.into());
-        for (hop, built) in written.iter().zip(&self.list) {
-            if let Some(number) = &hop.get_ref().final_reply_seconds_max
-                && built.final_reply_max >= max
-            {
-                site.warn(
-                    at(
-                        "next_hop.final_reply_seconds_max",
-                        number,
-                        "the next hop may answer after we have given up",
-                        &format!("`final_reply_seconds_max` in `[limits]` is {}", max.as_secs()),
-                    )
-                    .help("a message that it then takes is sent again by the client"),
-                );
-            }
+        let own = limits.own.get("final_reply_seconds_max");
+        let is_late =
+            |hop: &NextHop| hop.final_reply_max.as_secs() >= final_reply_seconds_max.into();
+        let mut places: Vec<Range<usize>> = Vec::new();
+        for (i, _) in self.list.iter().enumerate().filter(|(_, hop)| is_late(hop)) {
+            let hop = written.get(i).and_then(|hop| hop.get_ref().final_reply_seconds_max.as_ref());
+            places.extend(hop.or(own).map(Spanned::span));
+        }
+        // Several next hops may owe it to the one limit of ours.
+        places.dedup();
+        for place in places {
+            site.warn(
+                Mistake::new("a next hop may answer after we have given up")
+                    .key("final_reply_seconds_max")
+                    .at(place, "")
+                    .help(format!(
+                        "`[limits]` gives us {final_reply_seconds_max} seconds; what a next hop \
+                         takes after that, the client sends again: give it less in `[[next_hop]]`"
+                    )),
+            );
         }
     }
 }
