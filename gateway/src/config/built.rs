@@ -48,6 +48,7 @@ pub struct Listener {
     /// Whether and when TLS begins.
     pub tls: ListenerTls,
     /// Who must send a PROXY header; `None` where there is none to be read. Never empty.
+    /// To be compared with the peer's canonical address (`IpAddr::to_canonical`).
     pub proxy_from: Option<Vec<IpNet>>,
     /// How long the greeting is held back.
     pub greeting_delay: Duration,

@@ -1,6 +1,7 @@
 //! `[[listener]]`: where clients connect, and what must hold before they may.
 
 use super::super::built::{ListenAddress, Listener, ListenerTls};
+use super::super::networks::canonical;
 use super::super::written::{self, Text, Written};
 use super::{Placed, Site, address, at};
 use ipnet::IpNet;
@@ -76,7 +77,8 @@ fn proxy_from(listener: &Spanned<written::Listener>, site: &mut Site) -> Option<
                 at(key, text, "PROXY headers would be believed from everybody", "every address")
                     .help("whoever is believed can pretend to be any client: name the balancers"),
             ),
-            Ok(net) => nets.push(net),
+            // A peer of `[::]` arrives as ::ffff:10.0.0.7 and is compared in its short form.
+            Ok(net) => nets.push(canonical(net)),
             Err(mistake) => site.refuse(mistake),
         }
     }
