@@ -1,0 +1,254 @@
+//! `[[domain]]`: what mail is taken, for whom, and where it goes.
+
+use super::super::built::{BitbucketRule, DomainSources, FileFormat, FileSettings, LeaverRule};
+use super::super::mistake::Mistake;
+use super::super::written::{self, Text};
+use super::next_hop::NextHops;
+use super::{Site, address, at, file, word};
+use mail::address::{Domain, Mailbox};
+use relay::settings::{DomainId, DomainSettings, LocalPartCase};
+use serde_spanned::Spanned;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// RFC 5321 §4.5.3.1.5 gives a reply line 512 octets; code, address and CRLF need the rest.
+const TEXT_OCTETS_MAX: usize = 400;
+
+/// All domains; what counts into `settings` counts into `sources`.
+#[derive(Default)]
+pub(super) struct Domains {
+    pub(super) names: HashMap<Box<str>, DomainId>,
+    pub(super) settings: Vec<DomainSettings>,
+    pub(super) sources: Vec<DomainSources>,
+    places: HashMap<String, Range<usize>>,
+}
+
+pub(super) fn domains(
+    list: &[Spanned<written::Domain>],
+    hops: &mut NextHops,
+    site: &mut Site,
+) -> Domains {
+    let mut domains = Domains::default();
+    for domain in list {
+        let id = DomainId(u32::try_from(domains.settings.len()).unwrap_or(u32::MAX));
+        let domain = domain.get_ref();
+        let name = domain.name.as_ref().and_then(|n| domains.name("domain.name", n, id, site));
+        let mut aliases = Vec::new();
+        for alias in &domain.aliases {
+            aliases.extend(domains.name("domain.aliases", alias, id, site));
+        }
+        let next_hop = domain.next_hop.as_ref().and_then(|hop| hops.of_domain(hop, site));
+        let names: Vec<&Domain> = name.iter().chain(&aliases).collect();
+        let separator = separator(domain, site);
+        let characters = characters(domain, site);
+        let catch_all = target("domain.catch_all", domain.catch_all.as_ref(), &names, site);
+        let postmaster = target("domain.postmaster", domain.postmaster.as_ref(), &names, site);
+        let files = files(domain, site);
+        let canary = canary(domain, &names, site);
+        let bitbucket = bitbucket(domain, &names, site);
+        let leavers = leavers(domain, &names, site);
+        // What lacks one of these has been refused: the numbers of the others do not matter.
+        let (Some(name), Some(next_hop)) = (name, next_hop) else { continue };
+        let settings = DomainSettings {
+            name: name.clone(),
+            next_hop,
+            local_part_case: match word(domain.local_part_case.as_ref(), "folded") {
+                "exact" => LocalPartCase::Exact,
+                _ => LocalPartCase::Folded,
+            },
+            sub_address_separator: separator,
+            local_part_characters: characters,
+            catch_all,
+            postmaster,
+        };
+        let sources = DomainSources { name, aliases, files, canary, bitbucket, leavers };
+        domains.settings.push(settings);
+        domains.sources.push(sources);
+    }
+    domains
+}
+
+impl Domains {
+    fn name(&mut self, key: &str, text: &Text, id: DomainId, site: &mut Site) -> Option<Domain> {
+        let domain = address::domain(key, text).map_err(|mistake| site.refuse(mistake)).ok()?;
+        if address::ends_in_a_number(&domain) {
+            let message = format!("\"{domain}\" is no domain name");
+            site.refuse(at(key, text, message, "no top-level domain is a number"));
+            return None;
+        }
+        let canonical = domain.to_canonical();
+        if let Some(first) = self.places.get(&canonical) {
+            let message = format!("the domain \"{canonical}\" is there twice");
+            site.refuse(
+                at(key, text, message, "again here")
+                    .at(first.clone(), "first here")
+                    .help("names and aliases are compared without regard to case"),
+            );
+            return None;
+        }
+        self.places.insert(canonical.clone(), text.span());
+        self.names.insert(canonical.into(), id);
+        Some(domain)
+    }
+}
+
+fn separator(domain: &written::Domain, site: &mut Site) -> Option<char> {
+    let text = domain.sub_address_separator.as_ref()?;
+    let mut characters = text.get_ref().chars();
+    if let (Some(c), None) = (characters.next(), characters.next())
+        && "+-_=#~$&*'^`{}".contains(c)
+    {
+        return Some(c);
+    }
+    site.refuse(at("domain.sub_address_separator", text, "cannot separate local parts", "").help(
+        "expected one character that a local part may hold, but no letter, digit or dot, \
+                 for example: \"+\"",
+    ));
+    None
+}
+
+fn characters(domain: &written::Domain, site: &mut Site) -> Box<str> {
+    let Some(text) = &domain.local_part_characters else { return "".into() };
+    let wrong: String = text.get_ref().chars().filter(|c| !"/=".contains(*c)).collect();
+    if !wrong.is_empty() {
+        let dangerous = wrong.contains(['%', '!', '@', ':', '\\', '|', '"']);
+        let mistake = at(
+            "domain.local_part_characters",
+            text,
+            format!("`local_part_characters` cannot have `{wrong}`"),
+            "expected only `/` and `=`",
+        );
+        site.refuse(mistake.help(if dangerous {
+            "the server behind may read a route into it and relay for strangers: \
+             user%elsewhere.test@example.test"
+        } else {
+            "other characters need no permission"
+        }));
+    }
+    text.get_ref().as_str().into()
+}
+
+/// Where mail is redirected to: any address, but one elsewhere is doubtful.
+fn target(key: &str, text: Option<&Text>, names: &[&Domain], site: &mut Site) -> Option<Mailbox> {
+    let text = text?;
+    let mailbox = address::mailbox(key, text).map_err(|mistake| site.refuse(mistake)).ok()?;
+    if !names.is_empty() && !address::is_of(&mailbox, names) {
+        let message = format!("\"{}\" is not of this domain", text.get_ref());
+        site.warn(
+            at(key, text, message, "").help("the domain's next hop must be willing to take it"),
+        );
+    }
+    Some(mailbox)
+}
+
+fn canary(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Option<Mailbox> {
+    let key = "domain.canary";
+    let text = domain.canary.as_ref()?;
+    let mailbox = address::mailbox(key, text).map_err(|mistake| site.refuse(mistake)).ok()?;
+    if !names.is_empty() && !address::is_of(&mailbox, names) {
+        let message = format!("\"{}\" is not of this domain", text.get_ref());
+        site.refuse(
+            at(key, text, message, "its sources would never know it")
+                .help("name an address of the domain that will always exist"),
+        );
+    }
+    Some(mailbox)
+}
+
+fn files(domain: &written::Domain, site: &mut Site) -> Vec<FileSettings> {
+    let mut files: Vec<FileSettings> = Vec::new();
+    for source in &domain.recipients {
+        let Some(text) = &source.get_ref().file else { continue };
+        let key = "domain.recipients.file";
+        let Some(path) = file::readable(key, text, site) else { continue };
+        let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
+        let default = if is_csv { "csv" } else { "lines" };
+        let format = match word(source.get_ref().format.as_ref(), default) {
+            "csv" => FileFormat::Csv,
+            _ => FileFormat::Lines,
+        };
+        if files.iter().any(|file| file.path == path) {
+            let message = format!("{} is listed twice", text.get_ref());
+            site.refuse(at(key, text, message, "again here"));
+        }
+        files.push(FileSettings { path, format });
+    }
+    files
+}
+
+/// `local-part@domain`, the domain in A-labels and one of ours; `None` when it is not.
+fn pattern(key: &str, text: &Text, names: &[&Domain]) -> Result<String, Mistake> {
+    let written = text.get_ref();
+    let example = names.first().map_or("example.test", |name| name.as_str());
+    let wrong = |label: &str| {
+        at(key, text, format!("\"{written}\" is no address or pattern"), label)
+            .help(format!("for example: \"noreply@{example}\" or \"*-bounces@{example}\""))
+    };
+    let Some((local_part, host)) = written.rsplit_once('@') else {
+        return Err(wrong("the domain is missing"));
+    };
+    let printable = local_part.bytes().all(|b| b.is_ascii_graphic());
+    if local_part.is_empty() || !printable || local_part.contains('@') {
+        return Err(wrong("the local part is malformed"));
+    }
+    let host = Domain::from_unicode(host).map_err(|error| wrong(&error.to_string()))?;
+    if !names.is_empty() && !names.contains(&&host) {
+        return Err(wrong("not of this domain"));
+    }
+    Ok(format!("{local_part}@{host}"))
+}
+
+fn bitbucket(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Vec<BitbucketRule> {
+    let mut rules = Vec::new();
+    for rule in &domain.bitbucket {
+        let (Some(address), Some(reason)) = (&rule.address, &rule.reason) else { continue };
+        let key = "domain.bitbucket.address";
+        match pattern(key, address, names) {
+            Ok(pattern) => {
+                if pattern.trim_start_matches('*').starts_with('@') {
+                    site.warn(
+                        at(key, address, "all mail of the domain would be discarded", "")
+                            .help("senders would hear 250 for it"),
+                    );
+                }
+                rules.push(BitbucketRule { pattern, reason: reason.get_ref().clone() });
+            }
+            Err(mistake) => site.refuse(mistake),
+        }
+        if reason.get_ref().trim().is_empty() {
+            site.refuse(
+                at("domain.bitbucket.reason", reason, "why is this mail discarded?", "is empty")
+                    .help("for example: reason = \"nobody reads it\""),
+            );
+        }
+    }
+    rules
+}
+
+fn leavers(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Vec<LeaverRule> {
+    let mut rules = Vec::new();
+    for rule in &domain.leavers {
+        let (Some(address), Some(text)) = (&rule.address, &rule.text) else { continue };
+        match pattern("domain.leavers.address", address, names) {
+            Ok(pattern) => rules.push(LeaverRule { pattern, text: text.get_ref().clone() }),
+            Err(mistake) => site.refuse(mistake),
+        }
+        let octets = text.get_ref().as_bytes();
+        let label = if octets.iter().all(|b| *b == b' ') {
+            "is empty"
+        } else if !octets.iter().all(|b| (b' '..=b'~').contains(b)) {
+            "expected printable ASCII, on one line"
+        } else if octets.len() > TEXT_OCTETS_MAX {
+            "expected at most 400 characters"
+        } else {
+            continue;
+        };
+        site.refuse(
+            at("domain.leavers.text", text, "the text does not fit into a reply", label).help(
+                "RFC 5321 §4.2: replies are ASCII, for example: text = \"has left, write to \
+                 jones@example.test\"",
+            ),
+        );
+    }
+    rules
+}

@@ -1,0 +1,127 @@
+//! From what was written to what is used. Each part reports what is wrong with it and goes on, so
+//! that one run finds everything; nothing is returned unless nothing is wrong.
+
+mod address;
+mod domain;
+mod file;
+mod listener;
+mod network;
+mod next_hop;
+mod process;
+
+use super::built::{Config, FileSettings, Listener};
+use super::limits;
+use super::mistake::{Mistake, Mistakes, Report};
+use super::written::{Text, Written};
+use relay::settings::Settings;
+use serde_spanned::Spanned;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What every part needs: where to report, and where relative paths begin.
+struct Site {
+    report: Report,
+    directory: PathBuf,
+}
+
+impl Site {
+    /// A path as it is shown to the operator: relative to the configuration file.
+    fn path(&self, written: &str) -> PathBuf {
+        self.directory.join(written)
+    }
+
+    fn refuse(&mut self, mistake: Mistake) {
+        self.report.refuse(mistake);
+    }
+
+    fn warn(&mut self, mistake: Mistake) {
+        self.report.warn(mistake);
+    }
+}
+
+/// A mistake about one value.
+fn at<T>(key: &str, value: &Spanned<T>, message: impl Into<String>, label: &str) -> Mistake {
+    Mistake::new(message).key(key).at(value.span(), label)
+}
+
+/// A path that a change of the working directory does not change.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+pub(super) fn build(
+    written: &Written,
+    path: &Path,
+    report: Report,
+    contents: impl FnMut(&FileSettings) -> Vec<Mistake>,
+) -> Result<Config, Mistakes> {
+    let directory = path.parent().map(Path::to_owned).unwrap_or_default();
+    let mut site = Site { report, directory };
+    let hostname = written.hostname.as_ref().and_then(|name| process::hostname(name, &mut site));
+    let tls = written.tls.as_ref().and_then(|tls| file::tls(tls, &mut site));
+    let listeners = listener::listeners(written, &mut site);
+    let networks = network::networks(&written.network, &mut site);
+    let mut hops = next_hop::NextHops::named(&written.next_hop, &mut site);
+    let domains = domain::domains(&written.domain, &mut hops, &mut site);
+    hops.check(&written.next_hop, hostname.as_ref(), &listeners, &mut site);
+    let log = process::log(&written.log, &mut site);
+    let metrics = written.metrics.as_ref().and_then(|m| process::metrics(m, &listeners, &mut site));
+    let state_dir = written.state_dir.as_ref().and_then(|dir| file::directory(dir, &mut site));
+    let drop_to = process::drop_to(written, &mut site);
+    let filled = limits::fill(&written.limits, &written.harvest, &written.rates, &mut site.report);
+    hops.check_times(
+        &written.next_hop,
+        &written.limits,
+        filled.limits.final_reply_seconds_max,
+        &mut site,
+    );
+    check_contents(&domains.sources, contents, &mut site.report);
+
+    // A name is missing only after that was reported.
+    let Some(hostname) = hostname else { return Err(site.report.into_mistakes()) };
+    let settings = Settings {
+        hostname,
+        domains: domains.names,
+        domain: domains.settings,
+        limits: filled.limits,
+        harvest: filled.harvest,
+        rates: filled.rates,
+    };
+    Ok(Config {
+        warnings: site.report.finish()?,
+        path: absolute(path),
+        settings: Arc::new(settings),
+        listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),
+        tls,
+        networks,
+        next_hops: hops.list,
+        domains: domains.sources,
+        log,
+        metrics,
+        state_dir,
+        drop_to,
+    })
+}
+
+/// What is wrong inside of recipient files joins the other mistakes here.
+fn check_contents(
+    domains: &[super::built::DomainSources],
+    mut contents: impl FnMut(&FileSettings) -> Vec<Mistake>,
+    report: &mut Report,
+) {
+    let mut seen: HashSet<&Path> = HashSet::new();
+    for file in domains.iter().flat_map(|domain| &domain.files) {
+        if seen.insert(&file.path) {
+            contents(file).into_iter().for_each(|mistake| report.refuse(mistake));
+        }
+    }
+}
+
+/// A listener and where its address stands.
+type Placed = (Listener, std::ops::Range<usize>);
+
+/// The first text, or the one that holds when none is written.
+fn word<'a>(written: Option<&'a Text>, default: &'a str) -> &'a str {
+    written.map_or(default, |text| text.get_ref())
+}
