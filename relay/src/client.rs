@@ -36,6 +36,14 @@ impl Prefix {
         Self::new(address, 24, 48)
     }
 
+    /// A number by which prefixes can be spread over shards.
+    #[must_use]
+    pub fn spread(self) -> usize {
+        // Neighbouring networks should not fall into one shard: a multiplicative hash.
+        let folded = (self.0 ^ (self.0 >> 64)) as u64;
+        (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize
+    }
+
     fn new(address: IpAddr, v4_bits: u8, v6_bits: u8) -> Self {
         match address.to_canonical() {
             IpAddr::V4(ip) => {

@@ -21,6 +21,7 @@ use crate::settings::{DomainId, Pressure, Settings};
 use clock::Clock;
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::message::received::Trace;
+use mail::smtp::client::ClientDetails;
 use mail::smtp::content::ContentLimits;
 use mail::smtp::extension::Offer;
 use mail::smtp::reply::Reply;
@@ -247,6 +248,17 @@ impl Exchange {
             }
             Done::NextHop(outcome) => self.activity = Activity::Heard(outcome),
         }
+    }
+
+    /// TLS was on before the first word.
+    pub fn over_tls(&mut self) {
+        self.client.tls = true;
+    }
+
+    /// Who the client is, for a next hop that wants to know.
+    #[must_use]
+    pub fn client_details(&self) -> ClientDetails {
+        ClientDetails { address: self.client.address, hello: self.session.hello().cloned() }
     }
 
     /// The handshake is over: the session begins anew.

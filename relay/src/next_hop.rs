@@ -24,7 +24,10 @@ pub enum Request {
     /// One more recipient in the open transaction.
     Recipient(ForwardPath),
     /// DATA, the trace field and the content that was kept, the final dot.
-    Content,
+    Content {
+        /// The longest line of the content, in octets without its end.
+        longest_line_octets: u32,
+    },
 }
 
 /// What came of a request.

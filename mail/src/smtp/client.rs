@@ -80,6 +80,19 @@ pub struct ClientDetails {
     pub hello: Option<Hello>,
 }
 
+/// How a next hop is told who the client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Introduction {
+    /// By XFORWARD where it is offered, else by XCLIENT, else not at all.
+    AsOffered,
+    /// By XFORWARD only.
+    Xforward,
+    /// By XCLIENT only.
+    Xclient,
+    /// Not at all.
+    None,
+}
+
 /// What is awaited, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expect {
@@ -115,6 +128,7 @@ pub struct ClientSession {
     state: State,
     hostname: Domain,
     tls: TlsWish,
+    introduction: Introduction,
     capabilities: Capabilities,
     input: Vec<u8>,
     output: Vec<u8>,
@@ -128,11 +142,12 @@ pub struct ClientSession {
 impl ClientSession {
     /// A connection that was just made.
     #[must_use]
-    pub fn new(hostname: Domain, tls: TlsWish) -> Self {
+    pub fn new(hostname: Domain, tls: TlsWish, introduction: Introduction) -> Self {
         Self {
             state: State::Connecting,
             hostname,
             tls,
+            introduction,
             capabilities: Capabilities::default(),
             input: Vec::new(),
             output: Vec::new(),
@@ -379,14 +394,19 @@ impl ClientSession {
         self.expected.push_front(Expect::Ehlo);
     }
 
-    /// XFORWARD where it is offered, else XCLIENT, else nothing.
     fn introduce(&mut self, details: &ClientDetails) {
-        let (verb, takes, expect) = if self.capabilities.xforward.addr {
-            ("XFORWARD", self.capabilities.xforward, Expect::Silent)
-        } else if self.capabilities.xclient.addr {
-            ("XCLIENT", self.capabilities.xclient, Expect::XClient)
-        } else {
-            return;
+        let Capabilities { xforward, xclient, .. } = self.capabilities;
+        let (verb, takes, expect) = match self.introduction {
+            Introduction::AsOffered | Introduction::Xforward if xforward.addr => {
+                ("XFORWARD", xforward, Expect::Silent)
+            }
+            Introduction::AsOffered | Introduction::Xclient if xclient.addr => {
+                ("XCLIENT", xclient, Expect::XClient)
+            }
+            Introduction::AsOffered
+            | Introduction::Xforward
+            | Introduction::Xclient
+            | Introduction::None => return,
         };
         let line = format!("{verb}{}\r\n", attributes(details, takes));
         self.waiting.push_back((line.into_bytes(), expect));

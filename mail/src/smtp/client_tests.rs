@@ -3,7 +3,7 @@
 use super::*;
 
 fn session(tls: TlsWish) -> ClientSession {
-    ClientSession::new(Domain::new("mx.example.com").unwrap(), tls)
+    ClientSession::new(Domain::new("mx.example.com").unwrap(), tls, Introduction::AsOffered)
 }
 
 /// Feeds `said` and returns what happened: what was sent as text, what was heard as codes.

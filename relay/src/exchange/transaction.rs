@@ -13,7 +13,7 @@ use crate::settings::NextHopId;
 use mail::address::{ForwardPath, Host, LocalPart, Mailbox, ReversePath};
 use mail::message::header::HeaderScan;
 use mail::smtp::reply::{Class, HeardReply, Reply, ReplyId};
-use mail::smtp::server::Question;
+use mail::smtp::server::{ContentSummary, Question};
 use mail::smtp::status;
 use std::sync::Arc;
 
@@ -180,7 +180,8 @@ impl Exchange {
         match self.transaction.as_ref()?.hop {
             Hop::Open { recipients: 1.., .. } => {
                 self.activity = Activity::Asking;
-                Some(Do::NextHop(Request::Content))
+                let longest_line_octets = self.content_summary()?.longest_line_octets;
+                Some(Do::NextHop(Request::Content { longest_line_octets }))
             }
             Hop::Lost => self.refuse(Stage::Content, "next_hop", &Refusal::NextHopLost, sink),
             Hop::Open { .. } | Hop::Closed => {
@@ -327,9 +328,13 @@ impl Exchange {
     }
 
     fn content_octets(&self) -> u64 {
+        self.content_summary().map_or(0, |summary| summary.octets)
+    }
+
+    fn content_summary(&self) -> Option<ContentSummary> {
         match self.session.question() {
-            Some(Question::Content(summary)) => summary.octets,
-            _ => 0,
+            Some(Question::Content(summary)) => Some(*summary),
+            _ => None,
         }
     }
 }

@@ -1,0 +1,172 @@
+//! Accepts connections on one listener, on one thread, and makes sessions of them.
+
+use super::proxy_protocol;
+use super::seats::Seat;
+use super::session::{Session, accept_tls};
+use super::stream::Stream;
+use crate::clock;
+use crate::config::built::{Listener, ListenerTls};
+use crate::state::{Live, State};
+use mail::smtp::line::LineEndings;
+use mail::smtp::reply::SessionId;
+use relay::client::Client;
+use relay::exchange::Exchange;
+use relay::policy::facts::Arrival;
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+
+/// Between two attempts while there are no descriptors.
+const SHORT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until we go down.
+pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<State>) {
+    let mut drain = state.drain.subscribe();
+    let mut reserve = File::open("/dev/null").ok();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            _ = drain.changed() => return,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                let live = state.live.load_full();
+                let state = Arc::clone(&state);
+                if settings.proxy_from.is_none() && settings.tls != ListenerTls::Implicit
+                    && settings.greeting_delay.is_zero()
+                {
+                    if let Some(session) = begin(socket, peer, false, &settings, state, live) {
+                        tokio::spawn(session.run());
+                    }
+                } else {
+                    let settings = Arc::clone(&settings);
+                    tokio::spawn(Box::pin(prepare(socket, peer, settings, state, live)));
+                }
+            }
+            Err(_) => turn_away(&listener, &mut reserve).await,
+        }
+    }
+}
+
+/// Out of descriptors: the one kept back is spent on telling the next client so.
+async fn turn_away(listener: &TcpListener, reserve: &mut Option<File>) {
+    *reserve = None;
+    if let Ok(Ok((mut socket, _))) = timeout(SHORT_OF_DESCRIPTORS_PAUSE, listener.accept()).await {
+        let _ = socket.write_all(b"421 4.3.2 not accepting connections now\r\n").await;
+    }
+    *reserve = File::open("/dev/null").ok();
+    sleep(SHORT_OF_DESCRIPTORS_PAUSE).await;
+}
+
+/// What must happen before the greeting: the PROXY header, TLS, a pause in which a client that
+/// does not wait gives itself away.
+async fn prepare(
+    mut socket: TcpStream,
+    peer: SocketAddr,
+    settings: Arc<Listener>,
+    state: Arc<State>,
+    live: Arc<Live>,
+) {
+    let mut client = peer;
+    if let Some(listed) = &settings.proxy_from {
+        let ip = peer.ip().to_canonical();
+        if !listed.iter().any(|net| net.contains(&ip)) {
+            return;
+        }
+        match proxy_protocol::take_header(&mut socket).await {
+            Ok(address) => client = address,
+            Err(_) => return,
+        }
+    }
+    let mut early_talker = false;
+    if !settings.greeting_delay.is_zero() && settings.tls != ListenerTls::Implicit {
+        let spoke = timeout(settings.greeting_delay, socket.peek(&mut [0])).await;
+        early_talker = matches!(spoke, Ok(Ok(1..)));
+    }
+    let Some(session) = begin(socket, client, early_talker, &settings, state, live) else {
+        return;
+    };
+    let session = if settings.tls == ListenerTls::Implicit {
+        match session.behind_implicit_tls().await {
+            Some(session) => session,
+            None => return,
+        }
+    } else {
+        session
+    };
+    session.run().await;
+}
+
+/// Everything that is known of a client before it speaks.
+fn begin(
+    socket: TcpStream,
+    address: SocketAddr,
+    early_talker: bool,
+    listener: &Listener,
+    state: Arc<State>,
+    live: Arc<Live>,
+) -> Option<Session> {
+    socket.set_nodelay(true).ok()?;
+    let ip = address.ip().to_canonical();
+    let network = live.config.networks.classify(ip).map(|n| &live.config.networks.list()[n]);
+    let client = Client {
+        address: SocketAddr::new(ip, address.port()),
+        session: new_session_id(),
+        limits_lifted: network.is_some_and(|n| n.limits_lifted),
+        endings: match network {
+            Some(network) if network.normalizes_line_endings => LineEndings::Normalized,
+            _ => LineEndings::Strict,
+        },
+        tls: false,
+    };
+    let seat: Seat = state.seats.take(ip, client.limits_lifted);
+    let arrival = Arrival {
+        early_talker,
+        connections: seat.taken,
+        client_connections: seat.taken_by_client,
+        refusing: *state.drain.borrow(),
+    };
+    let start_tls = listener.tls == ListenerTls::StartTls && live.tls.is_some();
+    let offer = live.offer(start_tls);
+    let settings = Arc::clone(&live.config.settings);
+    let pressure = state.seats.pressure();
+    let exchange = Exchange::new(settings, client, arrival, offer, pressure, clock::now());
+    Some(Session::new(exchange, Stream::Plain(socket), state, live, seat))
+}
+
+/// Unique for as long as a log is kept: the time at which the process began, and a count.
+fn new_session_id() -> SessionId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let count = NEXT.fetch_add(1, Ordering::Relaxed);
+    if count == 0 {
+        // 2^24 sessions within each second of the process' life before two could meet.
+        let first = clock::unix_seconds() << 24;
+        NEXT.store(first + 1, Ordering::Relaxed);
+        return SessionId(first);
+    }
+    SessionId(count)
+}
+
+/// Opens the listeners that are sockets of our own.
+/// # Errors
+/// When the address is taken or not ours.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if let (SocketAddr::V6(_), IpAddr::V6(ip)) = (address, address.ip()) {
+        // `[::]` takes IPv4 as well, as on every other mail server.
+        socket.set_only_v6(!ip.is_unspecified())?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4_096)?;
+    Ok(socket.into())
+}

@@ -1,0 +1,178 @@
+//! Where the content of a message waits for the next hop: in memory while there is room, then in
+//! a temporary file that has no name, so that nothing is left of it when we are killed.
+
+use super::buffers::BUFFER_OCTETS;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Room for content, shared by all sessions.
+#[derive(Debug)]
+pub struct Room {
+    /// Content in memory, in octets.
+    used_octets: AtomicU64,
+    /// Its limit over all sessions.
+    octets_max: u64,
+    /// Its limit for one message.
+    message_octets_max: u64,
+}
+
+impl Room {
+    /// With these limits, in octets.
+    #[must_use]
+    pub fn new(octets_max: u64, message_octets_max: u64) -> Self {
+        Self { used_octets: AtomicU64::new(0), octets_max, message_octets_max }
+    }
+
+    /// Content in memory now, in octets.
+    #[must_use]
+    pub fn used_octets(&self) -> u64 {
+        self.used_octets.load(Ordering::Relaxed)
+    }
+}
+
+/// The content of one message.
+#[derive(Debug)]
+pub struct Content {
+    room: Arc<Room>,
+    chunks: Vec<Vec<u8>>,
+    memory_octets: u64,
+    octets: u64,
+    file: Option<File>,
+}
+
+impl Content {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(room: Arc<Room>) -> Self {
+        Self { room, chunks: Vec::new(), memory_octets: 0, octets: 0, file: None }
+    }
+
+    /// All of it, in octets.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// Adds to it, in memory for now.
+    pub fn keep(&mut self, mut content: &[u8]) {
+        let octets = content.len() as u64;
+        self.octets += octets;
+        self.memory_octets += octets;
+        self.room.used_octets.fetch_add(octets, Ordering::Relaxed);
+        while !content.is_empty() {
+            let room = self.chunks.last().map_or(0, |last| BUFFER_OCTETS - last.len());
+            if room == 0 {
+                // The first chunk grows with a small message, the others come whole.
+                let whole = if self.chunks.is_empty() { 0 } else { BUFFER_OCTETS };
+                self.chunks.push(Vec::with_capacity(whole));
+                continue;
+            }
+            let (now, later) = content.split_at(content.len().min(room));
+            if let Some(last) = self.chunks.last_mut() {
+                last.extend_from_slice(now);
+            }
+            content = later;
+        }
+    }
+
+    /// Whether what is in memory must go to the file now.
+    #[must_use]
+    pub fn is_over_room(&self) -> bool {
+        let over = self.memory_octets > self.room.message_octets_max
+            || self.room.used_octets() > self.room.octets_max;
+        over && self.memory_octets > 0
+    }
+
+    /// Moves what is in memory to the file. Blocks: not for the thread of a session.
+    /// # Errors
+    /// As the disk's. The content is of no more use then.
+    pub fn spill(&mut self) -> io::Result<()> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => tempfile::tempfile()?,
+        };
+        for chunk in &self.chunks {
+            file.write_all(chunk)?;
+        }
+        self.file = Some(file);
+        self.leave_memory();
+        Ok(())
+    }
+
+    /// What is in memory, when all of it is.
+    #[must_use]
+    pub fn in_memory(&self) -> Option<&[Vec<u8>]> {
+        self.file.is_none().then_some(&self.chunks)
+    }
+
+    /// Reads the next part of the file. Blocks. The first part is read from the start.
+    /// # Errors
+    /// As the disk's.
+    pub fn read_part(&mut self, first: bool, part: &mut Vec<u8>) -> io::Result<()> {
+        part.clear();
+        if let Some(file) = &mut self.file {
+            if first {
+                file.rewind()?;
+            }
+            file.take(BUFFER_OCTETS as u64).read_to_end(part)?;
+        }
+        Ok(())
+    }
+
+    fn leave_memory(&mut self) {
+        self.chunks = Vec::new();
+        self.room.used_octets.fetch_sub(self.memory_octets, Ordering::Relaxed);
+        self.memory_octets = 0;
+    }
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        self.leave_memory();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back_from_memory_and_from_the_file() {
+        let room = Arc::new(Room::new(1_000_000, 100_000));
+        let mut content = Content::new(Arc::clone(&room));
+        let mut kept = Vec::new();
+        for n in 0..40_u8 {
+            let piece = vec![n; 7_000];
+            content.keep(&piece);
+            kept.extend(piece);
+            if content.is_over_room() {
+                content.spill().unwrap();
+            }
+        }
+        assert!(content.in_memory().is_none());
+        content.spill().unwrap();
+        let (mut read, mut part) = (Vec::new(), Vec::new());
+        loop {
+            content.read_part(read.is_empty(), &mut part).unwrap();
+            if part.is_empty() {
+                break;
+            }
+            read.extend_from_slice(&part);
+        }
+        assert_eq!(read, kept);
+        assert_eq!(room.used_octets(), 0);
+    }
+
+    #[test]
+    fn a_message_in_memory_is_given_up_with_its_room() {
+        let room = Arc::new(Room::new(1_000_000, 100_000));
+        let mut content = Content::new(Arc::clone(&room));
+        content.keep(b"hello");
+        assert_eq!(content.in_memory().unwrap().concat(), b"hello");
+        assert_eq!(room.used_octets(), 5);
+        drop(content);
+        assert_eq!(room.used_octets(), 0);
+    }
+}

@@ -1,0 +1,103 @@
+//! Who is connected: how many in all and how many of each client. A seat is given back by itself.
+
+use relay::client::Prefix;
+use relay::settings::Pressure;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// All seats.
+#[derive(Debug)]
+pub struct Seats {
+    taken: AtomicU32,
+    max: AtomicU32,
+    clients: Mutex<HashMap<Prefix, u32>>,
+}
+
+/// One connection's seat.
+#[derive(Debug)]
+pub struct Seat {
+    seats: Arc<Seats>,
+    /// Counted per client, unless its limits are lifted.
+    client: Option<Prefix>,
+    /// Connections in all, this one included.
+    pub taken: u32,
+    /// Connections of this client, this one included.
+    pub taken_by_client: u32,
+}
+
+impl Seats {
+    /// So many at most.
+    #[must_use]
+    pub fn new(max: u32) -> Self {
+        Self { taken: AtomicU32::new(0), max: AtomicU32::new(max), clients: Mutex::default() }
+    }
+
+    /// Changes how many there are.
+    pub fn set_max(&self, max: u32) {
+        self.max.store(max, Ordering::Relaxed);
+    }
+
+    /// Connections now.
+    #[must_use]
+    pub fn taken(&self) -> u32 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// How loaded we are: hazards and limits tighten at 70 % and 90 %.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        let (taken, max) = (u64::from(self.taken()), u64::from(self.max.load(Ordering::Relaxed)));
+        match taken * 100 {
+            share if share > max * 90 => Pressure::Stress,
+            share if share > max * 70 => Pressure::Busy,
+            _ => Pressure::Normal,
+        }
+    }
+
+    /// Takes a seat, even beyond the limit: whoever is too many is told so, and leaves.
+    #[must_use]
+    pub fn take(self: &Arc<Self>, ip: IpAddr, limits_lifted: bool) -> Seat {
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
+        let client = (!limits_lifted).then(|| Prefix::client(ip));
+        let taken_by_client = client.map_or(1, |client| {
+            let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = clients.entry(client).or_default();
+            *count += 1;
+            *count
+        });
+        Seat { seats: Arc::clone(self), client, taken, taken_by_client }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.seats.taken.fetch_sub(1, Ordering::Relaxed);
+        let Some(client) = self.client else { return };
+        let mut clients = self.seats.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = clients.get_mut(&client) {
+            *count -= 1;
+            if *count == 0 {
+                clients.remove(&client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seats_are_counted_and_given_back() {
+        let seats = Arc::new(Seats::new(10));
+        let ip = "192.0.2.1".parse().unwrap();
+        let all: Vec<Seat> = (0..8).map(|_| seats.take(ip, false)).collect();
+        assert_eq!((all[7].taken, all[7].taken_by_client), (8, 8));
+        assert_eq!(seats.pressure(), Pressure::Busy);
+        drop(all);
+        assert_eq!((seats.taken(), seats.pressure()), (0, Pressure::Normal));
+        assert!(seats.clients.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,316 @@
+//! Drives one exchange: one match over what it wants, one await per arm. No protocol rules here.
+
+use super::buffers;
+use super::content::Content;
+use super::seats::Seat;
+use super::stream::Stream;
+use crate::clock;
+use crate::directory::Answer;
+use crate::next_hop::Transaction;
+use crate::next_hop::transaction::Load;
+use crate::state::{Live, State, lock};
+use mail::address::{ForwardPath, ReversePath};
+use mail::smtp::reply::Reply;
+use relay::event::Event;
+use relay::exchange::{Do, Done, Exchange, Sink};
+use relay::moment::Moment;
+use relay::policy::facts::{Found, Need};
+use relay::policy::verdict::Refusal;
+use relay::recipient::RecipientStatus;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+/// How long a client may take to take our replies.
+const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// One session: the exchange and what it needs of the edge.
+pub struct Session {
+    exchange: Exchange,
+    stream: Stream,
+    sink: EdgeSink,
+    next_hop: Transaction,
+    _seat: Seat,
+}
+
+/// Takes replies, content and events.
+struct EdgeSink {
+    state: Arc<State>,
+    live: Arc<Live>,
+    output: Vec<u8>,
+    content: Option<Box<Content>>,
+    now: Moment,
+}
+
+impl Sink for EdgeSink {
+    fn write(&mut self, reply: &Reply) {
+        reply.write_to(&mut self.output);
+    }
+
+    fn keep(&mut self, content: &[u8]) {
+        let room = &self.state.room;
+        let kept = self.content.get_or_insert_with(|| Box::new(Content::new(Arc::clone(room))));
+        kept.keep(content);
+    }
+
+    fn record(&mut self, event: &Event<'_>) {
+        self.state.observer.record(event);
+        self.state.books.observe(event, &self.live.config.settings.harvest, self.now);
+    }
+
+    fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]) {
+        lock(&self.state.split).remember(from, recipients, self.now);
+    }
+}
+
+impl Session {
+    /// A client that has just come.
+    #[must_use]
+    pub fn new(
+        exchange: Exchange,
+        stream: Stream,
+        state: Arc<State>,
+        live: Arc<Live>,
+        seat: Seat,
+    ) -> Self {
+        let sink =
+            EdgeSink { state, live, output: Vec::new(), content: None, now: clock::now() };
+        Self { exchange, stream, sink, next_hop: Transaction::default(), _seat: seat }
+    }
+
+    /// The same, behind a handshake that comes before everything else (RFC 8314 §3).
+    pub async fn behind_implicit_tls(mut self) -> Option<Self> {
+        let stream = std::mem::replace(&mut self.stream, Stream::Gone);
+        let config = self.sink.live.tls.clone()?;
+        let limits = &self.sink.live.config.settings.limits;
+        let patience = limits.under(self.sink.state.seats.pressure()).tls_handshake_seconds_max;
+        self.stream = accept_tls(stream, config, patience).await?;
+        self.exchange.over_tls();
+        Some(self)
+    }
+
+    /// Until the end of the connection.
+    pub async fn run(mut self) {
+        let mut timer = std::pin::pin!(sleep_until(Instant::now()));
+        let mut drain = self.sink.state.drain.subscribe();
+        loop {
+            let Ok(act) = self.next() else { return self.on_bug().await };
+            let done = match act {
+                Do::Read { until } => self.read(until, timer.as_mut(), &mut drain).await,
+                Do::LookUp(need) => match self.find(need) {
+                    Now(found) => Done::Found(found),
+                    Later(answer) => Done::Found(answer.await),
+                },
+                Do::NextHop(request) => {
+                    let details = self.exchange.client_details();
+                    let trace = self.exchange.trace_field(&clock::date());
+                    let room = &self.sink.state.room;
+                    let new = || Box::new(Content::new(Arc::clone(room)));
+                    let content = self.sink.content.get_or_insert_with(new);
+                    let load = Load { details, content, trace };
+                    let hops = &self.sink.live.hops;
+                    let limit = self.sink.live.config.settings.limits.final_reply_seconds_max;
+                    let limit = Duration::from_secs(u64::from(limit));
+                    Done::NextHop(Box::pin(self.next_hop.perform(hops, request, load, limit)).await)
+                }
+                Do::Forget => {
+                    self.sink.content = None;
+                    Box::pin(self.next_hop.forget()).await;
+                    Done::Yes
+                }
+                Do::Wait { until } => self.wait(until, timer.as_mut()).await,
+                Do::StartTls => Box::pin(self.start_tls()).await,
+                Do::Close => return self.close().await,
+            };
+            self.report(done);
+        }
+    }
+
+    /// A bug in the core ends this session, and no other.
+    fn next(&mut self) -> Result<Do, ()> {
+        let (exchange, sink) = (&mut self.exchange, &mut self.sink);
+        catch_unwind(AssertUnwindSafe(|| exchange.next(sink))).map_err(|_| ())
+    }
+
+    fn report(&mut self, done: Done) {
+        self.sink.now = clock::now();
+        self.exchange.set_pressure(self.sink.state.seats.pressure());
+        self.exchange.done(done, self.sink.now, &mut self.sink);
+    }
+
+    async fn read(
+        &mut self,
+        until: Moment,
+        mut timer: Pin<&mut Sleep>,
+        drain: &mut watch::Receiver<bool>,
+    ) -> Done {
+        if !self.flush().await {
+            return Done::Gone;
+        }
+        if let Some(buffer) = self.exchange.take_buffer() {
+            buffers::give(buffer);
+        }
+        if self.sink.content.as_ref().is_some_and(|content| content.is_over_room())
+            && !self.spill().await
+        {
+            return Done::Gone;
+        }
+        timer.as_mut().reset(clock::instant(until).into());
+        let stream = &mut self.stream;
+        let (exchange, mut changed) = (&mut self.exchange, std::pin::pin!(drain.changed()));
+        poll_fn(|cx| {
+            if let Poll::Ready(read) = stream.poll_read_some(cx) {
+                return Poll::Ready(match read {
+                    Ok(bytes) if !bytes.is_empty() => Done::Bytes(bytes),
+                    Ok(_) | Err(_) => Done::Gone,
+                });
+            }
+            if timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Done::Elapsed);
+            }
+            if changed.as_mut().poll(cx).is_ready() {
+                exchange.drain();
+                return Poll::Ready(Done::Yes);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn find(&mut self, need: Need) -> Lookup {
+        let state = &self.sink.state;
+        Now(match need {
+            Need::Standing => {
+                Found::Standing(state.books.standing(self.exchange.client(), self.sink.now))
+            }
+            Need::Split => Found::Split(self.exchange.envelope_in_question().is_some_and(
+                |(from, to)| lock(&state.split).is_remembered(from, to, self.sink.now),
+            )),
+            Need::Recipient => return self.find_recipient(),
+        })
+    }
+
+    fn find_recipient(&self) -> Lookup {
+        let live = &self.sink.live;
+        let settings = &live.config.settings;
+        let Some((domain, local_part)) = self.exchange.recipient_in_question() else {
+            return Now(Found::Recipient(RecipientStatus::Unavailable));
+        };
+        let limit = settings.limits.under(self.sink.state.seats.pressure()).lookup_seconds_max;
+        match live.directory.look_up(domain, settings.domain(domain), local_part) {
+            Answer::Now(found) => Now(Found::Recipient(found.status)),
+            Answer::Later(answer) => Later(Box::pin(async move {
+                // A source that does not answer in time has not answered.
+                let answer = timeout(Duration::from_secs(u64::from(limit)), answer).await;
+                let status = answer.map_or(RecipientStatus::Unavailable, |found| found.status);
+                Found::Recipient(status)
+            })),
+        }
+    }
+
+    /// Moves content to its file, off this thread.
+    async fn spill(&mut self) -> bool {
+        let Some(mut content) = self.sink.content.take() else { return true };
+        let spilled = tokio::task::spawn_blocking(move || {
+            let result = content.spill();
+            (content, result)
+        });
+        match spilled.await {
+            Ok((content, Ok(()))) => {
+                self.sink.content = Some(content);
+                true
+            }
+            Ok((_, Err(error))) => {
+                self.sink.state.observer.tell("SpillFailed", "temporary file", &error.to_string());
+                Refusal::LocalTrouble.reply().write_to(&mut self.sink.output);
+                let _ = self.flush().await;
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    async fn wait(&mut self, until: Moment, mut timer: Pin<&mut Sleep>) -> Done {
+        if !self.flush().await {
+            return Done::Gone;
+        }
+        timer.as_mut().reset(clock::instant(until).into());
+        timer.await;
+        Done::Yes
+    }
+
+    async fn start_tls(&mut self) -> Done {
+        if !self.flush().await {
+            return Done::Gone;
+        }
+        let limits = &self.sink.live.config.settings.limits;
+        let patience = limits.under(self.sink.state.seats.pressure()).tls_handshake_seconds_max;
+        let stream = std::mem::replace(&mut self.stream, Stream::Gone);
+        let Some(config) = self.sink.live.tls.clone() else { return Done::Gone };
+        match accept_tls(stream, config, patience).await {
+            Some(stream) => {
+                self.stream = stream;
+                self.exchange.behind_tls();
+                Done::Yes
+            }
+            None => Done::Gone,
+        }
+    }
+
+    /// Sends what was written; false when the client is gone.
+    async fn flush(&mut self) -> bool {
+        if self.sink.output.is_empty() {
+            return true;
+        }
+        let mut output = std::mem::take(&mut self.sink.output);
+        let sending = async {
+            self.stream.write_all(&output).await?;
+            self.stream.flush().await
+        };
+        let sent = matches!(timeout(WRITE_PATIENCE, sending).await, Ok(Ok(())));
+        output.clear();
+        if output.capacity() <= 1_024 {
+            self.sink.output = output;
+        }
+        sent
+    }
+
+    async fn close(mut self) {
+        if self.flush().await {
+            let _ = timeout(Duration::from_secs(1), self.stream.shutdown()).await;
+        }
+    }
+
+    async fn on_bug(mut self) {
+        let client = self.exchange.client().address.to_string();
+        self.sink.state.observer.tell("Bug", &client, "the session panicked and was ended");
+        Refusal::Bug.reply().write_to(&mut self.sink.output);
+        self.close().await;
+    }
+}
+
+/// A fact that is there, or on its way.
+enum Lookup {
+    Now(Found),
+    Later(Pin<Box<dyn Future<Output = Found> + Send>>),
+}
+use Lookup::{Later, Now};
+
+/// Shakes hands with a client.
+pub async fn accept_tls(
+    stream: Stream,
+    config: Arc<rustls::ServerConfig>,
+    patience_seconds: u32,
+) -> Option<Stream> {
+    let Stream::Plain(socket) = stream else { return None };
+    let handshake = tokio_rustls::TlsAcceptor::from(config).accept(socket);
+    let patience = Duration::from_secs(u64::from(patience_seconds));
+    let tls = timeout(patience, handshake).await.ok()?.ok()?;
+    Some(Stream::Tls(Box::new(tls.into())))
+}

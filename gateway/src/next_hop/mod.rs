@@ -1,0 +1,44 @@
+//! Towards the servers behind us: which hosts, how many connections, and what was said on them.
+//! [`Hops`] is the list that `NextHopId` counts into; [`Transaction`] is one client's way to one.
+
+pub mod connection;
+pub mod host;
+pub mod pool;
+pub mod tls;
+pub mod transaction;
+
+use mail::smtp::extension::Offer;
+use pool::NextHop;
+use relay::settings::NextHopId;
+use std::sync::Arc;
+
+pub use transaction::Transaction;
+
+/// All next hops.
+#[derive(Clone)]
+pub struct Hops(pub Vec<Arc<NextHop>>);
+
+impl Hops {
+    /// One of them.
+    #[must_use]
+    pub fn find(&self, id: NextHopId) -> Option<&Arc<NextHop>> {
+        self.0.get(id.0 as usize)
+    }
+
+    /// What can be promised to clients, given what each next hop has offered lately: the least of
+    /// all. One that has not been heard yet promises nothing beyond plain SMTP.
+    #[must_use]
+    pub fn offer(&self, ours: Offer) -> Offer {
+        self.0.iter().fold(ours, |offer, hop| match hop.capabilities() {
+            Some(capabilities) => offer.within(&capabilities),
+            None => Offer { eight_bit_mime: false, ..offer },
+        })
+    }
+
+    /// Makes one connection to each, to learn what they offer before anybody asks.
+    pub async fn greet(&self) {
+        for hop in &self.0 {
+            hop.greet().await;
+        }
+    }
+}

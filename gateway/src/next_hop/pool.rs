@@ -1,0 +1,288 @@
+//! The connections to one next hop: so many at most, reused while young, hosts tried in order.
+//! A connection belongs to the thread that opened it, since its socket is watched there.
+
+use super::connection::{Connection, ConnectionError};
+use super::host::{Change, Host};
+use super::tls::{TrustError, client_config};
+use crate::clock;
+use crate::config::built::{self, ClientDetails, NextHopTls};
+use crate::observe::Observer;
+use mail::address::Domain;
+use mail::smtp::client::{Introduction, TlsWish};
+use mail::smtp::extension::Capabilities;
+use relay::moment::Moment;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// How long a client waits for one of the connections to become free.
+const TURN_PATIENCE: Duration = Duration::from_secs(20);
+
+/// One next hop.
+pub struct NextHop {
+    /// What is set for it.
+    pub settings: built::NextHop,
+    /// Our name in EHLO.
+    pub hostname: Domain,
+    /// What handshakes go by.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    hosts: Vec<Arc<Host>>,
+    turns: Arc<Semaphore>,
+    /// Connections that exist, in use or not.
+    open: AtomicU32,
+    idle: Mutex<HashMap<ThreadId, Vec<Connection>>>,
+    observer: Observer,
+}
+
+/// A thread that serves sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct ThreadId(u32);
+
+/// A connection in use; goes back to the pool, or is closed.
+pub struct Lease {
+    /// The connection. Taken out only when the lease ends.
+    connection: Option<Connection>,
+    hop: Arc<NextHop>,
+    _turn: OwnedSemaphorePermit,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum NoConnection {
+    /// All are in use.
+    Busy,
+    /// No host can be reached.
+    Unavailable,
+}
+
+thread_local! {
+    static THREAD: Cell<Option<ThreadId>> = const { Cell::new(None) };
+}
+
+fn this_thread() -> ThreadId {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    THREAD.get().unwrap_or_else(|| {
+        let id = ThreadId(NEXT.fetch_add(1, Relaxed));
+        THREAD.set(Some(id));
+        id
+    })
+}
+
+impl NextHop {
+    /// Nothing is connected yet.
+    /// # Errors
+    /// When its authorities cannot be loaded.
+    pub fn new(
+        settings: &built::NextHop,
+        hostname: &Domain,
+        observer: &Observer,
+    ) -> Result<Arc<Self>, TrustError> {
+        Ok(Arc::new(Self {
+            tls: client_config(&settings.tls)?,
+            hosts: settings.hosts.iter().map(|host| Arc::new(Host::new(host))).collect(),
+            turns: Arc::new(Semaphore::new(settings.connections_max as usize)),
+            open: AtomicU32::new(0),
+            idle: Mutex::default(),
+            hostname: hostname.clone(),
+            settings: settings.clone(),
+            observer: observer.clone(),
+        }))
+    }
+
+    /// Whether TLS is wanted.
+    #[must_use]
+    pub fn tls_wish(&self) -> TlsWish {
+        match self.settings.tls {
+            NextHopTls::None => TlsWish::None,
+            NextHopTls::Opportunistic => TlsWish::Opportunistic,
+            NextHopTls::Require { .. } => TlsWish::Required,
+        }
+    }
+
+    /// The name its certificate must bear, when it is not the host's.
+    #[must_use]
+    pub fn tls_name(&self) -> Option<&str> {
+        match &self.settings.tls {
+            NextHopTls::Require { name, .. } => name.as_deref(),
+            NextHopTls::None | NextHopTls::Opportunistic => None,
+        }
+    }
+
+    /// How it is told who the client is.
+    #[must_use]
+    pub fn introduction(&self) -> Introduction {
+        match self.settings.client_details {
+            ClientDetails::Auto => Introduction::AsOffered,
+            ClientDetails::Xforward => Introduction::Xforward,
+            ClientDetails::Xclient => Introduction::Xclient,
+            ClientDetails::None => Introduction::None,
+        }
+    }
+
+    /// What its hosts have offered lately: the least of all. `None` before the first word.
+    #[must_use]
+    pub fn capabilities(&self) -> Option<Capabilities> {
+        let heard = self.hosts.iter().filter_map(|host| host.capabilities());
+        heard.reduce(|a, b| Capabilities {
+            eight_bit_mime: a.eight_bit_mime && b.eight_bit_mime,
+            size_octets_max: match (a.size_octets_max, b.size_octets_max) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            },
+            ..a
+        })
+    }
+
+    /// Makes one connection, to learn what it offers.
+    pub async fn greet(self: &Arc<Self>) {
+        if let Ok(lease) = self.lease(false).await {
+            lease.give_back();
+        }
+    }
+
+    /// Connections that exist.
+    #[must_use]
+    pub fn open_connections(&self) -> u32 {
+        self.open.load(Relaxed)
+    }
+
+    /// A connection that is ready for a transaction; `fresh` demands a new one.
+    /// # Errors
+    /// When there is none to be had.
+    pub async fn lease(self: &Arc<Self>, fresh: bool) -> Result<Lease, NoConnection> {
+        let turn = match Arc::clone(&self.turns).try_acquire_owned() {
+            Ok(turn) => turn,
+            Err(_) => timeout(TURN_PATIENCE, Arc::clone(&self.turns).acquire_owned())
+                .await
+                .map_err(|_| NoConnection::Busy)?
+                .map_err(|_| NoConnection::Busy)?,
+        };
+        let connection = match if fresh { None } else { self.take_idle().await } {
+            Some(connection) => connection,
+            None => self.connect().await.ok_or(NoConnection::Unavailable)?,
+        };
+        Ok(Lease { connection: Some(connection), hop: Arc::clone(self), _turn: turn })
+    }
+
+    /// The youngest idle connection of this thread that still works.
+    async fn take_idle(&self) -> Option<Connection> {
+        loop {
+            let mut connection = self.lock_idle().get_mut(&this_thread())?.pop()?;
+            if connection.may_go_on(self, clock::now()) && connection.is_alive().await {
+                return Some(connection);
+            }
+            self.close(connection);
+        }
+    }
+
+    /// A new connection, to the first host that answers.
+    async fn connect(self: &Arc<Self>) -> Option<Connection> {
+        if self.open.load(Relaxed) >= self.settings.connections_max {
+            self.evict_idle();
+        }
+        let retry = u64::try_from(self.settings.breaker_retry.as_millis()).unwrap_or(u64::MAX);
+        for host in &self.hosts {
+            if !host.may_be_tried(clock::now(), retry) {
+                continue;
+            }
+            self.open.fetch_add(1, Relaxed);
+            match Connection::open(self, host).await {
+                Ok(mut connection) => {
+                    let capabilities = *connection.session().capabilities();
+                    if host.succeeded(capabilities) == Change::Up {
+                        self.observer.tell("NextHopUp", &host.name, "it answers again");
+                    }
+                    return Some(connection);
+                }
+                Err(error) => {
+                    self.open.fetch_sub(1, Relaxed);
+                    self.failed(host, &error);
+                }
+            }
+        }
+        None
+    }
+
+    fn failed(&self, host: &Host, error: &ConnectionError) {
+        let settings = &self.settings;
+        let retry = u64::try_from(settings.breaker_retry.as_millis()).unwrap_or(u64::MAX);
+        let detail = error.to_string();
+        match host.failed(clock::now(), settings.breaker_failures, retry) {
+            Change::Down => self.observer.tell("NextHopDown", &host.name, &detail),
+            Change::None if !host.is_down() => {
+                self.observer.tell("NextHopFailed", &host.name, &detail);
+            }
+            Change::None | Change::Up => {}
+        }
+    }
+
+    /// Makes room for a connection of this thread by closing an idle one of another.
+    fn evict_idle(&self) {
+        let evicted = self.lock_idle().values_mut().find_map(Vec::pop);
+        if let Some(connection) = evicted {
+            self.close(connection);
+        }
+    }
+
+    /// Closes what has been idle for too long, on this thread.
+    pub fn sweep(&self, now: Moment) {
+        let mut old = Vec::new();
+        if let Some(own) = self.lock_idle().get_mut(&this_thread()) {
+            let (keep, close) = own.drain(..).partition(|c| c.may_go_on(self, now));
+            (*own, old) = (keep, close);
+        }
+        for connection in old {
+            self.open.fetch_sub(1, Relaxed);
+            tokio::spawn(connection.quit());
+        }
+    }
+
+    fn close(&self, connection: Connection) {
+        self.open.fetch_sub(1, Relaxed);
+        drop(connection);
+    }
+
+    fn lock_idle(&self) -> std::sync::MutexGuard<'_, HashMap<ThreadId, Vec<Connection>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// The connection.
+    pub fn connection(&mut self) -> Option<&mut Connection> {
+        self.connection.as_mut()
+    }
+
+    /// Which next hop.
+    #[must_use]
+    pub fn hop(&self) -> &Arc<NextHop> {
+        &self.hop
+    }
+
+    /// Back to the pool, for the next transaction.
+    pub fn give_back(mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        let now = clock::now();
+        if !connection.may_go_on(&self.hop, now) {
+            self.hop.open.fetch_sub(1, Relaxed);
+            tokio::spawn(connection.quit());
+            return;
+        }
+        connection.rest(now);
+        self.hop.lock_idle().entry(this_thread()).or_default().push(connection);
+    }
+}
+
+impl Drop for Lease {
+    /// A lease that is not given back closes its connection: whatever it was in the middle of is
+    /// void then, and the next hop sees that there is no final dot.
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.hop.close(connection);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! One client's transaction with a next hop: performs the exchange's requests on a connection.
+
+use super::connection::{Connection, ConnectionError};
+use super::pool::{Lease, NextHop, NoConnection};
+use super::Hops;
+use crate::listen::content::Content;
+use mail::address::{ForwardPath, ReversePath};
+use mail::smtp::client::{Answer, ClientDetails};
+use mail::smtp::parameter::{Body, MailParameters};
+use relay::next_hop::{Lack, Outcome, Request};
+use std::sync::Arc;
+
+/// Whether content is small enough to be sent in one piece, in octets.
+const ONE_PIECE_OCTETS_MAX: usize = 48 << 10;
+
+/// The way to one next hop; closed at first.
+#[derive(Default)]
+pub struct Transaction {
+    lease: Option<Lease>,
+}
+
+/// What the content request needs beyond the request itself.
+pub struct Load<'a> {
+    /// Who the client is, for a next hop that wants to know.
+    pub details: ClientDetails,
+    /// What was kept.
+    pub content: &'a mut Content,
+    /// The field that goes in front.
+    pub trace: String,
+}
+
+/// MAIL and its first RCPT.
+struct Opening<'a> {
+    reverse_path: &'a ReversePath,
+    parameters: MailParameters,
+    recipient: &'a ForwardPath,
+    details: &'a ClientDetails,
+}
+
+impl Transaction {
+    /// Performs a request; content within `content_patience`, from DATA to the reply.
+    pub async fn perform(
+        &mut self,
+        hops: &Hops,
+        request: Request,
+        load: Load<'_>,
+        content_patience: Duration,
+    ) -> Outcome {
+        match request {
+            Request::Open { next_hop, reverse_path, parameters, recipient } => {
+                self.forget().await;
+                let Some(hop) = hops.find(next_hop) else { return Outcome::Unavailable };
+                let opening = Opening {
+                    reverse_path: &reverse_path,
+                    parameters,
+                    recipient: &recipient,
+                    details: &load.details,
+                };
+                self.open(hop, &opening).await
+            }
+            Request::Recipient(recipient) => self.recipient(&recipient).await,
+            Request::Content { longest_line_octets } => {
+                let mut stage = Stage::BeforeDot;
+                let sending = self.content(load, longest_line_octets, &mut stage);
+                match timeout(content_patience, sending).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => stage.lost(),
+                }
+            }
+        }
+    }
+
+    /// The transaction is over: RSET if it is still open, and back to the pool.
+    pub async fn forget(&mut self) {
+        let Some(mut lease) = self.lease.take() else { return };
+        let Some(connection) = lease.connection() else { return };
+        connection.session().reset();
+        if connection.send_pending().await.is_ok() {
+            lease.give_back();
+        }
+    }
+
+    /// A pooled connection may have died unseen: then once more on a new one. Nothing is lost by
+    /// that, since no content was sent.
+    async fn open(&mut self, hop: &Arc<NextHop>, opening: &Opening<'_>) -> Outcome {
+        for fresh in [false, true] {
+            let mut lease = match hop.lease(fresh).await {
+                Ok(lease) => lease,
+                Err(NoConnection::Busy) => return Outcome::Busy,
+                Err(NoConnection::Unavailable) => return Outcome::Unavailable,
+            };
+            let Some(connection) = lease.connection() else { return Outcome::Unavailable };
+            if let Some(lack) = lack(connection, opening.parameters) {
+                lease.give_back();
+                return Outcome::Incapable(lack);
+            }
+            let used = connection.is_used();
+            connection.begin();
+            let Opening { reverse_path, parameters, recipient, details } = opening;
+            connection.session().begin(reverse_path, *parameters, recipient, Some(details));
+            match connection.answer(hop, hop.settings.command_max).await {
+                Ok(Answer::Rcpt(reply)) => {
+                    self.lease = Some(lease);
+                    return Outcome::Recipient(reply);
+                }
+                Ok(Answer::MailRefused(reply)) => {
+                    self.lease = Some(lease);
+                    return Outcome::MailRefused(reply);
+                }
+                Err(ConnectionError::TimedOut) => return Outcome::Lost,
+                Ok(_) | Err(_) if used => {}
+                Ok(_) | Err(_) => return Outcome::Lost,
+            }
+        }
+        Outcome::Lost
+    }
+
+    async fn recipient(&mut self, recipient: &ForwardPath) -> Outcome {
+        let Some(lease) = &mut self.lease else { return Outcome::Lost };
+        let hop = Arc::clone(lease.hop());
+        let Some(connection) = lease.connection() else { return Outcome::Lost };
+        connection.session().recipient(recipient);
+        match connection.answer(&hop, hop.settings.command_max).await {
+            Ok(Answer::Rcpt(reply)) => Outcome::Recipient(reply),
+            Ok(_) | Err(_) => {
+                self.lease = None;
+                Outcome::Lost
+            }
+        }
+    }
+
+    async fn content(&mut self, content: &mut Content, trace: &str, longest_line: u32) -> Outcome {
+        let Some(mut lease) = self.lease.take() else { return Outcome::Lost };
+        let hop = Arc::clone(lease.hop());
+        if hop.settings.content_line_octets_max.is_some_and(|max| longest_line > max) {
+            self.lease = Some(lease);
+            return Outcome::Incapable(Lack::LineLength);
+        }
+        let Some(connection) = lease.connection() else { return Outcome::Lost };
+        let size_max = connection.session().capabilities().size_octets_max;
+        if size_max.is_some_and(|max| content.octets() + trace.len() as u64 > max) {
+            self.lease = Some(lease);
+            return Outcome::Incapable(Lack::Size);
+        }
+        connection.session().data();
+        match connection.answer(&hop, hop.settings.data_max).await {
+            Ok(Answer::Data(reply)) if reply.code == 354 => {}
+            Ok(Answer::Data(reply)) => {
+                self.lease = Some(lease);
+                return Outcome::DataRefused(reply);
+            }
+            Ok(_) | Err(_) => return Outcome::Lost,
+        }
+        match send(connection, &hop, content, trace).await {
+            Ok(()) => {}
+            Err(Sending::Local) => return Outcome::LocalTrouble,
+            Err(Sending::Lost) => return Outcome::Lost,
+            Err(Sending::LostAtEnd) => return Outcome::Unknown { host: connection.host.name.clone() },
+        }
+        let host = Arc::clone(&connection.host.name);
+        match connection.answer(&hop, hop.settings.final_reply_max).await {
+            Ok(Answer::Content(reply)) => {
+                self.lease = Some(lease);
+                Outcome::Content { reply, host }
+            }
+            Ok(_) | Err(_) => Outcome::Unknown { host },
+        }
+    }
+}
+
+/// What went wrong while content was sent.
+enum Sending {
+    /// The content could not be read back.
+    Local,
+    /// The connection, before the final dot.
+    Lost,
+    /// The connection, in the write that held the final dot.
+    LostAtEnd,
+}
+
+/// Sends trace field, content and final dot. A small message leaves in one piece.
+async fn send(
+    connection: &mut Connection,
+    hop: &NextHop,
+    content: &mut Content,
+    trace: &str,
+) -> Result<(), Sending> {
+    let mut wire = Vec::with_capacity(ONE_PIECE_OCTETS_MAX.min(content.octets() as usize + 1_024));
+    connection.session().encode(trace.as_bytes(), |slice| wire.extend_from_slice(slice));
+    let patience = hop.settings.data_max;
+    if let Some(chunks) = content.in_memory() {
+        for chunk in chunks {
+            transmit(connection, &mut wire, chunk, patience).await?;
+        }
+    } else {
+        let mut part = Vec::new();
+        let mut first = true;
+        loop {
+            // Read where it may block: the file is ours, without a name, and small reads of it
+            // come from memory in all likelihood.
+            content.read_part(first, &mut part).map_err(|_| Sending::Local)?;
+            first = false;
+            if part.is_empty() {
+                break;
+            }
+            transmit(connection, &mut wire, &part, patience).await?;
+        }
+    }
+    let end = connection.session().finish();
+    wire.extend_from_slice(end);
+    connection.send(&wire, patience).await.map_err(|_| Sending::LostAtEnd)?;
+    connection.flush().await.map_err(|_| Sending::LostAtEnd)
+}
+
+/// Encodes a chunk: gathered while it is little, sent as it lies when it is much.
+async fn transmit(
+    connection: &mut Connection,
+    wire: &mut Vec<u8>,
+    chunk: &[u8],
+    patience: std::time::Duration,
+) -> Result<(), Sending> {
+    let mut slices: Vec<&[u8]> = Vec::new();
+    connection.session().encode(chunk, |slice| slices.push(slice));
+    for slice in slices {
+        if wire.len() + slice.len() <= ONE_PIECE_OCTETS_MAX {
+            wire.extend_from_slice(slice);
+            continue;
+        }
+        if !wire.is_empty() {
+            connection.send(wire, patience).await.map_err(|_| Sending::Lost)?;
+            wire.clear();
+        }
+        if slice.len() > ONE_PIECE_OCTETS_MAX / 4 {
+            connection.send(slice, patience).await.map_err(|_| Sending::Lost)?;
+        } else {
+            wire.extend_from_slice(slice);
+        }
+    }
+    Ok(())
+}
+
+/// What the message needs and the next hop has not.
+fn lack(connection: &mut Connection, parameters: MailParameters) -> Option<Lack> {
+    let capabilities = connection.session().capabilities();
+    if parameters.body == Body::EightBitMime && !capabilities.eight_bit_mime {
+        return Some(Lack::EightBitMime);
+    }
+    let too_big = |size| capabilities.size_octets_max.is_some_and(|max| size > max);
+    parameters.size_octets.is_some_and(too_big).then_some(Lack::Size)
+}

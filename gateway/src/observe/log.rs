@@ -1,0 +1,165 @@
+//! The log: lines are made where the event happens, gathered per thread, and written by one
+//! thread of their own. Bounded and lossy with a counter: a full disk or a stuck pipe costs lines,
+//! never mail.
+
+use super::write::{LineFormat, line};
+use relay::event::{Event, Kind};
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Lines gathered before they are handed over, in octets.
+const BATCH_OCTETS_MAX: usize = 64 << 10;
+/// Batches that wait for a slow disk.
+const BATCHES_MAX: usize = 256;
+/// How long a closing log waits for the writer.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A handle to the log; cheap to copy.
+#[derive(Clone)]
+pub struct Log {
+    format: LineFormat,
+    detail: bool,
+    batches: SyncSender<Vec<u8>>,
+    lost_lines: Arc<AtomicU64>,
+}
+
+/// The writer; joined at the end of the process.
+pub struct LogWriter {
+    thread: JoinHandle<()>,
+}
+
+thread_local! {
+    static BATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Log {
+    /// Starts the writer.
+    /// # Errors
+    /// When there can be no further thread.
+    pub fn start(
+        out: impl Write + Send + 'static,
+        format: LineFormat,
+        detail: bool,
+    ) -> io::Result<(Self, LogWriter)> {
+        let (batches, received) = sync_channel(BATCHES_MAX);
+        let thread = thread::Builder::new().name("log".into()).spawn(move || write(out, &received))?;
+        let lost_lines = Arc::new(AtomicU64::new(0));
+        Ok((Self { format, detail, batches, lost_lines }, LogWriter { thread }))
+    }
+
+    /// Takes an event; it is written when this thread's batch is full or flushed.
+    pub fn record(&self, event: &Event<'_>) {
+        if event.kind.is_detail() && !self.detail {
+            return;
+        }
+        let full = BATCH.with_borrow_mut(|batch| {
+            line(batch, self.format, event);
+            batch.len() >= BATCH_OCTETS_MAX
+        });
+        // What happens to the process is rare and wanted at once.
+        if full || matches!(event.kind, Kind::Process { .. }) {
+            self.flush();
+        }
+    }
+
+    /// Hands this thread's lines to the writer.
+    pub fn flush(&self) {
+        let batch = BATCH.with_borrow_mut(|batch| {
+            if batch.is_empty() { None } else { Some(std::mem::take(batch)) }
+        });
+        let Some(batch) = batch else { return };
+        if let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) =
+            self.batches.try_send(batch)
+        {
+            let lines = memchr::memchr_iter(b'\n', &batch).count() as u64;
+            self.lost_lines.fetch_add(lines, Ordering::Relaxed);
+        }
+    }
+
+    /// Lines that were given up so far.
+    #[must_use]
+    pub fn lost_lines(&self) -> u64 {
+        self.lost_lines.load(Ordering::Relaxed)
+    }
+}
+
+impl LogWriter {
+    /// Waits until everything is written, but not for ever. All handles must be gone.
+    pub fn close(self) {
+        let until = std::time::Instant::now() + CLOSE_PATIENCE;
+        while !self.thread.is_finished() && std::time::Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn write(mut out: impl Write, batches: &Receiver<Vec<u8>>) {
+    while let Ok(batch) = batches.recv() {
+        // A log that cannot be written has nobody to be told to; what comes later may work again.
+        let _ = out.write_all(&batch).and_then(|()| out.flush());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Never takes anything.
+    struct Stuck(Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn event() -> Event<'static> {
+        Event { scene: None, kind: Kind::Process { name: "Test", subject: "s", detail: "d" } }
+    }
+
+    #[test]
+    fn every_line_arrives_whole() {
+        let out = Shared::default();
+        let (log, writer) = Log::start(out.clone(), LineFormat::Json, false).unwrap();
+        for _ in 0..100 {
+            log.record(&event());
+        }
+        drop(log);
+        writer.close();
+        let written = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.lines().filter(|line| line.ends_with("\"detail\":\"d\"}")).count(), 100);
+    }
+
+    #[test]
+    fn a_stuck_pipe_costs_lines_and_no_time() {
+        let (_keep, stuck) = std::sync::mpsc::channel();
+        let (log, _) = Log::start(Stuck(stuck), LineFormat::Text, false).unwrap();
+        for _ in 0..BATCHES_MAX + 10 {
+            log.record(&event());
+        }
+        assert!(log.lost_lines() > 0);
+    }
+}

@@ -1,0 +1,118 @@
+//! What sessions share: the configuration in force, who is connected, what is remembered.
+//! [`Live`] is swapped whole on reload; a session keeps the one it began with.
+
+use crate::config::built::Config;
+use crate::directory::Directory;
+use crate::listen::content::Room;
+use crate::listen::seats::Seats;
+use crate::next_hop::Hops;
+use crate::observe::Observer;
+use arc_swap::ArcSwap;
+use mail::smtp::extension::Offer;
+use relay::client::{Client, Prefix};
+use relay::event::Event;
+use relay::ledger::Ledger;
+use relay::moment::Moment;
+use relay::policy::facts::Standing;
+use relay::settings::Harvest;
+use relay::split::SplitMemory;
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// One configuration, ready to use.
+pub struct Live {
+    /// What was written.
+    pub config: Config,
+    /// Which recipients exist.
+    pub directory: Arc<Directory>,
+    /// Who takes mail.
+    pub hops: Hops,
+    /// What handshakes with clients go by.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Live {
+    /// What EHLO may promise now.
+    #[must_use]
+    pub fn offer(&self, start_tls: bool) -> Offer {
+        self.hops.offer(Offer {
+            size_octets_max: self.config.settings.limits.size_octets_max,
+            eight_bit_mime: true,
+            start_tls,
+        })
+    }
+}
+
+/// What outlives a reload.
+pub struct State {
+    /// The configuration in force.
+    pub live: ArcSwap<Live>,
+    /// Who is connected.
+    pub seats: Arc<Seats>,
+    /// Room for content.
+    pub room: Arc<Room>,
+    /// What each client did lately.
+    pub books: Books,
+    /// Envelopes to be sent one by one.
+    pub split: Mutex<SplitMemory>,
+    /// Log and figures.
+    pub observer: Observer,
+    /// Set once, when we go down.
+    pub draining: Arc<AtomicBool>,
+    /// Wakes sessions that wait when we go down.
+    pub drain: watch::Sender<bool>,
+}
+
+/// The ledger, in shards, so that sessions seldom wait for each other.
+#[derive(Debug)]
+pub struct Books {
+    clients: Vec<Mutex<Ledger>>,
+}
+
+/// Shards by network, so that a client and its network stand in one.
+const SHARDS: usize = 16;
+
+impl Books {
+    /// Empty ones.
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn new() -> io::Result<Self> {
+        let clients = (0..SHARDS).map(|_| Ok(Mutex::new(Ledger::new(random_key()?))));
+        Ok(Self { clients: clients.collect::<io::Result<_>>()? })
+    }
+
+    /// What is known of a client.
+    #[must_use]
+    pub fn standing(&self, client: &Client, now: Moment) -> Standing {
+        self.shard(client).standing(client, now)
+    }
+
+    /// Learns from an event.
+    pub fn observe(&self, event: &Event<'_>, harvest: &Harvest, now: Moment) {
+        let Some(scene) = event.scene.filter(|scene| !scene.client.limits_lifted) else { return };
+        let shard_limits = Harvest {
+            entries_max: harvest.entries_max.div_ceil(SHARDS as u32),
+            ..harvest.clone()
+        };
+        self.shard(scene.client).observe(event, &shard_limits, now);
+    }
+
+    fn shard(&self, client: &Client) -> MutexGuard<'_, Ledger> {
+        let place = Prefix::network(client.address.ip()).spread() % SHARDS;
+        lock(&self.clients[place])
+    }
+}
+
+/// A lock that a panic elsewhere does not take away.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A key that nobody can guess.
+/// # Errors
+/// When the system has no randomness.
+pub fn random_key() -> io::Result<(u64, u64)> {
+    Ok((getrandom::u64().map_err(io::Error::other)?, getrandom::u64().map_err(io::Error::other)?))
+}
