@@ -1,0 +1,328 @@
+//! The answer for one recipient: bitbucket and leaver rules, then the domain's sources in order,
+//! then catch-all; `postmaster` and `abuse` always. Sources add up: an address exists when any
+//! source has it, is unknown when all say so, and otherwise nobody knows.
+
+use super::{
+    Canonical, Finding, Matched, Question, RecipientSource, SourceAnswer, is_reserved,
+    pattern::Pattern,
+};
+use mail::address::{LocalPart, Mailbox};
+use relay::recipient::RecipientStatus;
+use relay::settings::{DomainId, DomainSettings};
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+
+/// Mail for it is accepted and discarded on purpose.
+#[derive(Clone, Debug)]
+pub struct Bitbucket {
+    /// Whose mail.
+    pub pattern: Pattern,
+    /// Why, as the operator wrote it.
+    pub reason: Box<str>,
+}
+
+/// Whoever it was has left.
+#[derive(Clone, Debug)]
+pub struct Leaver {
+    /// Who.
+    pub pattern: Pattern,
+    /// What the client is told.
+    pub text: Box<str>,
+}
+
+/// What is asked for one domain.
+#[derive(Clone, Default)]
+pub struct DomainDirectory {
+    /// In the order they are asked.
+    pub sources: Arc<[Arc<dyn RecipientSource>]>,
+    /// In the order of the configuration.
+    pub bitbuckets: Vec<Bitbucket>,
+    /// In the order of the configuration.
+    pub leavers: Vec<Leaver>,
+}
+
+/// The status of a recipient, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What the rules read.
+    pub status: RecipientStatus,
+    /// The source or rule that decided: `file users.txt`, `bitbucket`, `catch-all`.
+    pub source: Arc<str>,
+}
+
+/// Found at once, or still being asked for.
+pub enum Answer {
+    /// From memory.
+    Now(Found),
+    /// To be awaited.
+    Later(Pin<Box<dyn Future<Output = Found> + Send>>),
+}
+
+/// What one source or rule said, for `explain`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Who.
+    pub source: Arc<str>,
+    /// What; nothing for a rule that did not apply.
+    pub finding: Option<Finding>,
+}
+
+/// How an answer came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Who was asked, in order.
+    pub steps: Vec<Step>,
+    /// The answer.
+    pub found: Found,
+}
+
+/// Names of deciders that are no sources, made once so that answers only count references.
+struct Names {
+    bitbucket: Arc<str>,
+    leaver: Arc<str>,
+    catch_all: Arc<str>,
+    reserved: Arc<str>,
+    none: Arc<str>,
+}
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| Names {
+    bitbucket: "bitbucket".into(),
+    leaver: "leaver".into(),
+    catch_all: "catch-all".into(),
+    reserved: "postmaster and abuse".into(),
+    none: "no source".into(),
+});
+
+/// The recipients of all domains.
+#[derive(Clone, Default)]
+pub struct Directory {
+    domains: Vec<DomainDirectory>,
+}
+
+/// What the sources asked so far come to.
+#[derive(Default)]
+struct Tally {
+    /// The first that could not say.
+    unavailable: Option<Arc<str>>,
+    /// The last that knows of no such address.
+    unknown: Option<Arc<str>>,
+}
+
+impl Tally {
+    /// Takes a finding; an address that exists ends the search.
+    fn take(&mut self, source: &Arc<str>, finding: Finding) -> Option<Found> {
+        match finding {
+            Finding::Exists { target, .. } => {
+                let status = RecipientStatus::Exists { target };
+                return Some(Found { status, source: source.clone() });
+            }
+            Finding::Unknown => self.unknown = Some(source.clone()),
+            Finding::Unavailable => {
+                self.unavailable.get_or_insert_with(|| source.clone());
+            }
+        }
+        None
+    }
+
+    fn conclude(self, otherwise: Otherwise) -> Found {
+        let Otherwise { is_reserved, postmaster, catch_all } = otherwise;
+        let exists = |target, source: &Arc<str>| Found {
+            status: RecipientStatus::Exists { target },
+            source: source.clone(),
+        };
+        if is_reserved {
+            return exists(postmaster, &NAMES.reserved);
+        }
+        // An address that one source knows nothing of may be in the one that is down.
+        if let Some(source) = self.unavailable {
+            return Found { status: RecipientStatus::Unavailable, source };
+        }
+        match (self.unknown, catch_all) {
+            (Some(_), Some(target)) => exists(Some(target), &NAMES.catch_all),
+            (Some(source), None) => Found { status: RecipientStatus::Unknown, source },
+            (None, _) => Found { status: RecipientStatus::Unavailable, source: NAMES.none.clone() },
+        }
+    }
+}
+
+/// What the settings say about an address that no source has.
+struct Otherwise {
+    is_reserved: bool,
+    postmaster: Option<Mailbox>,
+    catch_all: Option<Mailbox>,
+}
+
+impl Otherwise {
+    fn new(question: &Question<'_>) -> Self {
+        let DomainSettings { postmaster, catch_all, .. } = question.settings;
+        let is_reserved = is_reserved(question.local_part.as_str());
+        Self { is_reserved, postmaster: postmaster.clone(), catch_all: catch_all.clone() }
+    }
+}
+
+/// A question that a future may keep.
+struct Kept {
+    domain: DomainId,
+    settings: DomainSettings,
+    local_part: LocalPart,
+    canonical: Canonical,
+}
+
+impl Kept {
+    fn new(question: &Question<'_>) -> Self {
+        Self {
+            domain: question.domain,
+            settings: question.settings.clone(),
+            local_part: question.local_part.clone(),
+            canonical: question.canonical,
+        }
+    }
+
+    fn question(&self) -> Question<'_> {
+        let Self { domain, settings, local_part, canonical } = self;
+        Question { domain: *domain, settings, local_part, canonical: *canonical }
+    }
+}
+
+impl Directory {
+    /// Takes one entry for each [`DomainId`], in order.
+    #[must_use]
+    pub fn new(domains: Vec<DomainDirectory>) -> Self {
+        Self { domains }
+    }
+
+    /// What is asked for a domain.
+    #[must_use]
+    pub fn domain(&self, id: DomainId) -> Option<&DomainDirectory> {
+        self.domains.get(id.0 as usize)
+    }
+
+    /// Finds out about a recipient. From memory this takes no lock and, for a plain address, no
+    /// allocation.
+    #[must_use]
+    pub fn look_up(
+        &self,
+        domain: DomainId,
+        settings: &DomainSettings,
+        local_part: &LocalPart,
+    ) -> Answer {
+        let canonical = Canonical::new(local_part, settings);
+        let question = Question { domain, settings, local_part, canonical };
+        let mut tally = Tally::default();
+        let Some(here) = self.domain(domain) else {
+            return Answer::Now(tally.conclude(Otherwise::new(&question)));
+        };
+        if let Some(found) = here.ruled(&question) {
+            return Answer::Now(found);
+        }
+        for (at, source) in here.sources.iter().enumerate() {
+            match source.look_up(&question) {
+                SourceAnswer::Now(finding) => {
+                    if let Some(found) = tally.take(source.name(), finding) {
+                        return Answer::Now(found);
+                    }
+                }
+                SourceAnswer::Later(first) => {
+                    let (sources, kept) = (here.sources.clone(), Kept::new(&question));
+                    return Answer::Later(Box::pin(ask_rest(sources, at, first, kept, tally)));
+                }
+            }
+        }
+        Answer::Now(tally.conclude(Otherwise::new(&question)))
+    }
+
+    /// As [`Directory::look_up`], noting what everyone said.
+    pub async fn trace(
+        &self,
+        domain: DomainId,
+        settings: &DomainSettings,
+        local_part: &LocalPart,
+    ) -> Trace {
+        let canonical = Canonical::new(local_part, settings);
+        let question = Question { domain, settings, local_part, canonical };
+        let (mut steps, mut tally) = (Vec::new(), Tally::default());
+        let Some(here) = self.domain(domain) else {
+            return Trace { steps, found: tally.conclude(Otherwise::new(&question)) };
+        };
+        for name in [&NAMES.bitbucket, &NAMES.leaver] {
+            steps.push(Step { source: name.clone(), finding: None });
+        }
+        if let Some(found) = here.ruled(&question) {
+            return Trace { steps, found };
+        }
+        for source in here.sources.iter() {
+            let finding = match source.look_up(&question) {
+                SourceAnswer::Now(finding) => finding,
+                SourceAnswer::Later(finding) => finding.await,
+            };
+            let name = source.name().clone();
+            steps.push(Step { source: name, finding: Some(finding.clone()) });
+            if let Some(found) = tally.take(source.name(), finding) {
+                return Trace { steps, found };
+            }
+        }
+        Trace { steps, found: tally.conclude(Otherwise::new(&question)) }
+    }
+}
+
+impl DomainDirectory {
+    /// What a bitbucket or leaver rule says. A pattern never takes `postmaster` or `abuse` away
+    /// (RFC 5321 §4.5.1); only a bitbucket rule that names one may discard its mail.
+    fn ruled(&self, question: &Question<'_>) -> Option<Found> {
+        let reserved = is_reserved(question.local_part.as_str());
+        let canonical = &question.canonical;
+        let matches = |pattern: &Pattern| {
+            pattern.matches(canonical.exact())
+                || canonical.base().is_some_and(|base| pattern.matches(base))
+        };
+        for Bitbucket { pattern, reason } in &self.bitbuckets {
+            if matches(pattern) && (!reserved || pattern.is_literal()) {
+                let status = RecipientStatus::Bitbucket { reason: reason.clone() };
+                return Some(Found { status, source: NAMES.bitbucket.clone() });
+            }
+        }
+        let leaver = self.leavers.iter().find(|leaver| !reserved && matches(&leaver.pattern))?;
+        let status = RecipientStatus::Left { text: leaver.text.clone() };
+        Some(Found { status, source: NAMES.leaver.clone() })
+    }
+}
+
+/// Goes on where a source could not answer at once.
+async fn ask_rest(
+    sources: Arc<[Arc<dyn RecipientSource>]>,
+    at: usize,
+    first: Pin<Box<dyn Future<Output = Finding> + Send>>,
+    kept: Kept,
+    mut tally: Tally,
+) -> Found {
+    if let Some(found) = tally.take(sources[at].name(), first.await) {
+        return found;
+    }
+    for source in &sources[at + 1..] {
+        let finding = match source.look_up(&kept.question()) {
+            SourceAnswer::Now(finding) => finding,
+            SourceAnswer::Later(finding) => finding.await,
+        };
+        if let Some(found) = tally.take(source.name(), finding) {
+            return found;
+        }
+    }
+    tally.conclude(Otherwise::new(&kept.question()))
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exists { target, by } => {
+                match by {
+                    Matched::Exact => f.write_str("exists")?,
+                    Matched::SubAddress => f.write_str("exists without its sub-address")?,
+                    Matched::Pattern(pattern) => write!(f, "matches {pattern}")?,
+                }
+                target.as_ref().map_or(Ok(()), |target| write!(f, ", as {target}"))
+            }
+            Self::Unknown => f.write_str("unknown"),
+            Self::Unavailable => f.write_str("unavailable"),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a file source keeps in the state directory: its snapshot, and beside it what was loaded
+//! from where, for which domains. A cache that was made from other settings gives only its
+//! counts, which the guards compare with.
+
+use super::intake::{DomainPart, Load, PatternEntry};
+use super::scope::Scope;
+use super::{FileSource, Stamp};
+use crate::directory::pattern::Pattern;
+use crate::directory::snapshot::stored::{self, StoredError};
+use mail::address::Mailbox;
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The description beside the hashes.
+#[derive(Serialize, Deserialize)]
+struct Description<'a> {
+    path: Cow<'a, Path>,
+    stamp: Stamp,
+    /// Of the format and the scope: with others the hashes would be others.
+    fingerprint: u64,
+    foreign: u64,
+    domains: Vec<DomainDescription<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DomainDescription<'a> {
+    name: Cow<'a, str>,
+    addresses: u64,
+    patterns: Vec<PatternDescription<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PatternDescription<'a> {
+    text: Cow<'a, str>,
+    target: Option<String>,
+}
+
+/// What was found.
+pub(super) struct Kept {
+    /// Entries when last adopted, by place in the scope.
+    pub(super) entries: Vec<Option<u64>>,
+    /// The load, when the settings are still the same.
+    pub(super) load: Option<(Load, Stamp)>,
+}
+
+/// Where the cache of a file is: named after its path, so that several have room.
+pub(super) fn path_for(directory: &Path, settings: &FileSource) -> PathBuf {
+    let path = std::path::absolute(&settings.path).unwrap_or_else(|_| settings.path.clone());
+    let hash = sum(path.as_os_str().as_encoded_bytes());
+    directory.join(format!("recipients-{hash:016x}.snapshot"))
+}
+
+fn sum(octets: &[u8]) -> u64 {
+    SipHasher13::new_with_keys(0, 0).hash(octets)
+}
+
+fn fingerprint(settings: &FileSource, scope: &Scope) -> u64 {
+    sum(format!("csv={}\n{}", settings.is_csv(), scope.fingerprint()).as_bytes())
+}
+
+/// Keeps a load.
+/// # Errors
+/// When the disk fails.
+pub(super) fn write(
+    path: &Path,
+    settings: &FileSource,
+    scope: &Scope,
+    load: &Load,
+    stamp: Stamp,
+) -> Result<(), StoredError> {
+    let pattern = |entry| {
+        let PatternEntry { pattern, target }: &PatternEntry = entry;
+        let target = target.as_ref().map(Mailbox::to_string);
+        PatternDescription { text: Cow::Owned(pattern.as_str().to_owned()), target }
+    };
+    let domains = load.parts.iter().enumerate().map(|(place, part)| DomainDescription {
+        name: scope.canonical(place).into(),
+        addresses: part.addresses,
+        patterns: part.patterns.iter().map(pattern).collect(),
+    });
+    let description = Description {
+        path: settings.path.as_path().into(),
+        stamp,
+        fingerprint: fingerprint(settings, scope),
+        foreign: load.foreign,
+        domains: domains.collect(),
+    };
+    let text = serde_json::to_vec(&description)
+        .map_err(|error| StoredError::Io { path: path.to_owned(), source: error.into() })?;
+    stored::write(path, &load.snapshot, &text)
+}
+
+/// Reads what an earlier run kept; nothing when there was none.
+/// # Errors
+/// When it is damaged, or the disk fails.
+pub(super) fn read(
+    path: &Path,
+    settings: &FileSource,
+    scope: &Scope,
+) -> Result<Option<Kept>, StoredError> {
+    let (snapshot, text) = match stored::read(path) {
+        Ok(read) => read,
+        Err(StoredError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let inconsistent = || StoredError::Content(path.to_owned());
+    let kept: Description<'_> = serde_json::from_slice(&text).map_err(|_| inconsistent())?;
+    let counts = kept.domains.iter().map(|domain| {
+        (&*domain.name, domain.addresses.saturating_add(domain.patterns.len() as u64))
+    });
+    let counts: HashMap<&str, u64> = counts.collect();
+    let places = 0..scope.domains().len();
+    let entries = places.map(|place| counts.get(scope.canonical(place)).copied()).collect();
+    let same = kept.fingerprint == fingerprint(settings, scope)
+        && kept.path == settings.path
+        && kept.domains.len() == scope.domains().len()
+        && kept.domains.iter().enumerate().all(|(at, d)| d.name == scope.canonical(at));
+    if !same {
+        return Ok(Some(Kept { entries, load: None }));
+    }
+    let mut parts = Vec::with_capacity(kept.domains.len());
+    for (at, domain) in kept.domains.iter().enumerate() {
+        let case = scope.domains()[at].case;
+        let entry = |kept: &PatternDescription<'_>| {
+            let target = kept.target.as_deref().map(Mailbox::parse).transpose().ok()?;
+            Some(PatternEntry { pattern: Pattern::new(&kept.text, case).ok()?, target })
+        };
+        let patterns: Option<Vec<_>> = domain.patterns.iter().map(entry).collect();
+        let patterns = patterns.ok_or_else(inconsistent)?;
+        parts.push(DomainPart { addresses: domain.addresses, patterns });
+    }
+    let load = Load { snapshot: Arc::new(snapshot), parts, foreign: kept.foreign };
+    Ok(Some(Kept { entries, load: Some((load, kept.stamp)) }))
+}

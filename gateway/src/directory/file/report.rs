@@ -1,0 +1,46 @@
+//! What `postern recipients check` shows: a file parsed and judged by nobody, with everything
+//! that is malformed in it.
+
+use super::{FileSource, LoadError, Malformed, Scope, load};
+use crate::directory::snapshot::HashKey;
+use mail::address::Domain;
+
+/// What a file would bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// For each domain: its addresses (one listed twice counts twice) and its patterns.
+    pub domains: Vec<(Domain, u64, u64)>,
+    /// Distinct addresses of all domains.
+    pub addresses: u64,
+    /// Entries with a target at the next hop.
+    pub targets: u64,
+    /// Addresses of other domains.
+    pub foreign: u64,
+    /// What is malformed; with any of it the file is not adopted.
+    pub malformed: Malformed,
+}
+
+/// Parses a file and changes nothing.
+/// # Errors
+/// When it cannot be read at all; malformed lines are part of the result.
+pub fn check(source: &FileSource, scope: &Scope) -> Result<Checked, LoadError> {
+    // Nothing is kept of it, so nobody can profit from a known key.
+    let load = match load(source, scope, HashKey([0; 16])) {
+        Ok((load, _)) => load,
+        Err(LoadError::Malformed { malformed, .. }) => {
+            let (domains, addresses, targets, foreign) = (Vec::new(), 0, 0, 0);
+            return Ok(Checked { domains, addresses, targets, foreign, malformed });
+        }
+        Err(error) => return Err(error),
+    };
+    let domains = scope.domains().iter().zip(&load.parts);
+    let domains = domains
+        .map(|(scope, part)| (scope.name.clone(), part.addresses, part.patterns.len() as u64));
+    Ok(Checked {
+        domains: domains.collect(),
+        addresses: load.snapshot.len() as u64,
+        targets: load.snapshot.targets() as u64,
+        foreign: load.foreign,
+        malformed: Malformed { good: load.entries() + load.foreign, ..Malformed::default() },
+    })
+}

@@ -1,0 +1,88 @@
+//! A recipients file as text: one address or pattern a line, an optional target behind it,
+//! comments behind `#`, blank lines. Reads in pieces and looks at octets only.
+
+use super::error::LineProblem;
+use super::intake::Intake;
+use std::io::{self, Read};
+
+/// A line with an address, a target and room to spare, in octets.
+const LINE_OCTETS_MAX: usize = 4_096;
+/// Octets read at a time.
+const PIECE_OCTETS: usize = 256 << 10;
+
+/// Reads all lines; what is malformed is noted in the intake.
+pub(super) fn read(mut from: impl Read, intake: &mut Intake<'_>) -> io::Result<()> {
+    let mut buffer = vec![0; PIECE_OCTETS];
+    // `buffer[..kept]` is the start of a line whose end is not read yet.
+    let mut kept = 0;
+    let mut line = 0;
+    // The start of the current line was too long and is gone.
+    let mut skipping = false;
+    loop {
+        let count = match from.read(&mut buffer[kept..]) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let octets = &buffer[..kept + count];
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', octets) {
+            line += 1;
+            if !std::mem::take(&mut skipping) {
+                take_line(line, &octets[start..end], intake);
+            }
+            start = end + 1;
+        }
+        if count == 0 {
+            if start < octets.len() && !skipping {
+                take_line(line + 1, &octets[start..], intake);
+            }
+            return Ok(());
+        }
+        kept = octets.len() - start;
+        if kept > LINE_OCTETS_MAX {
+            if !skipping {
+                intake.refuse(line + 1, LineProblem::TooLong, &octets[start..]);
+            }
+            (skipping, kept) = (true, 0);
+        }
+        buffer.copy_within(start..start + kept, 0);
+    }
+}
+
+fn take_line(line: u64, written: &[u8], intake: &mut Intake<'_>) {
+    let written = written.trim_ascii();
+    if written.is_empty() || written[0] == b'#' {
+        return;
+    }
+    if written.len() > LINE_OCTETS_MAX {
+        return intake.refuse(line, LineProblem::TooLong, written);
+    }
+    let (address, rest) = split_column(written);
+    let (target, rest) = split_column(rest);
+    if !rest.is_empty() && rest[0] != b'#' && target.first() != Some(&b'#') {
+        return intake.refuse(line, LineProblem::ColumnsTooMany, written);
+    }
+    let target = match target {
+        [] | [b'#', ..] => None,
+        // Postfix's relay_recipient_maps demands a value and ignores it; its manual has these.
+        [b'x'] | b"OK" | b"ok" => None,
+        target => Some(target),
+    };
+    intake.take(line, address, target);
+}
+
+/// The first column, which may hold spaces inside quotes, and what follows the space behind it.
+fn split_column(written: &[u8]) -> (&[u8], &[u8]) {
+    let mut at = 0;
+    if written.first() == Some(&b'"') {
+        at = 1;
+        while at < written.len() && written[at] != b'"' {
+            at += if written[at] == b'\\' { 2 } else { 1 };
+        }
+        at = at.min(written.len());
+    }
+    let end = written[at..].iter().position(u8::is_ascii_whitespace);
+    let (column, rest) = written.split_at(end.map_or(written.len(), |end| at + end));
+    (column, rest.trim_ascii_start())
+}

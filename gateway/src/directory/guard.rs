@@ -1,0 +1,182 @@
+//! Whether a load may take the place of what is in use: an export that failed half-way, or a
+//! wrong file, must not make every recipient unknown. Judged for each domain, so that in a
+//! shared file only the domain that lost its addresses is held back. `source.rs` swaps.
+
+use super::file::LoadError;
+use super::snapshot::stored::StoredError;
+use mail::address::{Domain, Mailbox};
+use std::fmt;
+use std::sync::Arc;
+
+/// A person's word that a load is right although a guard holds it back: it counts for a load
+/// with exactly this many entries, so that what was seen is what is adopted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    /// Addresses and patterns of all domains, as the outcome named them.
+    pub entries: u64,
+}
+
+/// Why a load is not adopted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The canary is not in it. No confirmation helps: the list or the canary must be mended.
+    CanaryMissing(Mailbox),
+    /// It has nothing for the domain.
+    Empty,
+    /// It lost more than a fifth.
+    Shrunk {
+        /// Entries in use, or when last adopted.
+        before: u64,
+        /// Entries in the load.
+        now: u64,
+    },
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CanaryMissing(canary) => write!(f, "the canary {canary} is not in it"),
+            Self::Empty => f.write_str("it is empty"),
+            Self::Shrunk { before, now } => {
+                write!(f, "it shrinks from {before} to {now}, by more than a fifth")
+            }
+        }
+    }
+}
+
+/// Judges the size of a load. An empty list that was in use already is no news.
+/// # Errors
+/// Why it needs a confirmation.
+pub fn judge(before: Option<u64>, now: u64) -> Result<(), Hold> {
+    match before {
+        Some(0) => Ok(()),
+        _ if now == 0 => Err(Hold::Empty),
+        Some(before) if u128::from(now) * 5 < u128::from(before) * 4 => {
+            Err(Hold::Shrunk { before, now })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What became of one domain's part of a load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whose.
+    pub domain: Domain,
+    /// Entries in use until now, or remembered from the last run.
+    pub before: Option<u64>,
+    /// Entries in the load.
+    pub now: u64,
+    /// Why it is not adopted.
+    pub hold: Option<Hold>,
+    /// Whether something is in use afterwards: the new part, or the old one. Otherwise the
+    /// source is unavailable for the domain.
+    pub in_use: bool,
+}
+
+/// Where a load came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The source itself.
+    Source,
+    /// The snapshot that an earlier run kept in the state directory.
+    Cache,
+}
+
+/// What came of a load; enough for a log line and for a person who is to confirm.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was understood and judged.
+    Judged {
+        /// Which source.
+        source: Arc<str>,
+        /// From where.
+        origin: Origin,
+        /// Addresses and patterns of all domains: what a [`Confirmation`] repeats.
+        entries: u64,
+        /// Addresses of domains the source is not read for.
+        foreign: u64,
+        /// Every domain.
+        domains: Vec<Judgement>,
+    },
+    /// It was not understood; what was in use still is.
+    Failed {
+        /// Which source.
+        source: Arc<str>,
+        /// Why.
+        error: LoadError,
+        /// Domains for which something is in use.
+        domains_in_use: usize,
+    },
+    /// The state directory failed; the source works without it.
+    CacheFailed {
+        /// Which source.
+        source: Arc<str>,
+        /// Why.
+        error: StoredError,
+    },
+}
+
+impl Outcome {
+    /// Whether everything that was loaded is in use now.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        match self {
+            Self::Judged { domains, .. } => domains.iter().all(|domain| domain.hold.is_none()),
+            Self::Failed { .. } | Self::CacheFailed { .. } => false,
+        }
+    }
+
+    /// The domains whose part is held back.
+    pub fn held(&self) -> impl Iterator<Item = (&Domain, &Hold)> {
+        let domains = match self {
+            Self::Judged { domains, .. } => domains.as_slice(),
+            Self::Failed { .. } | Self::CacheFailed { .. } => &[],
+        };
+        domains.iter().filter_map(|judged| Some((&judged.domain, judged.hold.as_ref()?)))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Judged { source, origin, entries, foreign, domains } => {
+                let origin = match origin {
+                    Origin::Source => "",
+                    Origin::Cache => " from the state directory",
+                };
+                let held = self.held().count();
+                write!(f, "{source}{origin}: {entries} entries for {} domains", domains.len())?;
+                write!(f, ", {foreign} of other domains, {held} domains held back")?;
+                for (domain, hold) in self.held().take(3) {
+                    write!(f, "; {domain}: {hold}")?;
+                }
+                Ok(())
+            }
+            Self::Failed { source, error, .. } => write!(f, "{source}: not loaded: {error}"),
+            Self::CacheFailed { source, error } => write!(f, "{source}: state: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_load_is_held_unless_nothing_was_in_use() {
+        assert_eq!(judge(None, 0), Err(Hold::Empty));
+        assert_eq!(judge(Some(3), 0), Err(Hold::Empty));
+        assert_eq!(judge(Some(0), 0), Ok(()));
+    }
+
+    #[test]
+    fn a_load_may_shrink_by_a_fifth_and_no_more() {
+        assert_eq!(judge(Some(100), 80), Ok(()));
+        assert_eq!(judge(Some(100), 79), Err(Hold::Shrunk { before: 100, now: 79 }));
+        assert_eq!(judge(Some(5), 4), Ok(()));
+        assert_eq!(judge(Some(100), 1_000), Ok(()));
+        assert_eq!(judge(None, 1), Ok(()));
+        assert_eq!(judge(Some(u64::MAX), u64::MAX), Ok(()));
+    }
+}

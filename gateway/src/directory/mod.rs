@@ -1,0 +1,210 @@
+//! Which recipients exist. A [`RecipientSource`] answers for some domains; [`Directory`]
+//! (`chain.rs`) asks a domain's sources in order and applies what is configured around them.
+//! `Unavailable` is never `Unknown`. What is answered from memory is answered at once, without
+//! await and without a box; only sources that must ask elsewhere return a future.
+
+pub mod chain;
+pub mod file;
+pub mod guard;
+pub mod pattern;
+pub mod snapshot;
+pub mod statistics;
+#[cfg(test)]
+mod tests;
+pub mod watch;
+
+pub use chain::{Answer, Bitbucket, Directory, DomainDirectory, Found, Leaver, Step, Trace};
+
+use file::{DomainScope, FileRecipients, FileSource, Scope};
+use guard::{Confirmation, Outcome};
+use mail::address::{LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
+use relay::settings::{DomainId, DomainSettings, LocalPartCase};
+use snapshot::HashKey;
+use statistics::Statistics;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What a source says of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is there.
+    Exists {
+        /// The address the next hop hears instead.
+        target: Option<Mailbox>,
+        /// What it was found by.
+        by: Matched,
+    },
+    /// The source knows all addresses it answers for, and this is none of them.
+    Unknown,
+    /// The source cannot say.
+    Unavailable,
+}
+
+/// What an address was found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Matched {
+    /// The address itself.
+    Exact,
+    /// The part before the sub-address separator.
+    SubAddress,
+    /// This pattern.
+    Pattern(Box<str>),
+}
+
+/// A finding, now or later.
+pub enum SourceAnswer {
+    /// From memory.
+    Now(Finding),
+    /// From elsewhere. The future ends by itself: a source keeps its own time limit.
+    Later(Pin<Box<dyn Future<Output = Finding> + Send>>),
+}
+
+/// A local part as it is looked up: in lower case when the domain folds. Lives on the stack.
+#[derive(Clone, Copy, Debug)]
+pub struct Canonical {
+    octets: [u8; LOCAL_PART_OCTETS_MAX],
+    len: u8,
+    base_len: Option<u8>,
+}
+
+impl Canonical {
+    /// Folds as the domain says and finds the sub-address separator.
+    #[must_use]
+    pub fn new(local_part: &LocalPart, settings: &DomainSettings) -> Self {
+        let text = local_part.as_str();
+        // A LocalPart has at most 64 octets.
+        let len = text.len().min(LOCAL_PART_OCTETS_MAX);
+        let mut octets = [0; LOCAL_PART_OCTETS_MAX];
+        octets[..len].copy_from_slice(&text.as_bytes()[..len]);
+        if settings.local_part_case == LocalPartCase::Folded || is_reserved(text) {
+            octets[..len].make_ascii_lowercase();
+        }
+        let base_len = settings.sub_address_separator.and_then(|separator| text.find(separator));
+        let base_len = base_len.filter(|&at| at > 0).and_then(|at| u8::try_from(at).ok());
+        Self { octets, len: len as u8, base_len }
+    }
+
+    /// The whole.
+    #[must_use]
+    pub fn exact(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
+
+    /// What stands before the separator, when there is one.
+    #[must_use]
+    pub fn base(&self) -> Option<&[u8]> {
+        self.base_len.map(|len| &self.octets[..usize::from(len)])
+    }
+}
+
+/// Whether every domain must have this address (RFC 5321 §4.5.1, RFC 2142 §2).
+fn is_reserved(local_part: &str) -> bool {
+    local_part.eq_ignore_ascii_case("postmaster") || local_part.eq_ignore_ascii_case("abuse")
+}
+
+/// What a source is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Whose address.
+    pub domain: DomainId,
+    /// What is set for it.
+    pub settings: &'a DomainSettings,
+    /// As the client wrote it.
+    pub local_part: &'a LocalPart,
+    /// As it is compared.
+    pub canonical: Canonical,
+}
+
+/// Something that knows recipients.
+pub trait RecipientSource: Send + Sync {
+    /// For logs and `explain`: `file users.txt`.
+    fn name(&self) -> &Arc<str>;
+
+    /// Looks for the address itself, then for its base, then for patterns.
+    fn look_up(&self, question: &Question<'_>) -> SourceAnswer;
+
+    /// Called every second on a thread of its own, for sources that watch something; says what
+    /// came of it when anything was done.
+    fn poll(&self) -> Vec<Outcome> {
+        Vec::new()
+    }
+
+    /// Loads again, with a person's word that this many entries are right. Nothing for sources
+    /// that load nothing.
+    fn reload(&self, _confirmation: Option<Confirmation>) -> Vec<Outcome> {
+        Vec::new()
+    }
+
+    /// What it holds.
+    fn statistics(&self) -> Option<Statistics> {
+        None
+    }
+}
+
+/// What the operator wrote about one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceSettings {
+    /// A file.
+    File(FileSource),
+}
+
+/// What sources need of the process.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Where snapshots are kept between starts, when anywhere.
+    pub state_directory: Option<PathBuf>,
+    /// Makes the key of a new snapshot.
+    pub new_key: fn() -> io::Result<HashKey>,
+}
+
+/// A source, ready to answer (if only with `Unavailable`), and what happened on the way.
+pub struct Opened {
+    /// The source.
+    pub source: Arc<dyn RecipientSource>,
+    /// What was loaded, held back or failed.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// One kind of source.
+pub struct Kind {
+    /// Its key in the configuration.
+    pub name: &'static str,
+    /// One sentence for the manual.
+    pub help: &'static str,
+    /// Opens it for the domains that list it, when the settings are of this kind.
+    pub open: fn(&SourceSettings, &[DomainScope], &Environment) -> Option<Opened>,
+}
+
+/// All kinds; a new one is a file in this folder and a line here.
+pub const KINDS: &[Kind] = &[Kind {
+    name: "file",
+    help: "A text file with one address or `*` pattern a line, or CSV with a header.",
+    open: |settings, domains, environment| {
+        let SourceSettings::File(file) = settings;
+        let scope = Scope::new(domains.to_vec());
+        let (source, outcomes) = FileRecipients::open(file.clone(), scope, environment);
+        Some(Opened { source: Arc::new(source), outcomes })
+    },
+}];
+
+/// Opens a source of whichever kind. One call for all domains that list the same settings, so
+/// that a shared file is read once.
+#[must_use]
+pub fn open(
+    settings: &SourceSettings,
+    domains: &[DomainScope],
+    environment: &Environment,
+) -> Option<Opened> {
+    KINDS.iter().find_map(|kind| (kind.open)(settings, domains, environment))
+}
+
+/// A key nobody can guess.
+/// # Errors
+/// When the system has no randomness.
+pub fn random_key() -> io::Result<HashKey> {
+    let mut key = HashKey([0; 16]);
+    getrandom::fill(&mut key.0).map_err(io::Error::other)?;
+    Ok(key)
+}
