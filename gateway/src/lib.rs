@@ -1,4 +1,17 @@
-//! x
+//! The edges of Postern: sockets, TLS, files, threads and the command line. No protocol rules and
+//! no policy: those are `mail` and `relay`.
+//!
+//! - [`cli`]: the commands. [`config`]: what the operator wrote, checked.
+//! - [`listen`]: towards clients. [`next_hop`]: towards the servers behind us.
+//! - [`directory`]: which recipients exist. [`observe`]: log and figures.
+//! - [`run`]: start, reload, drain. [`state`]: what sessions share. [`clock`]: the time.
 
+pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod directory;
+pub mod listen;
+pub mod next_hop;
+pub mod observe;
+pub mod run;
+pub mod state;

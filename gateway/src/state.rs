@@ -92,10 +92,8 @@ impl Books {
     /// Learns from an event.
     pub fn observe(&self, event: &Event<'_>, harvest: &Harvest, now: Moment) {
         let Some(scene) = event.scene.filter(|scene| !scene.client.limits_lifted) else { return };
-        let shard_limits = Harvest {
-            entries_max: harvest.entries_max.div_ceil(SHARDS as u32),
-            ..harvest.clone()
-        };
+        let shard_limits =
+            Harvest { entries_max: harvest.entries_max.div_ceil(SHARDS as u32), ..harvest.clone() };
         self.shard(scene.client).observe(event, &shard_limits, now);
     }
 

@@ -2,7 +2,7 @@
 
 use super::proxy_protocol;
 use super::seats::Seat;
-use super::session::{Session, accept_tls};
+use super::session::Session;
 use super::stream::Stream;
 use crate::clock;
 use crate::config::built::{Listener, ListenerTls};
@@ -39,7 +39,8 @@ pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<St
             Ok((socket, peer)) => {
                 let live = state.live.load_full();
                 let state = Arc::clone(&state);
-                if settings.proxy_from.is_none() && settings.tls != ListenerTls::Implicit
+                if settings.proxy_from.is_none()
+                    && settings.tls != ListenerTls::Implicit
                     && settings.greeting_delay.is_zero()
                 {
                     if let Some(session) = begin(socket, peer, false, &settings, state, live) {

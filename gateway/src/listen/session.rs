@@ -9,7 +9,7 @@ use crate::directory::Answer;
 use crate::next_hop::Transaction;
 use crate::next_hop::transaction::Load;
 use crate::state::{Live, State, lock};
-use mail::address::{ForwardPath, ReversePath};
+use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::smtp::reply::Reply;
 use relay::event::Event;
 use relay::exchange::{Do, Done, Exchange, Sink};
@@ -79,8 +79,7 @@ impl Session {
         live: Arc<Live>,
         seat: Seat,
     ) -> Self {
-        let sink =
-            EdgeSink { state, live, output: Vec::new(), content: None, now: clock::now() };
+        let sink = EdgeSink { state, live, output: Vec::new(), content: None, now: clock::now() };
         Self { exchange, stream, sink, next_hop: Transaction::default(), _seat: seat }
     }
 
@@ -189,9 +188,11 @@ impl Session {
             Need::Standing => {
                 Found::Standing(state.books.standing(self.exchange.client(), self.sink.now))
             }
-            Need::Split => Found::Split(self.exchange.envelope_in_question().is_some_and(
-                |(from, to)| lock(&state.split).is_remembered(from, to, self.sink.now),
-            )),
+            Need::Split => {
+                Found::Split(self.exchange.envelope_in_question().is_some_and(|(from, to)| {
+                    lock(&state.split).is_remembered(from, to, self.sink.now)
+                }))
+            }
             Need::Recipient => return self.find_recipient(),
         })
     }
@@ -203,6 +204,10 @@ impl Session {
             return Now(Found::Recipient(RecipientStatus::Unavailable));
         };
         let limit = settings.limits.under(self.sink.state.seats.pressure()).lookup_seconds_max;
+        let postmaster = LocalPart::new("postmaster");
+        let Some(local_part) = local_part.or(postmaster.as_ref().ok()) else {
+            return Now(Found::Recipient(RecipientStatus::Unavailable));
+        };
         match live.directory.look_up(domain, settings.domain(domain), local_part) {
             Answer::Now(found) => Now(Found::Recipient(found.status)),
             Answer::Later(answer) => Later(Box::pin(async move {

@@ -48,7 +48,9 @@ pub fn client_config(tls: &NextHopTls) -> Result<Option<Arc<ClientConfig>>, Trus
             }
             builder.with_root_certificates(roots)
         }
-        NextHopTls::Require { trust: Trust::SystemRoots, .. } => builder.with_platform_verifier()?,
+        NextHopTls::Require { trust: Trust::SystemRoots, .. } => {
+            builder.with_platform_verifier()?
+        }
     };
     Ok(Some(Arc::new(builder.with_no_client_auth())))
 }

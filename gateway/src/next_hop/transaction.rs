@@ -1,14 +1,16 @@
 //! One client's transaction with a next hop: performs the exchange's requests on a connection.
 
+use super::Hops;
 use super::connection::{Connection, ConnectionError};
 use super::pool::{Lease, NextHop, NoConnection};
-use super::Hops;
 use crate::listen::content::Content;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::client::{Answer, ClientDetails};
 use mail::smtp::parameter::{Body, MailParameters};
 use relay::next_hop::{Lack, Outcome, Request};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Whether content is small enough to be sent in one piece, in octets.
 const ONE_PIECE_OCTETS_MAX: usize = 48 << 10;
@@ -60,11 +62,11 @@ impl Transaction {
             }
             Request::Recipient(recipient) => self.recipient(&recipient).await,
             Request::Content { longest_line_octets } => {
-                let mut stage = Stage::BeforeDot;
-                let sending = self.content(load, longest_line_octets, &mut stage);
+                let mut reached = None;
+                let sending = self.content(load, longest_line_octets, &mut reached);
                 match timeout(content_patience, sending).await {
                     Ok(outcome) => outcome,
-                    Err(_) => stage.lost(),
+                    Err(_) => reached.map_or(Outcome::Lost, |host| Outcome::Unknown { host }),
                 }
             }
         }
@@ -129,10 +131,17 @@ impl Transaction {
         }
     }
 
-    async fn content(&mut self, content: &mut Content, trace: &str, longest_line: u32) -> Outcome {
+    /// `reached` names the host as soon as it may have seen the final dot.
+    async fn content(
+        &mut self,
+        load: Load<'_>,
+        longest_line_octets: u32,
+        reached: &mut Option<Arc<str>>,
+    ) -> Outcome {
+        let Load { content, trace, .. } = load;
         let Some(mut lease) = self.lease.take() else { return Outcome::Lost };
         let hop = Arc::clone(lease.hop());
-        if hop.settings.content_line_octets_max.is_some_and(|max| longest_line > max) {
+        if hop.settings.content_line_octets_max.is_some_and(|max| longest_line_octets > max) {
             self.lease = Some(lease);
             return Outcome::Incapable(Lack::LineLength);
         }
@@ -151,13 +160,13 @@ impl Transaction {
             }
             Ok(_) | Err(_) => return Outcome::Lost,
         }
-        match send(connection, &hop, content, trace).await {
+        let host = Arc::clone(&connection.host.name);
+        match send(connection, &hop, content, &trace, reached).await {
             Ok(()) => {}
             Err(Sending::Local) => return Outcome::LocalTrouble,
             Err(Sending::Lost) => return Outcome::Lost,
-            Err(Sending::LostAtEnd) => return Outcome::Unknown { host: connection.host.name.clone() },
+            Err(Sending::LostAtEnd) => return Outcome::Unknown { host },
         }
-        let host = Arc::clone(&connection.host.name);
         match connection.answer(&hop, hop.settings.final_reply_max).await {
             Ok(Answer::Content(reply)) => {
                 self.lease = Some(lease);
@@ -184,6 +193,7 @@ async fn send(
     hop: &NextHop,
     content: &mut Content,
     trace: &str,
+    reached: &mut Option<Arc<str>>,
 ) -> Result<(), Sending> {
     let mut wire = Vec::with_capacity(ONE_PIECE_OCTETS_MAX.min(content.octets() as usize + 1_024));
     connection.session().encode(trace.as_bytes(), |slice| wire.extend_from_slice(slice));
@@ -208,6 +218,7 @@ async fn send(
     }
     let end = connection.session().finish();
     wire.extend_from_slice(end);
+    *reached = Some(Arc::clone(&connection.host.name));
     connection.send(&wire, patience).await.map_err(|_| Sending::LostAtEnd)?;
     connection.flush().await.map_err(|_| Sending::LostAtEnd)
 }
@@ -217,7 +228,7 @@ async fn transmit(
     connection: &mut Connection,
     wire: &mut Vec<u8>,
     chunk: &[u8],
-    patience: std::time::Duration,
+    patience: Duration,
 ) -> Result<(), Sending> {
     let mut slices: Vec<&[u8]> = Vec::new();
     connection.session().encode(chunk, |slice| slices.push(slice));

@@ -47,7 +47,8 @@ impl Log {
         detail: bool,
     ) -> io::Result<(Self, LogWriter)> {
         let (batches, received) = sync_channel(BATCHES_MAX);
-        let thread = thread::Builder::new().name("log".into()).spawn(move || write(out, &received))?;
+        let thread =
+            thread::Builder::new().name("log".into()).spawn(move || write(out, &received))?;
         let lost_lines = Arc::new(AtomicU64::new(0));
         Ok((Self { format, detail, batches, lost_lines }, LogWriter { thread }))
     }

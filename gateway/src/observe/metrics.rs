@@ -160,7 +160,12 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for (name, help, read) in COUNTERS {
             let counter = ConstCounter::new(self.0.sum(read));
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+            counter.encode(encoder.encode_descriptor(
+                name,
+                help,
+                None,
+                counter.metric_type(),
+            )?)?;
         }
         let kind = ConstCounter::new(0_u64).metric_type();
         let help = "Refusals by stage and rule";

@@ -1,0 +1,33 @@
+//! The commands. Each file is one command: its arguments, its `run`, one example in its help.
+
+pub mod run;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Exit code for mistakes in what the user gave; nothing was started.
+pub const EXIT_MISTAKES: u8 = 2;
+
+/// Postern: the SMTP relay in front of a mail server that cannot say no.
+#[derive(Debug, Parser)]
+#[command(name = "postern", version, propagate_version = true, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Relay mail.
+    Run(run::RunArguments),
+}
+
+/// Does what the arguments say.
+#[must_use]
+pub fn run(arguments: Arguments) -> ExitCode {
+    match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+    }
+}

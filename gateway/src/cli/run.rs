@@ -1,0 +1,52 @@
+//! `postern run`: relay mail until told to stop.
+
+use super::EXIT_MISTAKES;
+use crate::config::built::Config;
+use crate::run::{Running, signals};
+use clap::Args;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  postern run --config /etc/postern/postern.toml\n\n\
+    SIGHUP reads the configuration again; SIGTERM ends in peace.\n\
+    Exit codes: 0 stopped in peace, 1 could not start or sessions were cut off, 2 mistakes in the configuration.")]
+pub struct RunArguments {
+    /// The configuration.
+    #[arg(long, short, default_value = "/etc/postern/postern.toml")]
+    pub config: PathBuf,
+}
+
+/// Runs it.
+#[must_use]
+pub fn run(arguments: &RunArguments) -> ExitCode {
+    let config = match Config::load(&arguments.config) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprint!("{}", mistakes.render(100, std::io::stderr().is_terminal()));
+            eprintln!("Nothing was started. `postern check` says the same without starting.");
+            return ExitCode::from(EXIT_MISTAKES);
+        }
+    };
+    if !config.warnings.is_empty() {
+        let colour = std::io::stderr().is_terminal();
+        eprint!("{}", crate::config::mistake::render(&config.warnings, 100, colour));
+    }
+    let running = match Running::start(config) {
+        Ok(running) => running,
+        Err(error) => {
+            eprintln!("postern: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match signals::serve(running) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("postern: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Makes something that serves of a configuration: directory, next hops, certificate. On reload
+//! the new one takes the place of the old one whole, or not at all.
+
+use super::{Running, StartError};
+use crate::config::Mistakes;
+use crate::config::built::{Config, DomainSources, FileFormat, FileSettings};
+use crate::config::mistake::Mistake;
+use crate::directory::file::DomainScope;
+use crate::directory::file::{FileSource, Format};
+use crate::directory::guard::Outcome;
+use crate::directory::pattern::Pattern;
+use crate::directory::watch::{INTERVAL, Watcher};
+use crate::directory::{
+    self, Bitbucket, Directory, DomainDirectory, Environment, Leaver, RecipientSource,
+    SourceSettings, random_key,
+};
+use crate::listen::tls::Certificate;
+use crate::next_hop::{Hops, pool::NextHop};
+use crate::observe::Observer;
+use crate::state::{Live, State, lock};
+use relay::settings::DomainId;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// A configuration that is ready, and what keeps it fresh.
+pub struct Assembled {
+    /// What sessions use.
+    pub live: Live,
+    /// What watches files for it.
+    pub watched: Watched,
+}
+
+/// Threads that notice changes; they end when this is dropped.
+pub struct Watched {
+    _recipients: Option<Watcher>,
+    _certificate: Option<CertificateWatch>,
+    certificate: Option<Arc<Certificate>>,
+}
+
+/// A recipient source and the domains that list it.
+type Listed = (SourceSettings, Vec<DomainId>);
+
+/// Opens everything that the configuration names.
+/// # Errors
+/// When a certificate or authorities cannot be loaded. Recipient sources that fail are merely
+/// unavailable.
+pub fn assemble(config: Config, observer: &Observer) -> Result<Assembled, StartError> {
+    let tls = |what: &Path, why: String| StartError::Tls { what: what.display().to_string(), why };
+    let certificate = match &config.tls {
+        Some(files) => Some(
+            Certificate::load(files.clone()).map_err(|e| tls(&files.certificate, e.to_string()))?,
+        ),
+        None => None,
+    };
+    let server_config = certificate.as_ref().map(|c| c.server_config()).transpose();
+    let server_config = server_config.map_err(|e| tls(Path::new("TLS"), e.to_string()))?;
+    let mut hops = Vec::new();
+    for settings in &config.next_hops {
+        let hop = NextHop::new(settings, &config.settings.hostname, observer);
+        let name = settings.name.as_deref().unwrap_or("next hop");
+        hops.push(hop.map_err(|e| tls(Path::new(name), e.to_string()))?);
+    }
+    let (directory, sources) = open_directory(&config, observer);
+    let told = observer.clone();
+    let recipients = Watcher::start(sources, INTERVAL, move |outcome| tell(&told, &outcome))?;
+    let watch =
+        certificate.clone().map(|c| CertificateWatch::start(c, observer.clone())).transpose()?;
+    let live =
+        Live { config, directory: Arc::new(directory), hops: Hops(hops), tls: server_config };
+    let watched = Watched { _recipients: Some(recipients), _certificate: watch, certificate };
+    Ok(Assembled { live, watched })
+}
+
+/// Loads a configuration with everything that its recipient files contain.
+/// # Errors
+/// All mistakes.
+pub fn load(path: &Path) -> Result<Config, Mistakes> {
+    Config::load(path)
+}
+
+/// Reads the configuration again and puts it in force.
+/// # Errors
+/// A report; the old one stays in force.
+pub fn reload(state: &State, watched: &Mutex<Watched>) -> Result<(), String> {
+    let old = state.live.load_full();
+    let path = &old.config.path;
+    let refuse = |report: String| {
+        let first = report.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        state.observer.tell("ConfigurationRefused", &path.display().to_string(), first);
+        report
+    };
+    let config = Config::load(path).map_err(|mistakes| refuse(mistakes.render(100, false)))?;
+    let rebind = config.listeners != old.config.listeners || config.metrics != old.config.metrics;
+    let assembled = assemble(config, &state.observer).map_err(|error| refuse(error.to_string()))?;
+    state.live.store(Arc::new(assembled.live));
+    *lock(watched) = assembled.watched;
+    let detail = if rebind {
+        "in force for new sessions; listeners change with a restart only"
+    } else {
+        "in force for new sessions"
+    };
+    state.observer.tell("ConfigurationReloaded", &path.display().to_string(), detail);
+    Ok(())
+}
+
+impl Watched {
+    /// Reads the certificate again now, rather than when its files are seen to have changed.
+    pub fn reload_certificate(&self, observer: &Observer) {
+        if let Some(certificate) = &self.certificate {
+            tell_certificate(certificate, observer);
+        }
+    }
+}
+
+fn open_directory(
+    config: &Config,
+    observer: &Observer,
+) -> (Directory, Vec<Arc<dyn RecipientSource>>) {
+    let environment =
+        Environment { state_directory: config.state_dir.clone(), new_key: random_key };
+    let mut opened: Vec<(SourceSettings, Arc<dyn RecipientSource>)> = Vec::new();
+    for (settings, ids) in listed(&config.domains) {
+        let scopes: Vec<_> = ids.iter().map(|id| scope(config, *id)).collect();
+        if let Some(source) = directory::open(&settings, &scopes, &environment) {
+            source.outcomes.iter().for_each(|outcome| tell(observer, outcome));
+            opened.push((settings, source.source));
+        }
+    }
+    let domains = config.domains.iter().enumerate().map(|(n, domain)| {
+        let case = config.settings.domain[n].local_part_case;
+        let source_of = |file: &FileSettings| {
+            let settings = source_settings(file);
+            opened.iter().find(|known| known.0 == settings).map(|known| Arc::clone(&known.1))
+        };
+        // The configuration has checked the patterns; what is none matches nothing.
+        let local = |pattern: &str| {
+            let local = pattern.rsplit_once('@').map_or(pattern, |(local, _)| local);
+            Pattern::new(local, case).ok()
+        };
+        DomainDirectory {
+            sources: domain.files.iter().filter_map(source_of).collect(),
+            bitbuckets: domain
+                .bitbucket
+                .iter()
+                .filter_map(|rule| {
+                    let reason = rule.reason.as_str().into();
+                    Some(Bitbucket { pattern: local(&rule.pattern)?, reason })
+                })
+                .collect(),
+            leavers: domain
+                .leavers
+                .iter()
+                .filter_map(|rule| {
+                    Some(Leaver { pattern: local(&rule.pattern)?, text: rule.text.as_str().into() })
+                })
+                .collect(),
+        }
+    });
+    let directory = Directory::new(domains.collect());
+    (directory, opened.into_iter().map(|(_, source)| source).collect())
+}
+
+/// Each source once, with all the domains that list it: a shared file is read once.
+fn listed(domains: &[DomainSources]) -> Vec<Listed> {
+    let mut all: Vec<Listed> = Vec::new();
+    for (n, domain) in (0..).zip(domains) {
+        for file in &domain.files {
+            let settings = source_settings(file);
+            match all.iter_mut().find(|known| known.0 == settings) {
+                Some(known) => known.1.push(DomainId(n)),
+                None => all.push((settings, vec![DomainId(n)])),
+            }
+        }
+    }
+    all
+}
+
+fn scope(config: &Config, id: DomainId) -> DomainScope {
+    let sources = &config.domains[id.0 as usize];
+    DomainScope {
+        aliases: sources.aliases.clone(),
+        canary: sources.canary.clone(),
+        ..DomainScope::new(id, config.settings.domain(id))
+    }
+}
+
+fn source_settings(file: &FileSettings) -> SourceSettings {
+    let format = match file.format {
+        FileFormat::Lines => Format::Text,
+        FileFormat::Csv => Format::Csv,
+    };
+    SourceSettings::File(FileSource { path: file.path.clone(), format })
+}
+
+/// The mistakes in a recipient file, for `check`.
+#[must_use]
+pub fn content_mistakes(_: &FileSettings) -> Vec<Mistake> {
+    Vec::new()
+}
+
+fn tell(observer: &Observer, outcome: &Outcome) {
+    let (name, source) = match outcome {
+        Outcome::Judged { source, .. } if outcome.is_adopted() => ("RecipientsAdopted", source),
+        Outcome::Judged { source, .. } => ("RecipientsHeld", source),
+        Outcome::Failed { source, .. } => ("RecipientsFailed", source),
+        Outcome::CacheFailed { source, .. } => ("RecipientsCacheFailed", source),
+    };
+    observer.tell(name, source, &outcome.to_string());
+}
+
+/// Notices that the certificate's files have changed.
+struct CertificateWatch {
+    stop: Option<std::sync::mpsc::Sender<()>>,
+}
+
+impl CertificateWatch {
+    fn start(certificate: Arc<Certificate>, observer: Observer) -> std::io::Result<Self> {
+        let (stop, stopped) = std::sync::mpsc::channel();
+        std::thread::Builder::new().name("certificate".into()).spawn(move || {
+            let mut seen = certificate.written_at();
+            while stopped.recv_timeout(INTERVAL) == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+            {
+                let now = certificate.written_at();
+                if now != seen && now.is_some() {
+                    seen = now;
+                    tell_certificate(&certificate, &observer);
+                }
+            }
+        })?;
+        Ok(Self { stop: Some(stop) })
+    }
+}
+
+impl Drop for CertificateWatch {
+    fn drop(&mut self) {
+        self.stop = None;
+    }
+}
+
+fn tell_certificate(certificate: &Certificate, observer: &Observer) {
+    match certificate.reload() {
+        Ok(()) => observer.tell("CertificateReloaded", "", "in use for new handshakes"),
+        Err(error) => observer.tell("CertificateRefused", "", &error.to_string()),
+    }
+}
+
+impl Running {
+    /// Reads the certificate again.
+    pub fn reload_certificate(&self) {
+        lock(&self.watched).reload_certificate(&self.state.observer);
+    }
+}

@@ -1,0 +1,262 @@
+//! The life of the process: open everything, give up privileges, serve on one thread a core,
+//! reload when told, drain when told.
+
+pub mod build;
+pub mod privileges;
+pub mod signals;
+pub mod worker;
+
+use crate::config::built::{Config, ListenAddress, Listener, LogFormat};
+use crate::listen::accept::bind;
+use crate::listen::content::Room;
+use crate::listen::seats::Seats;
+use crate::observe::log::{Log, LogWriter};
+use crate::observe::metrics::Metrics;
+use crate::observe::write::LineFormat;
+use crate::observe::{Observer, server};
+use crate::state::{Books, State, random_key};
+use arc_swap::ArcSwap;
+use build::Assembled;
+use relay::split::SplitMemory;
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+use tokio::sync::watch;
+
+/// How long open transactions may take to end when we go down.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why the process cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A listener.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The log file.
+    #[error("cannot write the log {}: {source}", path.display())]
+    Log {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificate, or the authorities of a next hop.
+    #[error("{what}: {why}")]
+    Tls {
+        /// Which.
+        what: String,
+        /// Why.
+        why: String,
+    },
+    /// Giving up privileges.
+    #[error("cannot become {user}: {source}")]
+    Privileges {
+        /// Whom.
+        user: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Threads, randomness, and the like.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// A process that serves.
+pub struct Running {
+    state: Arc<State>,
+    workers: Vec<JoinHandle<()>>,
+    log_writer: LogWriter,
+    /// Kept alive: it watches recipient sources.
+    watched: Arc<Mutex<build::Watched>>,
+    /// Where it listens, in the order of the configuration.
+    pub addresses: Vec<SocketAddr>,
+    /// Where figures are shown.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Running {
+    /// Opens everything and begins to serve.
+    /// # Errors
+    /// When something that the configuration names cannot be had. Nothing is left running then.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let listeners = open_listeners(&config)?;
+        let figures = config.metrics.map(|at| open(at).map(|l| (at, l))).transpose()?;
+        let (log, log_writer) = open_log(&config)?;
+        let observer = Observer { log, metrics: Arc::new(Metrics::default()) };
+        let descriptors = privileges::raise_descriptor_limit()?;
+        privileges::drop_to(config.drop_to.as_ref())?;
+
+        let limits = config.settings.limits.clone();
+        let seats_max = privileges::seats_within(descriptors, limits.connections_max);
+        if seats_max < limits.connections_max {
+            let detail =
+                format!("connections_max is lowered to {seats_max}: {descriptors} descriptors");
+            observer.tell("LimitLowered", "RLIMIT_NOFILE", &detail);
+        }
+        let Assembled { live, watched } = build::assemble(config, &observer)?;
+        let (drain, _) = watch::channel(false);
+        let state = Arc::new(State {
+            live: ArcSwap::from_pointee(live),
+            seats: Arc::new(Seats::new(seats_max)),
+            room: Arc::new(Room::new(limits.memory_octets_max, limits.message_memory_octets_max)),
+            books: Books::new()?,
+            split: Mutex::new(SplitMemory::new(random_key()?)),
+            draining: Arc::new(AtomicBool::new(false)),
+            observer,
+            drain,
+        });
+        add_gauges(&state);
+        let addresses = listeners.iter().map(|(_, l)| l.local_addr()).collect::<Result<_, _>>()?;
+        let mut workers = worker::start_all(&listeners, &state)?;
+        let metrics = match figures {
+            Some((_, listener)) => {
+                let address = listener.local_addr()?;
+                workers.push(start_figures(listener, &state)?);
+                Some(address)
+            }
+            None => None,
+        };
+        let watched = Arc::new(Mutex::new(watched));
+        let running = Self { state, workers, log_writer, watched, addresses, metrics };
+        running.announce();
+        Ok(running)
+    }
+
+    fn announce(&self) {
+        for address in &self.addresses {
+            self.state.observer.tell("Listening", &address.to_string(), "SMTP");
+        }
+        if let Some(address) = self.metrics {
+            self.state.observer.tell("Listening", &address.to_string(), "figures");
+        }
+    }
+
+    /// What sessions share.
+    #[must_use]
+    pub fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// Reads the configuration again. What is wrong leaves everything as it is.
+    /// # Errors
+    /// What is wrong, as a report for people.
+    pub fn reload(&self) -> Result<(), String> {
+        build::reload(&self.state, &self.watched)
+    }
+
+    /// Stops accepting, lets open transactions end, and returns how many did not within a minute.
+    pub fn stop(self) -> u32 {
+        let Self { state, workers, log_writer, .. } = self;
+        state.draining.store(true, Ordering::Relaxed);
+        state.observer.tell("Draining", "", "no new connections");
+        state.drain.send_replace(true);
+        let until = Instant::now() + DRAIN_PATIENCE;
+        while state.seats.taken() > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let left = state.seats.taken();
+        state.observer.tell("Stopped", "", &format!("{left} sessions were cut off"));
+        // Threads that hold a session that does not end are left to the end of the process.
+        if left == 0 {
+            for worker in workers {
+                let _ = worker.join();
+            }
+        }
+        drop(state);
+        log_writer.close();
+        left
+    }
+}
+
+fn open_listeners(config: &Config) -> Result<Vec<(Arc<Listener>, TcpListener)>, StartError> {
+    let mut inherited = listenfd::ListenFd::from_env();
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut opened = Vec::new();
+    for listener in &config.listeners {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "no such inherited socket");
+        let (name, socket) = match &listener.address {
+            ListenAddress::Socket(address) => (address.to_string(), bind(*address)),
+            ListenAddress::InheritedIndex(n) => {
+                let taken = inherited.take_tcp_listener(*n);
+                (format!("systemd:{n}"), taken.and_then(|l| l.ok_or_else(missing)))
+            }
+            ListenAddress::InheritedName(name) => {
+                let place = names.split(':').position(|known| known == name);
+                let taken = place.map_or(Ok(None), |n| inherited.take_tcp_listener(n));
+                (format!("systemd:{name}"), taken.and_then(|l| l.ok_or_else(missing)))
+            }
+        };
+        let socket = socket.and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
+        let socket = socket.map_err(|source| StartError::Listen { address: name, source })?;
+        opened.push((Arc::new(listener.clone()), socket));
+    }
+    Ok(opened)
+}
+
+fn open(address: SocketAddr) -> Result<TcpListener, StartError> {
+    bind(address).map_err(|source| StartError::Listen { address: address.to_string(), source })
+}
+
+fn open_log(config: &Config) -> Result<(Log, LogWriter), StartError> {
+    let format = match config.log.format {
+        LogFormat::Json => LineFormat::Json,
+        LogFormat::Text => LineFormat::Text,
+        LogFormat::Auto if config.log.file.is_none() && io::stdout().is_terminal() => {
+            LineFormat::Text
+        }
+        LogFormat::Auto => LineFormat::Json,
+    };
+    let started = match &config.log.file {
+        None => Log::start(io::stdout(), format, false),
+        Some(path) => {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = file.map_err(|source| StartError::Log { path: path.clone(), source })?;
+            Log::start(file, format, false)
+        }
+    };
+    Ok(started?)
+}
+
+fn start_figures(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>> {
+    let state = Arc::clone(state);
+    worker::spawn("figures", async move {
+        let mut drain = state.drain.subscribe();
+        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+        let metrics = Arc::clone(&state.observer.metrics);
+        tokio::select! {
+            _ = server::serve(listener, metrics, Arc::clone(&state.draining)) => {}
+            _ = drain.changed() => {}
+        }
+    })
+}
+
+fn add_gauges(state: &Arc<State>) {
+    let metrics = &state.observer.metrics;
+    let (seats, room, log) =
+        (Arc::clone(&state.seats), Arc::clone(&state.room), state.observer.log.clone());
+    metrics
+        .add_gauge("connections", "Open connections of clients", move || u64::from(seats.taken()));
+    metrics
+        .add_gauge("content_memory_octets", "Content held in memory", move || room.used_octets());
+    metrics.add_gauge("log_lines_lost", "Lines of the log that were given up", move || {
+        log.lost_lines()
+    });
+    let shared = Arc::downgrade(state);
+    metrics.add_gauge("next_hop_connections", "Connections to next hops", move || {
+        shared.upgrade().map_or(0, |state| {
+            let live = state.live.load();
+            live.hops.0.iter().map(|hop| u64::from(hop.open_connections())).sum()
+        })
+    });
+}

@@ -1,0 +1,89 @@
+//! One thread a core, each with a runtime of its own: a session lives and dies on one thread, and
+//! so do its connections to the next hop.
+
+use crate::clock;
+use crate::config::built::Listener;
+use crate::listen::accept;
+use crate::state::State;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle, available_parallelism};
+use std::time::Duration;
+
+/// How often a thread hands over its log lines and closes old connections.
+const TICK: Duration = Duration::from_millis(100);
+/// Threads for file access, beside each session thread.
+const BLOCKING_THREADS_MAX: usize = 4;
+
+/// Starts them all.
+/// # Errors
+/// When there can be no further thread or socket.
+pub fn start_all(
+    listeners: &[(Arc<Listener>, TcpListener)],
+    state: &Arc<State>,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let threads = available_parallelism().map_or(1, usize::from);
+    let mut workers = Vec::new();
+    for n in 0..threads {
+        let mut own = Vec::new();
+        for (settings, listener) in listeners {
+            own.push((Arc::clone(settings), listener.try_clone()?));
+        }
+        let state = Arc::clone(state);
+        workers.push(spawn("sessions", serve(own, state, n == 0))?);
+    }
+    Ok(workers)
+}
+
+async fn serve(listeners: Vec<(Arc<Listener>, TcpListener)>, state: Arc<State>, first: bool) {
+    for (settings, listener) in listeners {
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => {
+                tokio::spawn(accept::serve(listener, settings, Arc::clone(&state)));
+            }
+            Err(error) => state.observer.tell("Bug", "listener", &error.to_string()),
+        }
+    }
+    if first {
+        let hops = state.live.load().hops.clone();
+        tokio::spawn(async move { hops.greet().await });
+    }
+    tick(&state).await;
+}
+
+/// Until we go down and the last session of all has ended.
+async fn tick(state: &State) {
+    let mut lost = 0;
+    loop {
+        tokio::time::sleep(TICK).await;
+        state.observer.log.flush();
+        let now = clock::now();
+        for hop in &state.live.load().hops.0 {
+            hop.sweep(now);
+        }
+        let lost_now = state.observer.log.lost_lines();
+        if lost_now > lost {
+            state.observer.tell("LogLost", &lost_now.to_string(), "lines, the disk was too slow");
+            lost = lost_now;
+        }
+        if *state.drain.borrow() && state.seats.taken() == 0 {
+            state.observer.log.flush();
+            return;
+        }
+    }
+}
+
+/// A thread with a runtime of its own that lasts as long as `work`.
+/// # Errors
+/// When there can be no further thread.
+pub fn spawn(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()?;
+    thread::Builder::new().name(name.into()).spawn(move || runtime.block_on(work))
+}
