@@ -62,7 +62,11 @@ impl std::error::Error for AddressError {}
 /// The part before the `@`, with quotes removed. Whether it must be quoted follows from its
 /// characters, so two spellings of one local part are one value (RFC 5321 §4.1.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LocalPart(Box<str>);
+pub struct LocalPart {
+    text: Box<str>,
+    /// It is no dot-string.
+    quoted: bool,
+}
 
 impl LocalPart {
     /// Takes the unquoted text.
@@ -72,10 +76,11 @@ impl LocalPart {
         if text.is_empty() {
             return Err(AddressError::LocalPartMissing);
         }
-        if !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        let quoted = !is_dot_string(text.as_bytes());
+        if quoted && !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
             return Err(AddressError::NotAscii);
         }
-        let local_part = Self(text.into());
+        let local_part = Self { text: text.into(), quoted };
         if local_part.written_octets() > LOCAL_PART_OCTETS_MAX {
             return Err(AddressError::LocalPartTooLong);
         }
@@ -85,30 +90,30 @@ impl LocalPart {
     /// The text without quotes or backslashes.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether it can only be written as a quoted string.
     #[must_use]
     pub fn needs_quotes(&self) -> bool {
-        !is_dot_string(self.0.as_bytes())
+        self.quoted
     }
 
     fn written_octets(&self) -> usize {
-        if !self.needs_quotes() {
-            return self.0.len();
+        if !self.quoted {
+            return self.text.len();
         }
-        2 + self.0.len() + self.0.bytes().filter(|b| matches!(b, b'"' | b'\\')).count()
+        2 + self.text.len() + self.text.bytes().filter(|b| matches!(b, b'"' | b'\\')).count()
     }
 }
 
 impl fmt::Display for LocalPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.needs_quotes() {
-            return f.write_str(&self.0);
+        if !self.quoted {
+            return f.write_str(&self.text);
         }
         f.write_str("\"")?;
-        for c in self.0.chars() {
+        for c in self.text.chars() {
             if matches!(c, '"' | '\\') {
                 f.write_str("\\")?;
             }
@@ -236,10 +241,12 @@ impl Mailbox {
     /// # Errors
     /// Names the part that is wrong.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        if !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-            return Err(AddressError::NotAscii);
-        }
-        let (local_part, rest) = parse_local_part(text)?;
+        let (local_part, rest) = match parse_local_part(text) {
+            Err(_) if !text.bytes().all(|b| (b' '..=b'~').contains(&b)) => {
+                return Err(AddressError::NotAscii);
+            }
+            parsed => parsed?,
+        };
         let host = rest.strip_prefix('@').filter(|h| !h.is_empty());
         let host = Host::parse(host.ok_or(AddressError::DomainMissing)?)?;
         Ok(Self { local_part, host })
@@ -365,10 +372,11 @@ fn parse_local_part(text: &str) -> Result<(LocalPart, &str), AddressError> {
         if local_part.is_empty() {
             return Err(AddressError::LocalPartMissing);
         }
-        if !is_dot_string(local_part.as_bytes()) {
+        let local_part = LocalPart::new(local_part)?;
+        if local_part.quoted {
             return Err(AddressError::LocalPartSyntax);
         }
-        return Ok((LocalPart::new(local_part)?, rest));
+        return Ok((local_part, rest));
     };
     let mut unquoted = String::with_capacity(quoted.len());
     let mut chars = quoted.char_indices();
@@ -383,9 +391,27 @@ fn parse_local_part(text: &str) -> Result<(LocalPart, &str), AddressError> {
 }
 
 /// RFC 5322 §3.2.3 atext.
-fn is_atext(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b)
+const fn is_atext(b: u8) -> bool {
+    ATEXT[b as usize]
 }
+
+const ATEXT: [bool; 256] = {
+    let mut table = [false; 256];
+    let others = b"!#$%&'*+-/=?^_`{|}~";
+    let mut n = 0;
+    while n < others.len() {
+        table[others[n] as usize] = true;
+        n += 1;
+    }
+    let mut b = 0;
+    while b < 128_u8 {
+        if b.is_ascii_alphanumeric() {
+            table[b as usize] = true;
+        }
+        b += 1;
+    }
+    table
+};
 
 fn is_dot_string(bytes: &[u8]) -> bool {
     let mut after_dot = true;

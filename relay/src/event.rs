@@ -3,7 +3,7 @@
 
 use crate::client::Client;
 use crate::policy::Stage;
-use mail::address::{ForwardPath, ReversePath};
+use mail::address::{ForwardPath, Mailbox, ReversePath};
 use mail::smtp::reply::{Reply, ReplyId};
 use std::fmt::Display;
 
@@ -114,7 +114,9 @@ pub enum Value<'a> {
     Text(&'a str),
     /// Something that prints itself.
     Shown(&'a dyn Display),
-    /// A list of such.
+    /// An address; the most frequent of those.
+    Address(&'a Mailbox),
+    /// Several recipients.
     List(&'a [ForwardPath]),
     /// A number.
     Number(u64),
@@ -154,13 +156,14 @@ impl Event<'_> {
     /// Names and values, in a fixed order.
     pub fn fields(&self, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
         if let Some(scene) = &self.scene {
-            visit("session", Value::Shown(&scene.client.session));
+            let digits = scene.client.session.digits();
+            visit("session", Value::Text(std::str::from_utf8(&digits).unwrap_or_default()));
             visit("client", Value::Shown(&scene.client.address.ip()));
             if let Some(hello) = scene.hello {
                 visit("hello", Value::Text(hello));
             }
             if let Some(path) = scene.reverse_path {
-                visit("from", Value::Shown(path));
+                visit("from", path.mailbox().map_or(Value::Text(""), Value::Address));
             }
         }
         self.kind.fields(visit);
@@ -178,7 +181,7 @@ impl Kind<'_> {
             }
             Self::Refused { rule, refusal, reply, forward_path, .. } => {
                 if let Some(path) = forward_path {
-                    visit("to", Value::Shown(path));
+                    visit("to", path.mailbox().map_or(Value::Shown(path), Value::Address));
                 }
                 visit("rule", Value::Text(rule));
                 visit("refusal", Value::Text(refusal));
@@ -186,7 +189,10 @@ impl Kind<'_> {
                 if let Some((class, subject, detail)) = reply.enhanced() {
                     visit("status", Value::Shown(&format_args!("{class}.{subject}.{detail}")));
                 }
-                visit("text", Value::Text(reply.text()));
+                // Our own words follow from the refusal; a next hop's, or an operator's, do not.
+                if matches!(*refusal, "next_hop_refused" | "recipient_left") {
+                    visit("text", Value::Text(reply.text()));
+                }
                 if let Some(id) = reply.id() {
                     visit("id", Value::Shown(&id));
                 }

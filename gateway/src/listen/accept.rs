@@ -113,7 +113,7 @@ fn begin(
     listener: &Listener,
     state: Arc<State>,
     live: Arc<Live>,
-) -> Option<Session> {
+) -> Option<Box<Session>> {
     socket.set_nodelay(true).ok()?;
     let ip = address.ip().to_canonical();
     let network = live.config.networks.classify(ip).map(|n| &live.config.networks.list()[n]);

@@ -23,7 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -50,6 +50,9 @@ struct EdgeSink {
 
 impl Sink for EdgeSink {
     fn write(&mut self, reply: &Reply) {
+        if self.output.capacity() == 0 {
+            self.output = buffers::take();
+        }
         reply.write_to(&mut self.output);
     }
 
@@ -78,13 +81,13 @@ impl Session {
         state: Arc<State>,
         live: Arc<Live>,
         seat: Seat,
-    ) -> Self {
+    ) -> Box<Self> {
         let sink = EdgeSink { state, live, output: Vec::new(), content: None, now: clock::now() };
-        Self { exchange, stream, sink, next_hop: Transaction::default(), _seat: seat }
+        Box::new(Self { exchange, stream, sink, next_hop: Transaction::default(), _seat: seat })
     }
 
     /// The same, behind a handshake that comes before everything else (RFC 8314 §3).
-    pub async fn behind_implicit_tls(mut self) -> Option<Self> {
+    pub async fn behind_implicit_tls(mut self: Box<Self>) -> Option<Box<Self>> {
         let stream = std::mem::replace(&mut self.stream, Stream::Gone);
         let config = self.sink.live.tls.clone()?;
         let limits = &self.sink.live.config.settings.limits;
@@ -94,12 +97,13 @@ impl Session {
         Some(self)
     }
 
-    /// Until the end of the connection.
-    pub async fn run(mut self) {
+    /// Until the end of the connection. Boxed, and with its rare and large steps boxed again: most
+    /// sessions of a busy server do nothing but wait.
+    pub async fn run(mut self: Box<Self>) {
         let mut timer = std::pin::pin!(sleep_until(Instant::now()));
         let mut drain = self.sink.state.drain.subscribe();
         loop {
-            let Ok(act) = self.next() else { return self.on_bug().await };
+            let Ok(act) = self.next() else { return Box::pin(self.on_bug()).await };
             let done = match act {
                 Do::Read { until } => self.read(until, timer.as_mut(), &mut drain).await,
                 Do::LookUp(need) => match self.find(need) {
@@ -123,9 +127,9 @@ impl Session {
                     Box::pin(self.next_hop.forget()).await;
                     Done::Yes
                 }
-                Do::Wait { until } => self.wait(until, timer.as_mut()).await,
+                Do::Wait { until } => Box::pin(self.wait(until, timer.as_mut())).await,
                 Do::StartTls => Box::pin(self.start_tls()).await,
-                Do::Close => return self.close().await,
+                Do::Close => return Box::pin(self.close()).await,
             };
             self.report(done);
         }
@@ -156,7 +160,7 @@ impl Session {
             buffers::give(buffer);
         }
         if self.sink.content.as_ref().is_some_and(|content| content.is_over_room())
-            && !self.spill().await
+            && !Box::pin(self.spill()).await
         {
             return Done::Gone;
         }
@@ -273,26 +277,49 @@ impl Session {
         if self.sink.output.is_empty() {
             return true;
         }
-        let mut output = std::mem::take(&mut self.sink.output);
-        let sending = async {
-            self.stream.write_all(&output).await?;
-            self.stream.flush().await
+        let output = std::mem::take(&mut self.sink.output);
+        // Nearly always the socket takes it at once: no deadline has to be set up for that.
+        let sent = match self.send_at_once(&output).await {
+            Ok((sent, true)) if sent == output.len() => true,
+            Ok((sent, _)) => Box::pin(self.send_patiently(&output[sent..])).await,
+            Err(_) => false,
         };
-        let sent = matches!(timeout(WRITE_PATIENCE, sending).await, Ok(Ok(())));
-        output.clear();
-        if output.capacity() <= 1_024 {
-            self.sink.output = output;
-        }
+        buffers::give(output);
         sent
     }
 
-    async fn close(mut self) {
+    /// How many octets the stream takes without waiting, and whether they have left (under TLS
+    /// some may be held back).
+    async fn send_at_once(&mut self, output: &[u8]) -> std::io::Result<(usize, bool)> {
+        poll_fn(|cx| {
+            let sent = match Pin::new(&mut self.stream).poll_write(cx, output) {
+                Poll::Ready(sent) => sent?,
+                Poll::Pending => 0,
+            };
+            let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+            Poll::Ready(match flushed {
+                Poll::Ready(result) => result.map(|()| (sent, true)),
+                Poll::Pending => Ok((sent, false)),
+            })
+        })
+        .await
+    }
+
+    async fn send_patiently(&mut self, rest: &[u8]) -> bool {
+        let sending = async {
+            self.stream.write_all(rest).await?;
+            self.stream.flush().await
+        };
+        matches!(timeout(WRITE_PATIENCE, sending).await, Ok(Ok(())))
+    }
+
+    async fn close(&mut self) {
         if self.flush().await {
             let _ = timeout(Duration::from_secs(1), self.stream.shutdown()).await;
         }
     }
 
-    async fn on_bug(mut self) {
+    async fn on_bug(&mut self) {
         let client = self.exchange.client().address.to_string();
         self.sink.state.observer.tell("Bug", &client, "the session panicked and was ended");
         Refusal::Bug.reply().write_to(&mut self.sink.output);

@@ -18,7 +18,7 @@ const ONE_PIECE_OCTETS_MAX: usize = 48 << 10;
 /// The way to one next hop; closed at first.
 #[derive(Default)]
 pub struct Transaction {
-    lease: Option<Lease>,
+    lease: Option<Box<Lease>>,
 }
 
 /// What the content request needs beyond the request itself.
@@ -87,7 +87,7 @@ impl Transaction {
     async fn open(&mut self, hop: &Arc<NextHop>, opening: &Opening<'_>) -> Outcome {
         for fresh in [false, true] {
             let mut lease = match hop.lease(fresh).await {
-                Ok(lease) => lease,
+                Ok(lease) => Box::new(lease),
                 Err(NoConnection::Busy) => return Outcome::Busy,
                 Err(NoConnection::Unavailable) => return Outcome::Unavailable,
             };

@@ -2,7 +2,7 @@
 //! thread of their own. Bounded and lossy with a counter: a full disk or a stuck pipe costs lines,
 //! never mail.
 
-use super::write::{LineFormat, line};
+use super::write::{LINE_OCTETS_MAX, LineFormat, line};
 use relay::event::{Event, Kind};
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -59,6 +59,9 @@ impl Log {
             return;
         }
         let full = BATCH.with_borrow_mut(|batch| {
+            if batch.capacity() == 0 {
+                batch.reserve(BATCH_OCTETS_MAX + LINE_OCTETS_MAX);
+            }
             line(batch, self.format, event);
             batch.len() >= BATCH_OCTETS_MAX
         });

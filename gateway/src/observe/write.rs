@@ -2,8 +2,10 @@
 //! escaped, one line an event, at most [`LINE_OCTETS_MAX`].
 
 use crate::clock;
+use mail::address::Host;
 use relay::event::{Event, Value};
-use std::fmt::Write as _;
+use std::fmt::Display;
+use std::io::Write;
 
 /// A line of the log, in octets.
 pub const LINE_OCTETS_MAX: usize = 2_048;
@@ -37,35 +39,27 @@ fn json(out: &mut Vec<u8>, event: &Event<'_>) {
     out.extend_from_slice(b"\",\"event\":\"");
     out.extend_from_slice(event.kind.name().as_bytes());
     out.push(b'"');
-    let mut scratch = String::new();
     event.fields(&mut |name, value| {
         out.extend_from_slice(b",\"");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
         match value {
-            Value::Text(text) => quoted(out, text),
-            Value::Number(number) => number_to(out, number),
-            Value::Shown(shown) => {
-                scratch.clear();
-                let _ = write!(scratch, "{shown}");
-                quoted(out, &scratch);
-            }
+            Value::Number(number) => shown(out, &number),
             Value::List(list) => {
                 out.push(b'[');
                 for (n, path) in list.iter().take(LISTED_MAX).enumerate() {
                     if n > 0 {
                         out.push(b',');
                     }
-                    scratch.clear();
-                    let _ = write!(scratch, "{path}");
-                    quoted(out, &scratch);
+                    quoted(out, |out| shown(out, path));
                 }
                 out.push(b']');
                 if list.len() > LISTED_MAX {
                     out.extend_from_slice(b",\"recipients\":");
-                    number_to(out, list.len() as u64);
+                    shown(out, &list.len());
                 }
             }
+            other => quoted(out, |out| plain(out, &other)),
         }
     });
     out.extend_from_slice(b"}\n");
@@ -75,64 +69,80 @@ fn text(out: &mut Vec<u8>, event: &Event<'_>) {
     clock::write_timestamp(out);
     out.push(b' ');
     out.extend_from_slice(event.kind.name().as_bytes());
-    let mut scratch = String::new();
     event.fields(&mut |name, value| {
         out.push(b' ');
         out.extend_from_slice(name.as_bytes());
         out.push(b'=');
-        scratch.clear();
-        match value {
-            Value::Text(text) => scratch.push_str(text),
-            Value::Number(number) => return number_to(out, number),
-            Value::Shown(shown) => {
-                let _ = write!(scratch, "{shown}");
-            }
-            Value::List(list) => {
-                for (n, path) in list.iter().take(LISTED_MAX).enumerate() {
-                    let _ = write!(scratch, "{}{path}", if n > 0 { "," } else { "" });
-                }
-                if list.len() > LISTED_MAX {
-                    let _ = write!(scratch, ",… ({})", list.len());
-                }
-            }
-        }
-        let plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
-        if !scratch.is_empty() && scratch.bytes().all(plain) && scratch.len() <= VALUE_OCTETS_MAX {
-            out.extend_from_slice(scratch.as_bytes());
-        } else {
-            quoted(out, &scratch);
+        let start = out.len();
+        plain(out, &value);
+        let graphic = |b: &u8| b.is_ascii_graphic() && *b != b'"' && *b != b'\\';
+        let bare = out.len() > start && out[start..].iter().all(graphic);
+        if !bare || out.len() - start > VALUE_OCTETS_MAX {
+            let value = out.split_off(start);
+            quoted(out, |out| out.extend_from_slice(&value));
         }
     });
     out.push(b'\n');
 }
 
-/// A JSON string. Besides what JSON demands, everything that a terminal or an old parser could
-/// take for a line end or a command is escaped.
-fn quoted(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    let text = &text[..text.floor_char_boundary(VALUE_OCTETS_MAX)];
-    if text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\') {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        for c in text.chars() {
-            match c {
-                '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
-                ' '..='~' => out.push(c as u8),
-                _ => {
-                    for unit in c.encode_utf16(&mut [0; 2]) {
-                        out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
-                    }
-                }
+/// A value as it is, not escaped for anything.
+fn plain(out: &mut Vec<u8>, value: &Value<'_>) {
+    match value {
+        Value::Text(text) => out.extend_from_slice(text.as_bytes()),
+        Value::Number(number) => shown(out, number),
+        Value::Shown(value) => shown(out, value),
+        Value::Address(mailbox) => match (&mailbox.host, mailbox.local_part.needs_quotes()) {
+            (Host::Domain(domain), false) => {
+                out.extend_from_slice(mailbox.local_part.as_str().as_bytes());
+                out.push(b'@');
+                out.extend_from_slice(domain.as_str().as_bytes());
+            }
+            _ => shown(out, mailbox),
+        },
+        Value::List(list) => {
+            for (n, path) in list.iter().take(LISTED_MAX).enumerate() {
+                out.extend_from_slice(if n > 0 { b"," } else { b"" });
+                shown(out, path);
+            }
+            if list.len() > LISTED_MAX {
+                out.extend_from_slice(b",...");
             }
         }
+    }
+}
+
+fn shown(out: &mut Vec<u8>, value: &dyn Display) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{value}");
+}
+
+/// A JSON string. Besides what JSON demands, everything that a terminal or an old parser could
+/// take for a line end or a command is escaped. What `write` appends is looked at where it lies:
+/// nearly always there is nothing to escape.
+fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    let start = out.len();
+    write(out);
+    let plain = |b: &u8| (b' '..=b'~').contains(b) && *b != b'"' && *b != b'\\';
+    if out.len() - start > VALUE_OCTETS_MAX || !out[start..].iter().all(plain) {
+        let value = out.split_off(start);
+        escape(out, &String::from_utf8_lossy(&value));
     }
     out.push(b'"');
 }
 
-fn number_to(out: &mut Vec<u8>, number: u64) {
-    let mut text = String::new();
-    let _ = write!(text, "{number}");
-    out.extend_from_slice(text.as_bytes());
+fn escape(out: &mut Vec<u8>, text: &str) {
+    for c in text[..text.floor_char_boundary(VALUE_OCTETS_MAX)].chars() {
+        match c {
+            '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
+            ' '..='~' => out.push(c as u8),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
