@@ -106,12 +106,18 @@ impl Reply {
     }
 
     /// What a next hop answered, as our own answer: its code, its status if the classes agree,
-    /// the first line of its text.
+    /// the first line of its text. Its 421 is a 451 of ours: the channel that closes is not the
+    /// client's (RFC 5321 §3.8).
     #[must_use]
     pub fn relayed(heard: &HeardReply) -> Self {
+        let code = if heard.code == 421 { 451 } else { heard.code };
         let status = heard.status.unwrap_or(status::OTHER);
-        let text = if heard.text.is_empty() { "refused" } else { &heard.text };
-        Self::new(heard.code, status, text.to_owned())
+        let text: &str = match heard.class() {
+            _ if !heard.text.is_empty() => &heard.text,
+            Class::Completion | Class::Intermediate => "ok",
+            Class::Transient | Class::Permanent => "refused",
+        };
+        Self::new(code, status, text.to_owned())
     }
 
     /// The reply code.
@@ -384,6 +390,20 @@ mod tests {
         assert_eq!(heard.status, Some(status::BAD_DESTINATION_MAILBOX));
         let (heard, _) = parse_reply(b"550 1.2 is no status\r\n").unwrap().unwrap();
         assert_eq!((heard.status, &*heard.text), (None, "1.2 is no status"));
+    }
+
+    #[test]
+    fn a_next_hop_that_closes_does_not_close_our_session() {
+        let (heard, _) = parse_reply(b"421 4.3.2 shutting down\r\n").unwrap().unwrap();
+        assert_eq!(wire(&Reply::relayed(&heard)), "451 4.3.2 shutting down\r\n");
+    }
+
+    #[test]
+    fn an_acceptance_without_a_text_is_not_called_a_refusal() {
+        let (heard, _) = parse_reply(b"250\r\n").unwrap().unwrap();
+        assert_eq!(wire(&Reply::relayed(&heard)), "250 2.0.0 ok\r\n");
+        let (heard, _) = parse_reply(b"550\r\n").unwrap().unwrap();
+        assert_eq!(wire(&Reply::relayed(&heard)), "550 5.0.0 refused\r\n");
     }
 
     #[test]
