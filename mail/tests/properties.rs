@@ -23,7 +23,7 @@ fn endings() -> impl Strategy<Value = LineEndings> {
 }
 
 fn terms(endings: LineEndings, start_tls: bool) -> Terms {
-    let tolerance = Tolerance { errors_max: 6, junk_commands_max: 8 };
+    let tolerance = Tolerance { errors_max: 6, junk_commands_max: 3 };
     Terms { start_tls, tolerance, content: ContentLimits { endings, ..LIMITS } }
 }
 
