@@ -7,7 +7,7 @@ use super::command::Hello;
 use super::content::ContentEncoder;
 use super::extension::{Capabilities, ClientAttributes};
 use super::parameter::{Body, MailParameters};
-use super::reply::{Class, HeardReply, ReplyFault, parse_reply};
+use super::reply::{Class, HEARD_LINE_OCTETS_MAX, HeardReply, ReplyFault, parse_reply};
 use crate::address::{Domain, ForwardPath, ReversePath};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -158,6 +158,11 @@ pub struct ClientSession {
     introduction: Introduction,
     capabilities: Capabilities,
     input: Vec<u8>,
+    /// Octets of the input behind its last LF.
+    line_octets: usize,
+    /// A line came to its end since the input was last parsed, or to its limit: parsing before
+    /// would let a next hop that sends octet by octet cost the square of what it sends.
+    is_parsable: bool,
     output: Vec<u8>,
     expected: VecDeque<Expect>,
     /// Commands that wait for the answer to the one before.
@@ -180,6 +185,8 @@ impl ClientSession {
             introduction,
             capabilities: Capabilities::default(),
             input: Vec::new(),
+            line_octets: 0,
+            is_parsable: false,
             output: Vec::new(),
             expected: [Expect::Greeting].into(),
             waiting: VecDeque::new(),
@@ -204,6 +211,12 @@ impl ClientSession {
 
     /// Takes bytes from the next hop, in any pieces.
     pub fn receive(&mut self, bytes: &[u8]) {
+        match memchr::memrchr(b'\n', bytes) {
+            Some(end) => self.line_octets = bytes.len() - end - 1,
+            None => self.line_octets += bytes.len(),
+        }
+        self.is_parsable |=
+            self.line_octets < bytes.len() || self.line_octets >= HEARD_LINE_OCTETS_MAX;
         self.input.extend_from_slice(bytes);
     }
 
@@ -230,7 +243,10 @@ impl ClientSession {
             if self.expected.is_empty() && !self.input.is_empty() {
                 // What came before its command answers nothing, least of all the final dot.
                 return match self.unasked() {
-                    None if self.waiting.is_empty() => ClientStep::Receive,
+                    None if self.waiting.is_empty() => {
+                        self.is_parsable = false;
+                        ClientStep::Receive
+                    }
                     fault => self.fail(fault.unwrap_or(NONSENSE)),
                 };
             }
@@ -241,9 +257,12 @@ impl ClientSession {
             if let Some(refusal) = self.refuse_waiting() {
                 return ClientStep::Heard(Answer::MailRefused(refusal));
             }
-            let (reply, consumed) = match parse_reply(&self.input) {
+            let (reply, consumed) = match self.parse() {
                 Ok(Some(found)) => found,
-                Ok(None) => return ClientStep::Receive,
+                Ok(None) => {
+                    self.is_parsable = false;
+                    return ClientStep::Receive;
+                }
                 Err(fault) => return self.fail(ClientFault::Nonsense(fault)),
             };
             self.input.drain(..consumed);
@@ -356,9 +375,13 @@ impl ClientSession {
         }
     }
 
+    fn parse(&self) -> Result<Option<(HeardReply, usize)>, ReplyFault> {
+        if self.is_parsable { parse_reply(&self.input) } else { Ok(None) }
+    }
+
     /// What is in the input although nothing is expected; `None` while it is no whole reply.
     fn unasked(&self) -> Option<ClientFault> {
-        match parse_reply(&self.input) {
+        match self.parse() {
             Ok(found) => found.map(|(reply, _)| ClientFault::Unasked(reply)),
             Err(fault) => Some(ClientFault::Nonsense(fault)),
         }

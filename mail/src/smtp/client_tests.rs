@@ -305,3 +305,18 @@ fn nothing_is_heard_behind_a_421() {
     hear(&mut s, "250-in\r\n250 STARTTLS\r\n");
     assert_eq!(hear(&mut s, "421 bye\r\n"), "Refused");
 }
+
+#[test]
+fn an_endless_reply_is_given_up_and_costs_little_however_it_drips() {
+    let endless_line = vec![b'2'; 300_000];
+    let endless_reply = b"250-x\r\n".repeat(50_000);
+    let long = [&b"250-"[..], &[b'x'; 2_000], b"\r\n"].concat();
+    for said in [endless_line, endless_reply, long.repeat(200)] {
+        let mut s = session(TlsWish::None);
+        let given = said.chunks(3).position(|piece| {
+            s.receive(piece);
+            matches!(s.step(), ClientStep::Failed(ClientFault::Nonsense(ReplyFault::TooLong)))
+        });
+        assert!(given.is_some_and(|pieces| 3 * pieces <= 100 * 2_048 + 3), "{given:?}");
+    }
+}

@@ -7,6 +7,8 @@ use std::fmt;
 
 /// A reply line with its CRLF, in octets (RFC 5321 §4.5.3.1.5).
 pub const REPLY_LINE_OCTETS_MAX: usize = 512;
+/// A reply line that a next hop may send, in octets: some send more than they may.
+pub const HEARD_LINE_OCTETS_MAX: usize = 4 * REPLY_LINE_OCTETS_MAX;
 /// Lines of one reply that a next hop may send.
 pub const REPLY_LINES_MAX: usize = 100;
 /// What we quote of a next hop's text, in octets.
@@ -258,9 +260,9 @@ pub fn parse_reply(input: &[u8]) -> Result<Option<(HeardReply, usize)>, ReplyFau
     let mut at = 0;
     for _ in 0..REPLY_LINES_MAX {
         let rest = &input[at..];
-        let window = &rest[..rest.len().min(4 * REPLY_LINE_OCTETS_MAX)];
+        let window = &rest[..rest.len().min(HEARD_LINE_OCTETS_MAX)];
         let Some(end) = memchr::memchr(b'\n', window) else {
-            let full = window.len() == 4 * REPLY_LINE_OCTETS_MAX;
+            let full = window.len() == HEARD_LINE_OCTETS_MAX;
             return if full { Err(ReplyFault::TooLong) } else { Ok(None) };
         };
         // Some old servers end lines with LF; here nothing can be smuggled by it.
