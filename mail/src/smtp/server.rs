@@ -293,6 +293,9 @@ impl ServerSession {
             Ok(reply) => (true, reply),
             Err(reply) => (false, reply),
         };
+        // Else the two sides would disagree about what is open, which is what smuggling lives on.
+        debug_assert_eq!(accepted, reply.code() < 400, "{question:?}: {reply}");
+        debug_assert!(!accepted || (reply.code() == 354) == (question == Question::Data));
         self.state = match (question, state) {
             (Question::Content(_), State::Content(hello, ..)) => {
                 self.junk_commands = 0;
