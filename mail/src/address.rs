@@ -1,5 +1,6 @@
 //! Mailboxes and paths: `local-part "@" ( Domain / address-literal )`, RFC 5321 §4.1.2.
-//! Parsed once, carried as types. `parse(x.to_string()) == x` for every value that exists.
+//! Parsed once, carried as types. `parse(x.to_string()) == x` for every mailbox; a path prints
+//! without its brackets, and a source route prints as the mailbox that it leads to.
 //! Limits: no SMTPUTF8 (RFC 6531): octets above 127 are refused before they get here, so an
 //! internationalised domain arrives as A-labels only.
 

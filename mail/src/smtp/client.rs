@@ -7,7 +7,7 @@ use super::command::Hello;
 use super::content::ContentEncoder;
 use super::extension::{Capabilities, ClientAttributes};
 use super::parameter::{Body, MailParameters};
-use super::reply::{HeardReply, ReplyFault, parse_reply};
+use super::reply::{Class, HEARD_LINE_OCTETS_MAX, HeardReply, ReplyFault, parse_reply};
 use crate::address::{Domain, ForwardPath, ReversePath};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -59,9 +59,9 @@ pub enum Answer {
 /// Why a connection is of no more use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientFault {
-    /// The greeting, EHLO and HELO, or XCLIENT were refused.
+    /// The greeting, EHLO and HELO, XCLIENT, XFORWARD or RSET were refused, or 421 was said.
     Refused(HeardReply),
-    /// What came was no reply.
+    /// What came was no reply, or none to what was said.
     Nonsense(ReplyFault),
     /// A reply came that nobody had asked for, such as 421 before a shutdown.
     Unasked(HeardReply),
@@ -103,17 +103,44 @@ enum Expect {
     XClient,
     /// XFORWARD or RSET: consumed in silence.
     Silent,
+    /// A command of a transaction that was reset since: whatever comes, nobody asks any more.
+    Forgotten,
     Mail,
     Rcpt,
     Data,
     Content,
 }
 
+impl Expect {
+    /// Nothing may be sent before the reply: it decides how what follows is read (RFC 2920 §3.1;
+    /// XCLIENT makes a new session of this one).
+    fn must_end_flight(self) -> bool {
+        match self {
+            Self::Greeting | Self::Ehlo | Self::Helo | Self::StartTls | Self::XClient => true,
+            Self::Data | Self::Content => true,
+            Self::Silent | Self::Forgotten | Self::Mail | Self::Rcpt => false,
+        }
+    }
+
+    /// DATA alone is answered by an intermediate reply, and by no completion (RFC 5321 §4.3.2).
+    /// Anything else means that the two sides have lost count of each other.
+    fn is_answered_by(self, reply: &HeardReply) -> bool {
+        match reply.class() {
+            Class::Completion => self != Self::Data,
+            Class::Intermediate => self == Self::Data && reply.code == 354,
+            Class::Transient | Class::Permanent => true,
+        }
+    }
+}
+
+const NONSENSE: ClientFault = ClientFault::Nonsense(ReplyFault::Nonsense);
+
 /// ```text
 /// Connecting ──220, EHLO──► Idle ──MAIL──► Transaction ──DATA──► Content
 ///                             ▲                 │ RSET              │
 ///                             └─────────────────┴──end of mail data─┘
 /// ```
+/// A fault, a 421, and giving up where RSET cannot be said lead to Closed, which nothing leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Connecting,
@@ -131,12 +158,20 @@ pub struct ClientSession {
     introduction: Introduction,
     capabilities: Capabilities,
     input: Vec<u8>,
+    /// Octets of the input behind its last LF.
+    line_octets: usize,
+    /// A line came to its end since the input was last parsed, or to its limit: parsing before
+    /// would let a next hop that sends octet by octet cost the square of what it sends.
+    is_parsable: bool,
     output: Vec<u8>,
     expected: VecDeque<Expect>,
     /// Commands that wait for the answer to the one before.
     waiting: VecDeque<(Vec<u8>, Expect)>,
+    /// Answers every request of the transaction to come.
     mail_refused: Option<HeardReply>,
     encoder: ContentEncoder,
+    /// Why it was closed.
+    fault: Option<ClientFault>,
 }
 
 impl ClientSession {
@@ -150,11 +185,14 @@ impl ClientSession {
             introduction,
             capabilities: Capabilities::default(),
             input: Vec::new(),
+            line_octets: 0,
+            is_parsable: false,
             output: Vec::new(),
             expected: [Expect::Greeting].into(),
             waiting: VecDeque::new(),
             mail_refused: None,
             encoder: ContentEncoder::default(),
+            fault: None,
         }
     }
 
@@ -164,14 +202,21 @@ impl ClientSession {
         &self.capabilities
     }
 
-    /// Whether a new transaction may begin here.
+    /// Whether a new transaction may begin here: none is open, and no answer to one is due.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.state == State::Idle && self.waiting.is_empty()
+        let mut due = self.expected.iter().chain(self.waiting.iter().map(|(_, expect)| expect));
+        self.state == State::Idle && due.all(|e| matches!(e, Expect::Silent | Expect::Forgotten))
     }
 
     /// Takes bytes from the next hop, in any pieces.
     pub fn receive(&mut self, bytes: &[u8]) {
+        match memchr::memrchr(b'\n', bytes) {
+            Some(end) => self.line_octets = bytes.len() - end - 1,
+            None => self.line_octets += bytes.len(),
+        }
+        self.is_parsable |=
+            self.line_octets < bytes.len() || self.line_octets >= HEARD_LINE_OCTETS_MAX;
         self.input.extend_from_slice(bytes);
     }
 
@@ -187,16 +232,37 @@ impl ClientSession {
         self.say_ehlo();
     }
 
-    /// One thing to do.
+    /// One thing to do. After [`ClientStep::Failed`], and behind the answer that held a 421,
+    /// there is only [`ClientStep::Failed`].
     pub fn step(&mut self) -> ClientStep {
         loop {
+            if self.state == State::Closed {
+                self.input.clear();
+                return self.fault.clone().map_or(ClientStep::Receive, ClientStep::Failed);
+            }
+            if self.expected.is_empty() && !self.input.is_empty() {
+                // What came before its command answers nothing, least of all the final dot.
+                return match self.unasked() {
+                    None if self.waiting.is_empty() => {
+                        self.is_parsable = false;
+                        ClientStep::Receive
+                    }
+                    fault => self.fail(fault.unwrap_or(NONSENSE)),
+                };
+            }
             self.pump();
             if !self.output.is_empty() {
                 return ClientStep::Send;
             }
-            let (reply, consumed) = match parse_reply(&self.input) {
+            if let Some(refusal) = self.refuse_waiting() {
+                return ClientStep::Heard(Answer::MailRefused(refusal));
+            }
+            let (reply, consumed) = match self.parse() {
                 Ok(Some(found)) => found,
-                Ok(None) => return ClientStep::Receive,
+                Ok(None) => {
+                    self.is_parsable = false;
+                    return ClientStep::Receive;
+                }
                 Err(fault) => return self.fail(ClientFault::Nonsense(fault)),
             };
             self.input.drain(..consumed);
@@ -207,7 +273,7 @@ impl ClientSession {
     }
 
     /// Opens a transaction with its first recipient; answered by [`Answer::Rcpt`] or
-    /// [`Answer::MailRefused`].
+    /// [`Answer::MailRefused`]. Only where [`ClientSession::is_idle`].
     pub fn begin(
         &mut self,
         reverse_path: &ReversePath,
@@ -216,6 +282,9 @@ impl ClientSession {
         details: Option<&ClientDetails>,
     ) {
         self.mail_refused = None;
+        if self.state == State::Idle {
+            self.state = State::Transaction;
+        }
         if let Some(details) = details {
             self.introduce(details);
         }
@@ -231,7 +300,8 @@ impl ClientSession {
         self.recipient(first);
     }
 
-    /// One more recipient; answered by [`Answer::Rcpt`].
+    /// One more recipient; answered by [`Answer::Rcpt`], or [`Answer::MailRefused`] when it was
+    /// added before the answer to the first.
     pub fn recipient(&mut self, path: &ForwardPath) {
         self.waiting.push_back((format!("RCPT TO:<{path}>\r\n").into_bytes(), Expect::Rcpt));
     }
@@ -246,15 +316,37 @@ impl ClientSession {
         self.encoder.encode(content, emit);
     }
 
-    /// The final dot, to be sent behind the content; answered by [`Answer::Content`].
+    /// The final dot, to be sent behind the content; answered by [`Answer::Content`]. Empty when
+    /// the next hop spoke before its turn: then nothing was delivered, and the next step fails.
     pub fn finish(&mut self) -> &'static [u8] {
+        if self.state == State::Content && !self.input.is_empty() {
+            let fault = self.unasked().unwrap_or(NONSENSE);
+            self.fail(fault);
+        }
+        if self.state != State::Content {
+            return b"";
+        }
         self.expected.push_back(Expect::Content);
         std::mem::take(&mut self.encoder).finish()
     }
 
-    /// Ends a transaction that came to nothing. The reply is read when the connection is used
-    /// again.
+    /// Ends a transaction that came to nothing; its answers are not told any more. They are read
+    /// when the connection is used again. Where RSET could be taken for content, and within
+    /// content, the session is not idle afterwards, and the connection must be closed.
     pub fn reset(&mut self) {
+        if !matches!(self.state, State::Transaction | State::Idle) {
+            return;
+        }
+        self.waiting.retain(|(_, expect)| self.state == State::Idle && *expect == Expect::Silent);
+        if self.expected.iter().any(|e| e.must_end_flight()) {
+            self.state = State::Closed;
+            return;
+        }
+        for expect in &mut self.expected {
+            if matches!(expect, Expect::Mail | Expect::Rcpt) {
+                *expect = Expect::Forgotten;
+            }
+        }
         if self.state == State::Transaction {
             self.state = State::Idle;
             self.waiting.push_back((b"RSET\r\n".to_vec(), Expect::Silent));
@@ -270,9 +362,11 @@ impl ClientSession {
     /// Sends what waits: all of it where the next hop offers PIPELINING (RFC 2920), else one
     /// command at a time.
     fn pump(&mut self) {
+        if !matches!(self.state, State::Idle | State::Transaction) || self.mail_refused.is_some() {
+            return;
+        }
         while self.capabilities.pipelining || self.expected.is_empty() {
-            // XCLIENT makes a new session of this one: nothing may follow it before its reply.
-            if self.expected.contains(&Expect::XClient) || self.expected.contains(&Expect::Ehlo) {
+            if self.expected.iter().any(|e| e.must_end_flight()) {
                 return;
             }
             let Some((command, expect)) = self.waiting.pop_front() else { return };
@@ -281,12 +375,38 @@ impl ClientSession {
         }
     }
 
+    fn parse(&self) -> Result<Option<(HeardReply, usize)>, ReplyFault> {
+        if self.is_parsable { parse_reply(&self.input) } else { Ok(None) }
+    }
+
+    /// What is in the input although nothing is expected; `None` while it is no whole reply.
+    fn unasked(&self) -> Option<ClientFault> {
+        match self.parse() {
+            Ok(found) => found.map(|(reply, _)| ClientFault::Unasked(reply)),
+            Err(fault) => Some(ClientFault::Nonsense(fault)),
+        }
+    }
+
+    /// What was not sent before MAIL was refused is not sent, but answered.
+    fn refuse_waiting(&mut self) -> Option<HeardReply> {
+        let refusal = self.mail_refused.as_ref().filter(|_| self.expected.is_empty())?;
+        while let Some((_, expect)) = self.waiting.pop_front() {
+            if matches!(expect, Expect::Rcpt | Expect::Data) {
+                return Some(refusal.clone());
+            }
+        }
+        None
+    }
+
     fn heard(&mut self, reply: HeardReply) -> Option<ClientStep> {
         let Some(expect) = self.expected.pop_front() else {
             return Some(self.fail(ClientFault::Unasked(reply)));
         };
-        let positive = reply.code < 400;
-        let closing = reply.code == 421;
+        if !expect.is_answered_by(&reply) {
+            return Some(self.fail(NONSENSE));
+        }
+        let positive = reply.class() == Class::Completion;
+        let closing = (reply.code == 421).then(|| ClientFault::Refused(reply.clone()));
         let step = match expect {
             Expect::Greeting if reply.code == 220 => {
                 self.say_ehlo();
@@ -294,7 +414,7 @@ impl ClientSession {
             }
             Expect::Ehlo if positive => self.on_ehlo(&reply),
             // A server of before 1993, or one whose ESMTP was switched off (RFC 5321 §3.2).
-            Expect::Ehlo if !closing => {
+            Expect::Ehlo if closing.is_none() => {
                 let helo = format!("HELO {}\r\n", self.hostname);
                 self.output.extend_from_slice(helo.as_bytes());
                 self.expected.push_front(Expect::Helo);
@@ -307,55 +427,57 @@ impl ClientSession {
                 self.capabilities = Capabilities::default();
                 self.ready()
             }
-            Expect::StartTls => return self.on_start_tls(&reply),
+            Expect::StartTls if closing.is_none() => self.on_start_tls(&reply),
             Expect::XClient if reply.code == 220 => {
                 self.say_ehlo();
                 None
             }
             Expect::Silent if positive => None,
-            Expect::Greeting | Expect::Ehlo | Expect::Helo | Expect::XClient | Expect::Silent => {
+            Expect::Forgotten => None,
+            Expect::Greeting | Expect::Ehlo | Expect::Helo => {
+                return Some(self.fail(ClientFault::Refused(reply)));
+            }
+            Expect::StartTls | Expect::XClient | Expect::Silent => {
                 return Some(self.fail(ClientFault::Refused(reply)));
             }
             Expect::Mail | Expect::Rcpt | Expect::Data | Expect::Content => {
                 self.on_transaction_reply(expect, reply)
             }
         };
-        if closing {
-            self.state = State::Closed;
+        if let Some(fault) = closing {
+            self.fail(fault);
         }
         step
     }
 
     fn on_transaction_reply(&mut self, expect: Expect, reply: HeardReply) -> Option<ClientStep> {
-        match expect {
-            Expect::Mail if reply.code < 300 => {
-                self.state = State::Transaction;
-                None
-            }
-            Expect::Mail => {
-                // What was sent along with MAIL is answered too; what was not, is not sent.
-                if self.waiting.pop_front().is_some() {
-                    return Some(ClientStep::Heard(Answer::MailRefused(reply)));
+        let answer = match (expect, &self.mail_refused) {
+            (Expect::Mail, _) if reply.class() == Class::Completion => return None,
+            (Expect::Mail, _) => {
+                self.state = State::Idle;
+                // What was sent along with MAIL is answered too, unless the channel closes.
+                if reply.code != 421 {
+                    self.mail_refused = Some(reply);
+                    return None;
                 }
-                self.mail_refused = Some(reply);
-                None
+                Answer::MailRefused(reply)
             }
-            Expect::Rcpt => Some(ClientStep::Heard(match self.mail_refused.take() {
-                Some(refusal) => Answer::MailRefused(refusal),
-                None => Answer::Rcpt(reply),
-            })),
-            Expect::Data => {
+            (Expect::Data, Some(_)) if reply.code == 354 => return Some(self.fail(NONSENSE)),
+            (Expect::Rcpt | Expect::Data, Some(refusal)) => Answer::MailRefused(refusal.clone()),
+            (Expect::Rcpt, None) => Answer::Rcpt(reply),
+            (Expect::Data, None) => {
                 if reply.code == 354 {
                     self.state = State::Content;
                     self.encoder = ContentEncoder::default();
                 }
-                Some(ClientStep::Heard(Answer::Data(reply)))
+                Answer::Data(reply)
             }
             _ => {
                 self.state = State::Idle;
-                Some(ClientStep::Heard(Answer::Content(reply)))
+                Answer::Content(reply)
             }
-        }
+        };
+        Some(ClientStep::Heard(answer))
     }
 
     fn on_ehlo(&mut self, reply: &HeardReply) -> Option<ClientStep> {
@@ -385,7 +507,10 @@ impl ClientSession {
     /// Ready for the first time is an answer; ready again after XCLIENT is not.
     fn ready(&mut self) -> Option<ClientStep> {
         let first = self.state == State::Connecting;
-        self.state = State::Idle;
+        if first {
+            let idle = self.waiting.is_empty();
+            self.state = if idle { State::Idle } else { State::Transaction };
+        }
         first.then_some(ClientStep::Heard(Answer::Ready))
     }
 
@@ -414,6 +539,8 @@ impl ClientSession {
 
     fn fail(&mut self, fault: ClientFault) -> ClientStep {
         self.state = State::Closed;
+        self.waiting.clear();
+        self.fault = Some(fault.clone());
         ClientStep::Failed(fault)
     }
 }

@@ -148,3 +148,175 @@ fn a_next_hop_that_says_goodbye_is_not_used_again() {
     assert_eq!(hear(&mut s, "421 shutting down\r\n"), "Unasked");
     assert!(!s.is_idle());
 }
+
+fn ready(ehlo: &str) -> ClientSession {
+    let mut s = session(TlsWish::None);
+    hear(&mut s, "220 hi\r\n");
+    assert_eq!(hear(&mut s, ehlo), "ready");
+    s
+}
+
+const PIPELINING: &str = "250-in\r\n250 PIPELINING\r\n";
+
+#[test]
+fn an_intermediate_reply_is_no_acceptance() {
+    let mut s = session(TlsWish::None);
+    hear(&mut s, "220 hi\r\n");
+    assert_eq!(hear(&mut s, "354 go\r\n"), "Nonsense");
+    for replies in ["354 go\r\n", "250 ok\r\n334 go\r\n"] {
+        let mut s = ready(PIPELINING);
+        begin(&mut s);
+        hear(&mut s, "");
+        assert_eq!(hear(&mut s, replies), "Nonsense");
+        assert!(!s.is_idle());
+    }
+}
+
+#[test]
+fn a_completion_is_no_answer_to_data() {
+    let mut s = ready(PIPELINING);
+    begin(&mut s);
+    hear(&mut s, "");
+    assert_eq!(hear(&mut s, "250 ok\r\n250 ok\r\n"), "rcpt 250");
+    s.data();
+    assert_eq!(hear(&mut s, ""), "DATA");
+    assert_eq!(hear(&mut s, "250 ok\r\n"), "Nonsense");
+}
+
+#[test]
+fn a_reply_that_came_before_its_command_answers_nothing() {
+    let mut s = ready(PIPELINING);
+    s.receive(b"250 ok\r\n250 ok\r\n");
+    begin(&mut s);
+    assert_eq!(hear(&mut s, ""), "Unasked");
+    let mut s = ready(PIPELINING);
+    begin(&mut s);
+    hear(&mut s, "");
+    assert_eq!(hear(&mut s, "250 ok\r\n250 ok\r\n"), "rcpt 250");
+    s.data();
+    hear(&mut s, "");
+    s.receive(b"354 go\r\n250 queued\r\n");
+    assert!(matches!(s.step(), ClientStep::Heard(Answer::Data(_))));
+    assert_eq!(s.finish(), b"", "the final dot after a reply that came too early");
+    assert_eq!(hear(&mut s, ""), "Unasked");
+}
+
+#[test]
+fn a_session_with_answers_to_come_is_not_idle() {
+    let mut s = ready(PIPELINING);
+    begin(&mut s);
+    assert!(!s.is_idle());
+    hear(&mut s, "");
+    assert!(!s.is_idle());
+}
+
+#[test]
+fn after_a_reset_no_answer_of_the_old_transaction_is_heard() {
+    for said in ["", "250 ok\r\n"] {
+        let mut s = ready(PIPELINING);
+        begin(&mut s);
+        hear(&mut s, "");
+        assert_eq!(hear(&mut s, said), "");
+        s.reset();
+        assert_eq!(hear(&mut s, ""), "RSET");
+        assert!(s.is_idle());
+        begin(&mut s);
+        hear(&mut s, "");
+        let old =
+            if said.is_empty() { "250 ok\r\n250 ok\r\n250 ok\r\n" } else { "550 no\r\n250 ok\r\n" };
+        assert_eq!(hear(&mut s, old), "");
+        assert_eq!(hear(&mut s, "250 ok\r\n550 no\r\n"), "rcpt 550");
+    }
+}
+
+#[test]
+fn what_a_reset_overtakes_is_not_sent() {
+    let mut s = ready("250 in\r\n");
+    begin(&mut s);
+    assert_eq!(hear(&mut s, ""), "MAIL FROM:<>");
+    s.reset();
+    assert_eq!(hear(&mut s, "250 ok\r\n"), "RSET");
+    assert_eq!(hear(&mut s, "250 ok\r\n"), "");
+    assert!(s.is_idle());
+}
+
+#[test]
+fn a_reset_behind_data_would_be_content_and_is_not_said() {
+    let mut s = ready(PIPELINING);
+    begin(&mut s);
+    hear(&mut s, "");
+    hear(&mut s, "250 ok\r\n250 ok\r\n");
+    s.data();
+    assert_eq!(hear(&mut s, ""), "DATA");
+    s.reset();
+    assert!(!s.is_idle());
+    assert_eq!(s.take_output(), b"");
+    assert_eq!(hear(&mut s, "354 go\r\n"), "");
+    assert!(!s.is_idle());
+}
+
+#[test]
+fn no_command_follows_data_before_its_reply() {
+    let mut s = ready(PIPELINING);
+    begin(&mut s);
+    hear(&mut s, "");
+    hear(&mut s, "250 ok\r\n250 ok\r\n");
+    s.data();
+    s.recipient(&ForwardPath::Postmaster);
+    assert_eq!(hear(&mut s, ""), "DATA");
+    assert_eq!(hear(&mut s, "354 go\r\n"), "data 354");
+}
+
+#[test]
+fn nothing_is_said_before_the_session_is_ready() {
+    let mut s = session(TlsWish::Required);
+    begin(&mut s);
+    assert_eq!(hear(&mut s, "220 hi\r\n"), "EHLO mx.example.com");
+    assert_eq!(hear(&mut s, "250-in\r\n250-PIPELINING\r\n250 STARTTLS\r\n"), "STARTTLS");
+}
+
+#[test]
+fn a_refused_mail_answers_each_recipient() {
+    for (ehlo, replies) in
+        [(PIPELINING, "550 no\r\n250 ok\r\n250 ok\r\n"), ("250 in\r\n", "550 no\r\n")]
+    {
+        let mut s = ready(ehlo);
+        begin(&mut s);
+        s.recipient(&ForwardPath::Postmaster);
+        hear(&mut s, "");
+        assert_eq!(hear(&mut s, replies), "mail 550 | mail 550");
+        assert!(s.is_idle());
+    }
+}
+
+#[test]
+fn nothing_is_heard_behind_a_421() {
+    let mut s = ready(PIPELINING);
+    begin(&mut s);
+    s.recipient(&ForwardPath::Postmaster);
+    hear(&mut s, "");
+    assert_eq!(hear(&mut s, "250 ok\r\n421 bye\r\n250 ok\r\n"), "rcpt 421 | Refused");
+    let mut s = ready(PIPELINING);
+    begin(&mut s);
+    hear(&mut s, "");
+    assert_eq!(hear(&mut s, "421 bye\r\n"), "mail 421 | Refused");
+    let mut s = session(TlsWish::Opportunistic);
+    hear(&mut s, "220 hi\r\n");
+    hear(&mut s, "250-in\r\n250 STARTTLS\r\n");
+    assert_eq!(hear(&mut s, "421 bye\r\n"), "Refused");
+}
+
+#[test]
+fn an_endless_reply_is_given_up_and_costs_little_however_it_drips() {
+    let endless_line = vec![b'2'; 300_000];
+    let endless_reply = b"250-x\r\n".repeat(50_000);
+    let long = [&b"250-"[..], &[b'x'; 2_000], b"\r\n"].concat();
+    for said in [endless_line, endless_reply, long.repeat(200)] {
+        let mut s = session(TlsWish::None);
+        let given = said.chunks(3).position(|piece| {
+            s.receive(piece);
+            matches!(s.step(), ClientStep::Failed(ClientFault::Nonsense(ReplyFault::TooLong)))
+        });
+        assert!(given.is_some_and(|pieces| 3 * pieces <= 100 * 2_048 + 3), "{given:?}");
+    }
+}

@@ -116,11 +116,8 @@ impl Command {
 fn hello(rest: &str, extended: bool) -> Result<Command, Reply> {
     let name = rest.trim_matches(' ');
     if name.is_empty() || name.contains(' ') || name.len() > DOMAIN_OCTETS_MAX {
-        return Err(Reply::new(
-            501,
-            status::INVALID_ARGUMENTS,
-            "one domain or address literal expected",
-        ));
+        // RFC 2034 §4: no status in an answer to EHLO or HELO.
+        return Err(Reply::bare(501, "one domain or address literal expected"));
     }
     Ok(Command::Hello(Hello { name: name.into(), extended }))
 }

@@ -59,7 +59,8 @@ pub struct ContentDecoder {
     position: Position,
     fault: Option<ContentFault>,
     octets: u64,
-    discarded_octets: u64,
+    /// Octets of mail data seen, as they came.
+    data_octets: u64,
     line_octets: u32,
     longest_line_octets: u32,
 }
@@ -73,7 +74,7 @@ impl ContentDecoder {
             position: Position::LineStart,
             fault: None,
             octets: 0,
-            discarded_octets: 0,
+            data_octets: 0,
             line_octets: 0,
             longest_line_octets: 0,
         }
@@ -97,10 +98,11 @@ impl ContentDecoder {
         self.longest_line_octets
     }
 
-    /// Whether the client goes on and on behind a fault: more than twice the size limit.
+    /// Whether there is a fault and more mail data than twice the size limit: a client that goes
+    /// on and on. Once true it stays true, so that the answer does not depend on the pieces.
     #[must_use]
     pub fn is_endless(&self) -> bool {
-        self.discarded_octets > self.limits.size_octets_max.saturating_mul(2)
+        self.fault.is_some() && self.data_octets > self.limits.size_octets_max.saturating_mul(2)
     }
 
     /// Decodes `input` up to its end or the end of mail data, whichever comes first, and emits
@@ -141,7 +143,7 @@ impl ContentDecoder {
                     from = at;
                 }
                 (Position::LineStart | Position::Line | Position::Dot, _) => {
-                    at = self.run(input, at);
+                    at = self.run(input, from, at);
                     let (fault, mended): (_, &[u8]) = match input.get(at) {
                         None => continue,
                         Some(b'\r') => {
@@ -165,15 +167,25 @@ impl ContentDecoder {
         self.decoded(at, false)
     }
 
-    /// To the next octet that is not plain.
-    fn run(&mut self, input: &[u8], at: usize) -> usize {
+    /// To the next octet that is not plain; what stands before it from `from` on is not emitted.
+    fn run(&mut self, input: &[u8], from: usize, at: usize) -> usize {
         self.position = Position::Line;
         let run = memchr3(b'\r', b'\n', 0, &input[at..]).unwrap_or(input.len() - at);
-        self.line_octets = self.line_octets.saturating_add(u32::try_from(run).unwrap_or(u32::MAX));
-        if self.line_octets > self.limits.line_octets_max {
-            self.fault.get_or_insert(ContentFault::LineTooLong);
-        }
+        self.count_line(run, at - from);
         at + run
+    }
+
+    /// Of two limits the one that is reached first counts, however the stream is cut.
+    fn count_line(&mut self, octets: usize, not_emitted: usize) {
+        let before = self.line_octets;
+        self.line_octets = before.saturating_add(u32::try_from(octets).unwrap_or(u32::MAX));
+        if self.line_octets > self.limits.line_octets_max {
+            let fits = self.limits.line_octets_max.saturating_sub(before);
+            let size = self.octets + not_emitted as u64 + u64::from(fits);
+            let too_big = size > self.limits.size_octets_max;
+            let fault = if too_big { ContentFault::TooBig } else { ContentFault::LineTooLong };
+            self.fault.get_or_insert(fault);
+        }
     }
 
     fn end_line(&mut self) {
@@ -194,6 +206,8 @@ impl ContentDecoder {
         if mended.ends_with(b"\n") {
             self.end_line();
             self.position = Position::Line;
+        } else {
+            self.count_line(mended.len(), 0);
         }
     }
 
@@ -210,9 +224,7 @@ impl ContentDecoder {
     }
 
     fn decoded(&mut self, consumed: usize, end: bool) -> Decoded {
-        if self.fault.is_some() {
-            self.discarded_octets += consumed as u64;
-        }
+        self.data_octets = self.data_octets.saturating_add(consumed as u64);
         Decoded { consumed, end }
     }
 }
@@ -408,6 +420,25 @@ mod tests {
             }
         }
         panic!("never endless");
+    }
+
+    #[test]
+    fn mended_octets_count_towards_the_line() {
+        let limits = ContentLimits { endings: LineEndings::Normalized, ..LIMITS };
+        for octet in [b'\0', b'\r'] {
+            let long = [&[octet; 101][..], b"a\r\n.\r\n"].concat();
+            assert_eq!(decode(&[&long], limits).2, Some(ContentFault::LineTooLong));
+        }
+    }
+
+    #[test]
+    fn the_first_fault_is_the_first_however_it_is_cut() {
+        let stream = [&b"12345678\r\n".repeat(95)[..], &[b'a'; 101], b"\r\n.\r\n"].concat();
+        let whole = decode(&[&stream], LIMITS).2;
+        for cut in 1..stream.len() {
+            let (a, b) = stream.split_at(cut);
+            assert_eq!(decode(&[a, b], LIMITS).2, whole, "{cut}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::fmt;
 
 /// A reply line with its CRLF, in octets (RFC 5321 §4.5.3.1.5).
 pub const REPLY_LINE_OCTETS_MAX: usize = 512;
+/// A reply line that a next hop may send, in octets: some send more than they may.
+pub const HEARD_LINE_OCTETS_MAX: usize = 4 * REPLY_LINE_OCTETS_MAX;
 /// Lines of one reply that a next hop may send.
 pub const REPLY_LINES_MAX: usize = 100;
 /// What we quote of a next hop's text, in octets.
@@ -106,12 +108,18 @@ impl Reply {
     }
 
     /// What a next hop answered, as our own answer: its code, its status if the classes agree,
-    /// the first line of its text.
+    /// the first line of its text. Its 421 is a 451 of ours: the channel that closes is not the
+    /// client's (RFC 5321 §3.8).
     #[must_use]
     pub fn relayed(heard: &HeardReply) -> Self {
+        let code = if heard.code == 421 { 451 } else { heard.code };
         let status = heard.status.unwrap_or(status::OTHER);
-        let text = if heard.text.is_empty() { "refused" } else { &heard.text };
-        Self::new(heard.code, status, text.to_owned())
+        let text: &str = match heard.class() {
+            _ if !heard.text.is_empty() => &heard.text,
+            Class::Completion | Class::Intermediate => "ok",
+            Class::Transient | Class::Permanent => "refused",
+        };
+        Self::new(code, status, text.to_owned())
     }
 
     /// The reply code.
@@ -252,9 +260,9 @@ pub fn parse_reply(input: &[u8]) -> Result<Option<(HeardReply, usize)>, ReplyFau
     let mut at = 0;
     for _ in 0..REPLY_LINES_MAX {
         let rest = &input[at..];
-        let window = &rest[..rest.len().min(4 * REPLY_LINE_OCTETS_MAX)];
+        let window = &rest[..rest.len().min(HEARD_LINE_OCTETS_MAX)];
         let Some(end) = memchr::memchr(b'\n', window) else {
-            let full = window.len() == 4 * REPLY_LINE_OCTETS_MAX;
+            let full = window.len() == HEARD_LINE_OCTETS_MAX;
             return if full { Err(ReplyFault::TooLong) } else { Ok(None) };
         };
         // Some old servers end lines with LF; here nothing can be smuggled by it.
@@ -384,6 +392,20 @@ mod tests {
         assert_eq!(heard.status, Some(status::BAD_DESTINATION_MAILBOX));
         let (heard, _) = parse_reply(b"550 1.2 is no status\r\n").unwrap().unwrap();
         assert_eq!((heard.status, &*heard.text), (None, "1.2 is no status"));
+    }
+
+    #[test]
+    fn a_next_hop_that_closes_does_not_close_our_session() {
+        let (heard, _) = parse_reply(b"421 4.3.2 shutting down\r\n").unwrap().unwrap();
+        assert_eq!(wire(&Reply::relayed(&heard)), "451 4.3.2 shutting down\r\n");
+    }
+
+    #[test]
+    fn an_acceptance_without_a_text_is_not_called_a_refusal() {
+        let (heard, _) = parse_reply(b"250\r\n").unwrap().unwrap();
+        assert_eq!(wire(&Reply::relayed(&heard)), "250 2.0.0 ok\r\n");
+        let (heard, _) = parse_reply(b"550\r\n").unwrap().unwrap();
+        assert_eq!(wire(&Reply::relayed(&heard)), "550 5.0.0 refused\r\n");
     }
 
     #[test]

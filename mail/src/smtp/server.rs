@@ -5,7 +5,7 @@
 
 use super::command::{Command, Hello};
 use super::content::{ContentDecoder, ContentFault, ContentLimits};
-use super::line::{COMMAND_LINE_OCTETS_MAX, DISCARDED_OCTETS_MAX, Framed, find_line};
+use super::line::{COMMAND_LINE_OCTETS_MAX, DISCARDED_OCTETS_MAX, Framed, LineEndings, find_line};
 use super::parameter::MailParameters;
 use super::reply::Reply;
 use super::status;
@@ -49,7 +49,7 @@ pub enum Question {
 /// What is known of the content when it is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentSummary {
-    /// Its size, in octets.
+    /// Its size, in octets; with a fault, what was kept of it.
     pub octets: u64,
     /// Its longest line, in octets.
     pub longest_line_octets: u32,
@@ -116,7 +116,10 @@ pub struct ServerSession {
     discarded_octets: Option<usize>,
     asked: Option<Question>,
     outbox: Option<Reply>,
+    /// Behind the outbox: the last reply of all.
+    farewell: Option<Reply>,
     terms: Terms,
+    tls: bool,
     errors: u32,
     junk_commands: u32,
 }
@@ -132,7 +135,9 @@ impl ServerSession {
             discarded_octets: None,
             asked: Some(Question::Connect),
             outbox: None,
+            farewell: None,
             terms,
+            tls: false,
             errors: 0,
             junk_commands: 0,
         }
@@ -142,12 +147,14 @@ impl ServerSession {
     /// (RFC 3207 §4.2).
     #[must_use]
     pub fn behind_tls(terms: Terms) -> Self {
-        Self { asked: None, ..Self::new(Terms { start_tls: false, ..terms }) }
+        let terms = Terms { start_tls: false, ..terms };
+        Self { asked: None, tls: true, ..Self::new(terms) }
     }
 
-    /// Changes what the session goes by, from the next command on.
+    /// Changes what the session goes by, from the next command on. Within TLS, STARTTLS stays
+    /// out of it (RFC 3207 §4.2).
     pub fn set_terms(&mut self, terms: Terms) {
-        self.terms = terms;
+        self.terms = Terms { start_tls: terms.start_tls && !self.tls, ..terms };
     }
 
     /// What the session goes by.
@@ -216,27 +223,30 @@ impl ServerSession {
         self.at < self.input.len()
     }
 
-    /// Ends the session with a last reply, as the server's own wish (RFC 5321 §3.8).
+    /// Ends the session with a last reply, as the server's own wish (RFC 5321 §3.8). It answers
+    /// an open question; a reply that waits to be sent goes first.
     pub fn close_with(&mut self, reply: Reply) {
         self.asked = None;
         self.state = State::Closed;
-        self.outbox = Some(reply);
+        self.farewell = Some(reply);
     }
 
     /// The client is gone: nothing more is said.
     pub fn abandon(&mut self) {
         self.asked = None;
         self.outbox = None;
+        self.farewell = None;
         self.state = State::Closed;
     }
 
     /// One thing to do.
     pub fn step(&mut self) -> Step {
         loop {
-            if let Some(reply) = self.outbox.take() {
+            if let Some(reply) = self.outbox.take().or_else(|| self.farewell.take()) {
                 // RFC 5321 §4.2.2: 421 means that the channel closes, and so it does.
                 if reply.code() == 421 {
                     self.state = State::Closed;
+                    self.farewell = None;
                 }
                 return Step::Send(reply);
             }
@@ -258,17 +268,17 @@ impl ServerSession {
 
     /// Decodes what there is of content; only after [`Step::Content`].
     pub fn take_content(&mut self, emit: &mut impl FnMut(&[u8])) {
-        let State::Content(_, _, decoder) = &mut self.state else { return };
+        let (State::Content(_, _, decoder), None) = (&mut self.state, &self.asked) else { return };
         let decoded = decoder.decode(&self.input[self.at..], emit);
         self.at += decoded.consumed;
-        if decoded.end {
+        if decoder.is_endless() {
+            self.close_with(Reply::new(421, status::MESSAGE_TOO_BIG, "message far too big"));
+        } else if decoded.end {
             self.asked = Some(Question::Content(ContentSummary {
                 octets: decoder.octets(),
                 longest_line_octets: decoder.longest_line_octets(),
                 fault: decoder.fault(),
             }));
-        } else if decoder.is_endless() {
-            self.close_with(Reply::new(421, status::MESSAGE_TOO_BIG, "message far too big"));
         }
     }
 
@@ -283,12 +293,16 @@ impl ServerSession {
             Ok(reply) => (true, reply),
             Err(reply) => (false, reply),
         };
+        // Else the two sides would disagree about what is open, which is what smuggling lives on.
+        debug_assert_eq!(accepted, reply.code() < 400, "{question:?}: {reply}");
+        debug_assert!(!accepted || (reply.code() == 354) == (question == Question::Data));
         self.state = match (question, state) {
             (Question::Content(_), State::Content(hello, ..)) => {
                 self.junk_commands = 0;
                 State::Greeted(hello)
             }
-            // A client that is not welcome hears why, and that is all (RFC 5321 §3.1).
+            // We deviate: RFC 5321 §3.1 would have us wait for QUIT and say 503 until it comes.
+            // A client that is not welcome hears why and costs no more.
             (Question::Connect, _) if !accepted => State::Closed,
             (_, state) if !accepted => state,
             (Question::Hello(hello), _) => State::Greeted(hello),
@@ -345,10 +359,14 @@ impl ServerSession {
     /// Looks for the end of an overlong line, so that its tail is not read as a command.
     fn discard_line(&mut self, discarded: usize) -> bool {
         let rest = &self.input[self.at..];
-        let end = memchr::memmem::find(rest, b"\r\n");
+        let line_end: &[u8] = match self.terms.content.endings {
+            LineEndings::Strict => b"\r\n",
+            LineEndings::Normalized => b"\n",
+        };
+        let end = memchr::memmem::find(rest, line_end);
         // A CR at the very end may be half of the line end.
         let partial = rest.len() - usize::from(rest.ends_with(b"\r"));
-        let octets = end.map_or(partial, |end| end + 2);
+        let octets = end.map_or(partial, |end| end + line_end.len());
         self.at += octets;
         let too_long = || Reply::new(500, status::SYNTAX_ERROR, "line too long");
         if discarded + octets > DISCARDED_OCTETS_MAX {
@@ -376,18 +394,21 @@ impl ServerSession {
                 let text = "CHUNKING was not offered";
                 self.close_with(Reply::new(502, status::INVALID_COMMAND, text));
             }
-            (_, Command::Hello(_) | Command::Data | Command::StartTls) if self.has_input() => {
+            (_, Command::Hello(_) | Command::Data | Command::StartTls | Command::Auth)
+                if self.has_input() =>
+            {
                 self.refuse_flight();
             }
             (_, Command::Hello(hello)) => {
-                self.count_junk();
-                self.ask(Question::Hello(hello));
+                if self.bears_junk() {
+                    self.ask(Question::Hello(hello));
+                }
             }
             (_, Command::Rset) => self.on_rset(),
             (_, Command::Noop) => self.send_junk(Reply::new(250, status::OTHER, "ok")),
             (_, Command::Vrfy) => {
                 let text = "send some mail, it will be refused if there is no such mailbox";
-                self.send_junk(Reply::new(252, status::INVALID_COMMAND, text));
+                self.send_junk(Reply::new(252, status::OTHER_PROTOCOL, text));
             }
             (_, Command::Help) => self.send_junk(Reply::new(214, status::OTHER, "see RFC 5321")),
             (_, Command::NotImplemented) => {
@@ -460,16 +481,20 @@ impl ServerSession {
     }
 
     fn send_junk(&mut self, reply: Reply) {
-        self.send(reply);
-        self.count_junk();
+        if self.bears_junk() {
+            self.send(reply);
+        }
     }
 
-    fn count_junk(&mut self) {
+    /// Counts a command that moves nothing; when it is one too many, the reply to it is 421.
+    fn bears_junk(&mut self) -> bool {
         self.junk_commands += 1;
-        if self.junk_commands > self.terms.tolerance.junk_commands_max {
+        let borne = self.junk_commands <= self.terms.tolerance.junk_commands_max;
+        if !borne {
             let text = "too many commands without a message";
             self.close_with(Reply::new(421, status::OTHER_SECURITY, text));
         }
+        borne
     }
 }
 

@@ -162,3 +162,99 @@ fn an_idle_session_holds_no_buffer() {
     assert!(session.take_buffer().is_some());
     assert!(session.take_buffer().is_none());
 }
+
+#[test]
+fn a_greeting_too_many_ends_the_session_with_one_reply() {
+    let flights = [&b"EHLO x\r\n"[..]; 60];
+    let heard = codes(&flights);
+    assert!(heard.ends_with("250 421 x"), "{heard}");
+    assert_eq!(heard.split(' ').count(), 1 + 50 + 2);
+}
+
+#[test]
+fn a_farewell_does_not_swallow_the_reply_before_it() {
+    let mut session = session();
+    assert_eq!(session.step(), Step::Ask);
+    session.answer(Ok(Reply::bare(220, "mx.example.com")));
+    session.close_with(Reply::new(421, status::OTHER, "shutting down"));
+    let mut heard = Vec::new();
+    while let Step::Send(reply) = session.step() {
+        heard.push(reply.code());
+    }
+    assert_eq!(heard, [220, 421]);
+    assert_eq!(session.step(), Step::Close);
+    session.close_with(Reply::new(421, status::OTHER, "shutting down"));
+    session.abandon();
+    assert_eq!(session.step(), Step::Close);
+}
+
+#[test]
+fn nothing_follows_a_421() {
+    let mut session = session();
+    assert_eq!(session.step(), Step::Ask);
+    session.answer(Err(Reply::new(421, status::CONGESTION, "busy")));
+    session.close_with(Reply::new(554, status::OTHER, "no"));
+    assert!(matches!(session.step(), Step::Send(reply) if reply.code() == 421));
+    assert_eq!(session.step(), Step::Close);
+}
+
+#[test]
+fn tls_is_not_offered_within_tls_whatever_the_terms_become() {
+    let mut session = ServerSession::behind_tls(TERMS);
+    session.set_terms(TERMS);
+    assert!(!session.terms().start_tls);
+    assert_eq!(play(&mut session, &[b"STARTTLS\r\n"]), "503");
+}
+
+#[test]
+fn what_follows_auth_in_one_flight_is_not_read_as_commands() {
+    assert_eq!(codes(&[b"AUTH LOGIN\r\nTUFJTA==\r\n"]), "220 503 x");
+}
+
+#[test]
+fn a_trusted_network_may_end_an_overlong_line_with_lf() {
+    let endings = crate::smtp::line::LineEndings::Normalized;
+    let terms = Terms { content: ContentLimits { endings, ..TERMS.content }, ..TERMS };
+    let long = [&[b'N'; 5_000][..], b"\nNOOP\n"].concat();
+    assert_eq!(play(&mut ServerSession::new(terms), &[&long]), "220 500 250");
+    let octets: Vec<&[u8]> = long.chunks(1).collect();
+    assert_eq!(play(&mut ServerSession::new(terms), &octets), "220 500 250");
+}
+
+#[test]
+fn verify_is_answered_as_neither_yes_nor_no() {
+    let mut session = ServerSession::behind_tls(TERMS);
+    session.receive(b"VRFY jones\r\n".to_vec());
+    let Step::Send(reply) = session.step() else { panic!() };
+    assert_eq!((reply.code(), reply.enhanced()), (252, Some((2, 5, 0))));
+}
+
+#[test]
+fn a_reply_to_ehlo_has_no_status() {
+    // RFC 2034 §4.
+    let mut session = ServerSession::behind_tls(TERMS);
+    session.receive(b"EHLO a b\r\n".to_vec());
+    let Step::Send(reply) = session.step() else { panic!() };
+    assert_eq!((reply.code(), reply.enhanced()), (501, None));
+}
+
+#[test]
+fn content_that_is_complete_is_not_read_any_further() {
+    let mut session = session();
+    play(&mut session, &[b"EHLO x\r\n", b"MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n"]);
+    session.receive(b"a\r\n.\r\nNOOP\r\n".to_vec());
+    assert_eq!(session.step(), Step::Content);
+    session.take_content(&mut |_| ());
+    session.take_content(&mut |_| panic!("a command was taken for content"));
+    assert_eq!(play(&mut session, &[]), "250 250");
+}
+
+#[test]
+fn far_too_big_is_far_too_big_however_it_comes() {
+    let content = [&b"12345678\r\n".repeat(250)[..], b".\r\n"].concat();
+    let start: [&[u8]; 2] = [b"EHLO x\r\n", b"MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n"];
+    for size in [1, 7, 1_000, content.len()] {
+        let flights: Vec<&[u8]> = start.into_iter().chain(content.chunks(size)).collect();
+        assert_eq!(codes(&flights), "220 250 250 250 354 421 x", "{size}");
+    }
+}
