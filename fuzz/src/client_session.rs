@@ -2,8 +2,9 @@
 //! a bounded amount, and takes nothing for an acceptance that is not the answer to its command.
 
 use mail::address::{Domain, ForwardPath, ReversePath};
-use mail::smtp::client::{Answer, ClientDetails, ClientSession, ClientStep, Introduction, TlsWish};
+use mail::smtp::client::{Answer, ClientSession, ClientStep, TlsWish};
 use mail::smtp::command::Hello;
+use mail::smtp::introduction::{ClientDetails, Introduction};
 use mail::smtp::parameter::MailParameters;
 use mail::smtp::reply::{Class, HeardReply, REPLY_LINE_OCTETS_MAX, REPLY_LINES_MAX};
 

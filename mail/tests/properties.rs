@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use mail::address::{Domain, ForwardPath, Host, LocalPart, Mailbox, ReversePath};
-use mail::smtp::client::{ClientSession, ClientStep, Introduction, TlsWish};
+use mail::smtp::client::{ClientSession, ClientStep, TlsWish};
 use mail::smtp::command::Command;
 use mail::smtp::content::{ContentDecoder, ContentEncoder, ContentLimits};
+use mail::smtp::introduction::Introduction;
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::{
     QUOTED_OCTETS_MAX, REPLY_LINE_OCTETS_MAX, Reply, ReplyId, SessionId, parse_reply,

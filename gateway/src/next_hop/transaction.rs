@@ -5,7 +5,8 @@ use super::connection::{Connection, ConnectionError};
 use super::pool::{Lease, NextHop, NoConnection};
 use crate::listen::content::Content;
 use mail::address::{ForwardPath, ReversePath};
-use mail::smtp::client::{Answer, ClientDetails};
+use mail::smtp::client::Answer;
+use mail::smtp::introduction::ClientDetails;
 use mail::smtp::parameter::{Body, MailParameters};
 use relay::next_hop::{Lack, Outcome, Request};
 use std::sync::Arc;
@@ -217,6 +218,10 @@ async fn send(
         }
     }
     let end = connection.session().finish();
+    if end.is_empty() {
+        // It spoke out of turn: whatever it says now is no answer to this content.
+        return Err(Sending::Lost);
+    }
     wire.extend_from_slice(end);
     *reached = Some(Arc::clone(&connection.host.name));
     connection.send(&wire, patience).await.map_err(|_| Sending::LostAtEnd)?;

@@ -3,14 +3,13 @@
 //! connection and what was heard. Commands are sent together where PIPELINING is offered.
 //! Leaves to others: connections, time, and what a refusal means to our own client.
 
-use super::command::Hello;
 use super::content::ContentEncoder;
-use super::extension::{Capabilities, ClientAttributes};
+use super::extension::Capabilities;
+use super::introduction::{ClientDetails, Introduction, Told};
 use super::parameter::{Body, MailParameters};
 use super::reply::{Class, HEARD_LINE_OCTETS_MAX, HeardReply, ReplyFault, parse_reply};
 use crate::address::{Domain, ForwardPath, ReversePath};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
 
 /// What our trace field may add to the size that a client announced, in octets.
 const TRACE_OCTETS: u64 = 1_024;
@@ -59,7 +58,7 @@ pub enum Answer {
 /// Why a connection is of no more use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientFault {
-    /// The greeting, EHLO and HELO, XCLIENT, XFORWARD or RSET were refused, or 421 was said.
+    /// The greeting, EHLO and HELO, XCLIENT or RSET were refused, or 421 was said.
     Refused(HeardReply),
     /// What came was no reply, or none to what was said.
     Nonsense(ReplyFault),
@@ -71,28 +70,6 @@ pub enum ClientFault {
     Injection,
 }
 
-/// Who the client is, for a next hop that offers XFORWARD or XCLIENT.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientDetails {
-    /// Its address and port.
-    pub address: SocketAddr,
-    /// What it said in EHLO.
-    pub hello: Option<Hello>,
-}
-
-/// How a next hop is told who the client is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Introduction {
-    /// By XFORWARD where it is offered, else by XCLIENT, else not at all.
-    AsOffered,
-    /// By XFORWARD only.
-    Xforward,
-    /// By XCLIENT only.
-    Xclient,
-    /// Not at all.
-    None,
-}
-
 /// What is awaited, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expect {
@@ -101,9 +78,8 @@ enum Expect {
     Helo,
     StartTls,
     XClient,
-    /// XFORWARD or RSET: consumed in silence.
-    Silent,
-    /// A command of a transaction that was reset since: whatever comes, nobody asks any more.
+    Rset,
+    /// XFORWARD, or a command of a transaction that was reset since: whatever comes, nobody asks.
     Forgotten,
     Mail,
     Rcpt,
@@ -118,7 +94,7 @@ impl Expect {
         match self {
             Self::Greeting | Self::Ehlo | Self::Helo | Self::StartTls | Self::XClient => true,
             Self::Data | Self::Content => true,
-            Self::Silent | Self::Forgotten | Self::Mail | Self::Rcpt => false,
+            Self::Rset | Self::Forgotten | Self::Mail | Self::Rcpt => false,
         }
     }
 
@@ -206,7 +182,7 @@ impl ClientSession {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let mut due = self.expected.iter().chain(self.waiting.iter().map(|(_, expect)| expect));
-        self.state == State::Idle && due.all(|e| matches!(e, Expect::Silent | Expect::Forgotten))
+        self.state == State::Idle && due.all(|e| matches!(e, Expect::Rset | Expect::Forgotten))
     }
 
     /// Takes bytes from the next hop, in any pieces.
@@ -286,7 +262,15 @@ impl ClientSession {
             self.state = State::Transaction;
         }
         if let Some(details) = details {
-            self.introduce(details);
+            match self.introduction.command(&self.capabilities, details) {
+                Some(Told::Xforward(line)) => {
+                    self.waiting.push_back((line.into_bytes(), Expect::Forgotten));
+                }
+                Some(Told::Xclient(line)) => {
+                    self.waiting.push_back((line.into_bytes(), Expect::XClient));
+                }
+                None => {}
+            }
         }
         let mut mail = format!("MAIL FROM:<{reverse_path}>");
         if let Some(octets) = parameters.size_octets.filter(|_| self.capabilities.size) {
@@ -337,7 +321,7 @@ impl ClientSession {
         if !matches!(self.state, State::Transaction | State::Idle) {
             return;
         }
-        self.waiting.retain(|(_, expect)| self.state == State::Idle && *expect == Expect::Silent);
+        self.waiting.retain(|(_, expect)| self.state == State::Idle && *expect == Expect::Rset);
         if self.expected.iter().any(|e| e.must_end_flight()) {
             self.state = State::Closed;
             return;
@@ -349,7 +333,7 @@ impl ClientSession {
         }
         if self.state == State::Transaction {
             self.state = State::Idle;
-            self.waiting.push_back((b"RSET\r\n".to_vec(), Expect::Silent));
+            self.waiting.push_back((b"RSET\r\n".to_vec(), Expect::Rset));
         }
     }
 
@@ -432,12 +416,12 @@ impl ClientSession {
                 self.say_ehlo();
                 None
             }
-            Expect::Silent if positive => None,
+            Expect::Rset if positive => None,
             Expect::Forgotten => None,
             Expect::Greeting | Expect::Ehlo | Expect::Helo => {
                 return Some(self.fail(ClientFault::Refused(reply)));
             }
-            Expect::StartTls | Expect::XClient | Expect::Silent => {
+            Expect::StartTls | Expect::XClient | Expect::Rset => {
                 return Some(self.fail(ClientFault::Refused(reply)));
             }
             Expect::Mail | Expect::Rcpt | Expect::Data | Expect::Content => {
@@ -519,63 +503,11 @@ impl ClientSession {
         self.expected.push_front(Expect::Ehlo);
     }
 
-    fn introduce(&mut self, details: &ClientDetails) {
-        let Capabilities { xforward, xclient, .. } = self.capabilities;
-        let (verb, takes, expect) = match self.introduction {
-            Introduction::AsOffered | Introduction::Xforward if xforward.addr => {
-                ("XFORWARD", xforward, Expect::Silent)
-            }
-            Introduction::AsOffered | Introduction::Xclient if xclient.addr => {
-                ("XCLIENT", xclient, Expect::XClient)
-            }
-            Introduction::AsOffered
-            | Introduction::Xforward
-            | Introduction::Xclient
-            | Introduction::None => return,
-        };
-        let line = format!("{verb}{}\r\n", attributes(details, takes));
-        self.waiting.push_back((line.into_bytes(), expect));
-    }
-
     fn fail(&mut self, fault: ClientFault) -> ClientStep {
         self.state = State::Closed;
         self.waiting.clear();
         self.fault = Some(fault.clone());
         ClientStep::Failed(fault)
-    }
-}
-
-/// ` ADDR=192.0.2.1 HELO=bar.example …`, in xtext (RFC 3461 §4).
-fn attributes(details: &ClientDetails, takes: ClientAttributes) -> String {
-    let mut text = match details.address.ip() {
-        IpAddr::V4(ip) => format!(" ADDR={ip}"),
-        IpAddr::V6(ip) => format!(" ADDR=IPV6:{ip}"),
-    };
-    if takes.name {
-        text.push_str(" NAME=[UNAVAILABLE]");
-    }
-    if takes.port {
-        text.push_str(&format!(" PORT={}", details.address.port()));
-    }
-    if let Some(hello) = &details.hello {
-        if takes.proto {
-            text.push_str(if hello.extended { " PROTO=ESMTP" } else { " PROTO=SMTP" });
-        }
-        if takes.helo {
-            text.push_str(" HELO=");
-            push_xtext(&mut text, &hello.name);
-        }
-    }
-    text
-}
-
-fn push_xtext(out: &mut String, text: &str) {
-    for b in text.bytes() {
-        if (b'!'..=b'~').contains(&b) && b != b'+' && b != b'=' {
-            out.push(char::from(b));
-        } else {
-            out.push_str(&format!("+{b:02X}"));
-        }
     }
 }
 

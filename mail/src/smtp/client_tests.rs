@@ -1,6 +1,7 @@
 //! The client session against scripted next hops.
 
 use super::*;
+use crate::smtp::command::Hello;
 
 fn session(tls: TlsWish) -> ClientSession {
     ClientSession::new(Domain::new("mx.example.com").unwrap(), tls, Introduction::AsOffered)
