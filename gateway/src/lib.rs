@@ -15,3 +15,4 @@ pub mod next_hop;
 pub mod observe;
 pub mod run;
 pub mod state;
+pub mod talk;

@@ -1,6 +1,7 @@
 //! The commands. Each file is one command: its arguments, its `run`, one example in its help.
 
 pub mod run;
+pub mod talk;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -1,0 +1,3 @@
+//! `postern talk`: see [`crate::talk`].
+
+pub use crate::talk::{Args, run};
