@@ -1,5 +1,6 @@
 //! The commands. Each file is one command: its arguments, its `run`, one example in its help.
 
+pub mod probe;
 pub mod run;
 pub mod talk;
 

@@ -1,0 +1,3 @@
+//! `postern probe`: see [`crate::probe`].
+
+pub use crate::probe::{Args, run};
