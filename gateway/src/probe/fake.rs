@@ -17,6 +17,7 @@ pub(super) struct Manners {
     pub accepts_all: bool,
     pub refuses_at_data: bool,
     pub relays: bool,
+    pub routes_percent: bool,
     pub refuses_null: bool,
     pub delays_unknown: bool,
     pub greylists: bool,
@@ -44,6 +45,7 @@ pub(super) async fn start(manners: Manners) -> Server {
     let (acceptor, count) = (acceptor(), messages.clone());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).unwrap();
             let session = Session::new(stream, manners, acceptor.clone(), count.clone());
             tokio::spawn(session.serve());
         }
@@ -228,7 +230,12 @@ impl Session {
             return "451 4.7.1 later".to_owned();
         }
         let served = local_part.is_some();
-        if exists || (served && self.manners.accepts_all) || self.manners.relays && !served {
+        let routed = self.manners.routes_percent && local_part.is_some_and(|l| l.contains('%'));
+        if exists
+            || routed
+            || (served && self.manners.accepts_all)
+            || self.manners.relays && !served
+        {
             self.recipients += 1;
             return "250 2.1.5 ok".to_owned();
         }

@@ -15,11 +15,14 @@
 //! | `complete` | false when some question could not be asked |
 //! | `software` | a guess or null |
 //! | `extensions` | the lines of the EHLO reply after the first |
-//! | `recipients` | `accept-all`, `late`, `honest`, `greylists`, `temporary`, `mixed`, `refuses-all`, `no-reply`, `not-tested` |
+//! | `recipients` | `accept-all`, `late`, `honest`, or one of the six words below |
 //! | `relay` | cases: `refused`, `accepted`, `temporary`, `not_asked` |
 //! | `worst` | `ok`, `notice`, `warning`, `serious` |
 //! | `findings` | array of `id`, `group`, `severity`, `verdict`, `says`, `advice`, `evidence` |
 //! | `evidence` | array of `sent`, `heard`, `milliseconds` |
+//!
+//! Where nothing can be said of recipients: `greylists`, `temporary`, `mixed`, `refuses-all`,
+//! `no-reply`, `not-tested`.
 //!
 //! `group` is one of `greeting`, `recipients`, `relay`, `protocol`, `tls`, `content`. Scripts read
 //! `id` and `verdict`; `says` and `advice` are for people and change.
@@ -80,14 +83,16 @@ pub struct Args {
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
-    /// Also issue DATA, and send one harmless message to the address of --known.
+    /// Also issue DATA, and send harmless messages to the address of --known: one, and up to
+    /// eleven more if the server can be smuggled to.
     #[arg(long)]
     pub send_content: bool,
     /// The server relays for this machine on purpose: relaying is then only a notice.
     #[arg(long)]
     pub trusted: bool,
     /// How long the whole probe may take.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
     /// What to say in EHLO; else our address in brackets.
     #[arg(long, value_name = "NAME")]

@@ -47,9 +47,10 @@ fn found(
 async fn vrfy(prober: &Prober) -> Result<Finding, Lost> {
     prober.say("VRFY and EXPN");
     let mut connection = prober.greeted().await?;
-    let existing = prober.known.clone().unwrap_or_else(|| "postmaster".to_owned());
+    let existing = prober.existing().unwrap_or_else(|| "postmaster".to_owned());
     let known = connection.ask(&format!("VRFY {existing}")).await?;
-    let unknown = connection.ask(&format!("VRFY {}", random_letters())).await?;
+    let at = existing.find('@').map_or("", |at| &existing[at..]);
+    let unknown = connection.ask(&format!("VRFY {}{at}", random_letters())).await?;
     connection.quit().await;
     let evidence = [known.evidence(), unknown.evidence()];
     // 252 says nothing, 250 and 251 say that the address exists (RFC 5321 §3.5.3).

@@ -41,6 +41,8 @@ impl Asked {
             Class::NoReply
         } else if all(Exchange::is_positive) {
             Class::AcceptAll
+        } else if all(is_no_relaying) && existing(is_no_relaying) {
+            Class::RefusesAll
         } else if all(Exchange::is_temporary) {
             if existing(Exchange::is_positive) { Class::Temporary } else { Class::Greylists }
         } else if all(is_refused) {
@@ -55,6 +57,11 @@ impl Asked {
         let lost = self.lost.iter().map(|lost| unanswered(b"", lost));
         heard.map(Exchange::evidence).chain(lost).collect()
     }
+}
+
+/// Postfix, as it comes, answers 454 where it does not serve the domain.
+fn is_no_relaying(exchange: &Exchange) -> bool {
+    exchange.reply.code >= 400 && exchange.reply.text.to_ascii_lowercase().contains("relay")
 }
 
 fn is_refused(exchange: &Exchange) -> bool {

@@ -23,6 +23,8 @@ const GUEST: &str = "AUTH PLAIN AGd1ZXN0AA==";
 #[derive(Default)]
 struct Tally {
     counts: RelayCounts,
+    /// Of the accepted ones, those that lead inward on the face of it.
+    accepted_inward: usize,
     elsewhere: Vec<Evidence>,
     inward: Vec<Evidence>,
     refused: Vec<Evidence>,
@@ -74,14 +76,20 @@ impl Tally {
         let sender = exchanges.first().map_or("", |mail| &mail.sent);
         evidence.sent = format!("{}: {sender} / {}", form.number, last.sent);
         let is_rcpt = exchanges.len() > 1;
-        let (count, list) = match (last.is_positive() && is_rcpt, form.leads) {
+        let path = last.sent.clone();
+        let accepted = last.is_positive() && is_rcpt;
+        self.accepted_inward += usize::from(accepted && form.leads == Leads::Inward);
+        let (count, list) = match (accepted, form.leads) {
             (true, Leads::Elsewhere) => (&mut self.counts.accepted, &mut self.elsewhere),
             (true, Leads::Inward) => (&mut self.counts.accepted, &mut self.inward),
             (false, _) if last.is_temporary() => (&mut self.counts.temporary, &mut self.temporary),
             (false, _) => (&mut self.counts.refused, &mut self.refused),
         };
         *count += 1;
-        list.push(evidence);
+        // One sender of the six shows enough.
+        if !list.iter().any(|seen| seen.sent.ends_with(&path)) {
+            list.push(evidence);
+        }
     }
 }
 
@@ -158,7 +166,7 @@ impl Line<'_> {
 }
 
 fn about(prober: &Prober, tally: Tally, accepts_all: bool) -> Vec<Finding> {
-    let Tally { counts, elsewhere, inward, refused, temporary } = tally;
+    let Tally { counts, accepted_inward, elsewhere, inward, refused, temporary } = tally;
     let relays = if prober.trusted { Severity::Notice } else { Severity::Serious };
     let finding =
         |id, severity, verdict, says| Finding::new(id, Group::Relay, severity, verdict, says);
@@ -168,7 +176,7 @@ fn about(prober: &Prober, tally: Tally, accepts_all: bool) -> Vec<Finding> {
         let says = format!(
             "It relays: {} of {cases} cases for recipients elsewhere were accepted. It may trust \
              the network of this machine.",
-            elsewhere.len()
+            counts.accepted - accepted_inward
         );
         let advice = "Ask again from outside. If it relays there too, close it at once; if not, \
                       say --trusted.";
@@ -190,7 +198,7 @@ fn about(prober: &Prober, tally: Tally, accepts_all: bool) -> Vec<Finding> {
         found.push(finding("open-relay", Severity::Ok, "refuses", says).shown_by(sample));
     }
     if !inward.is_empty() {
-        found.push(about_inward(inward, accepts_all, relays));
+        found.push(about_inward(inward, accepted_inward, accepts_all, relays));
     }
     if counts.not_asked > 0 {
         let says = format!("{} relay cases were not answered.", counts.not_asked);
@@ -200,19 +208,24 @@ fn about(prober: &Prober, tally: Tally, accepts_all: bool) -> Vec<Finding> {
     found
 }
 
-fn about_inward(inward: Vec<Evidence>, accepts_all: bool, relays: Severity) -> Finding {
+fn about_inward(
+    inward: Vec<Evidence>,
+    cases: usize,
+    accepts_all: bool,
+    relays: Severity,
+) -> Finding {
     let id = "routed-recipients";
-    let cases = inward.len();
     let finding = if accepts_all {
         let says = format!(
-            "It accepted {cases} cases of addresses with a second address inside (%, !, @, quotes, \
-             IMCEASMTP-). As it accepts any local part, whether it expands them cannot be told."
+            "It accepted {cases} cases of addresses that may lead elsewhere (a second address \
+             inside, a final dot, a subdomain). As it accepts any local part, whether it expands \
+             them cannot be told."
         );
         Finding::new(id, Group::Relay, Severity::Warning, "cannot-tell", says)
     } else {
         let says = format!(
-            "It refuses unknown recipients, yet accepted {cases} cases of addresses with a second \
-             address inside: it probably expands them and relays."
+            "It refuses unknown recipients, yet accepted {cases} cases of addresses that may lead \
+             elsewhere (a second address inside, a final dot, a subdomain): it probably relays."
         );
         Finding::new(id, Group::Relay, relays, "accepts", says)
     };

@@ -99,6 +99,26 @@ async fn a_server_that_refuses_at_data_is_late_and_gets_no_content() {
 }
 
 #[tokio::test]
+async fn an_honest_server_that_takes_routed_recipients_relays() {
+    let manners = Manners { routes_percent: true, ..Manners::default() };
+    let report = report(manners).await;
+    assert_eq!(report.recipients, "honest");
+    assert_eq!(report.verdict("open-relay"), Some("refuses"));
+    assert_eq!(report.verdict("routed-recipients"), Some("accepts"));
+    let finding = report.findings.iter().find(|f| f.id == "routed-recipients").unwrap();
+    assert_eq!(finding.severity, Severity::Serious);
+    // R6 and R21 from six senders, each shown once.
+    assert_eq!((report.relay.accepted, finding.evidence.len()), (12, 2), "{finding:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_serve_the_domain_refuses_all() {
+    let (report, _) =
+        report_with(Manners::default(), |args| args.domain = Some("other.test".to_owned())).await;
+    assert_eq!(report.recipients, "refuses-all", "{}", printed(&report));
+}
+
+#[tokio::test]
 async fn an_open_relay_is_serious_unless_it_trusts_us_on_purpose() {
     let manners = Manners { relays: true, ..Manners::default() };
     let open = report(manners).await;

@@ -39,7 +39,8 @@ pub struct Args {
     #[arg(long)]
     pub wait: bool,
     /// How long to wait for one reply.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
 }
 
