@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// What is wrong with a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Manners {
+pub(crate) struct Manners {
     pub accepts_all: bool,
     pub refuses_at_data: bool,
     pub relays: bool,
@@ -33,12 +33,12 @@ pub(super) struct Manners {
 }
 
 /// A server and how many messages it took.
-pub(super) struct Server {
+pub(crate) struct Server {
     pub address: SocketAddr,
     pub messages: Arc<AtomicUsize>,
 }
 
-pub(super) async fn start(manners: Manners) -> Server {
+pub(crate) async fn start(manners: Manners) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let messages = Arc::new(AtomicUsize::new(0));
@@ -54,7 +54,7 @@ pub(super) async fn start(manners: Manners) -> Server {
 }
 
 /// Says `text` to whoever connects and then nothing.
-pub(super) async fn start_mute(text: &'static str) -> SocketAddr {
+pub(crate) async fn start_mute(text: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

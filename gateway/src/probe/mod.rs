@@ -38,7 +38,7 @@ mod recipients;
 mod relay;
 mod relay_set;
 pub mod report;
-mod tls;
+pub(crate) mod tls;
 
 use connection::{Connection, Lost, reply_text};
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -338,6 +338,6 @@ fn blank_report(prober: &Prober, local: IpAddr) -> Report {
 }
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;

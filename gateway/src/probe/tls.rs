@@ -14,6 +14,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout_at;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 const START_TLS: &[u8] = b"STARTTLS\r\n";
 const INJECTED: &[u8] = b"STARTTLS\r\nNOOP injected\r\n";
@@ -140,14 +142,13 @@ struct Seen {
 
 async fn secure(prober: &Prober, connection: Connection) -> Result<(Connection, Seen), Lost> {
     let until = connection.until(connection.reply_wait());
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(settings()?));
     let name = server_name(prober);
     let (stream, leftover, suspended) = connection.split_for_handshake();
     if !leftover.is_empty() {
         let text = format!("it goes on in the clear after 220: {}", quoted(&leftover));
         return Err(io::Error::other(text).into());
     }
-    let stream = match timeout_at(until, connector.connect(name, stream)).await {
+    let stream = match timeout_at(until, shake_hands(name, stream)).await {
         Ok(stream) => stream?,
         Err(_) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
     };
@@ -163,6 +164,16 @@ async fn secure(prober: &Prober, connection: Connection) -> Result<(Connection, 
     Ok((suspended.resume(stream), Seen { version, certificate }))
 }
 
+/// A handshake in which any certificate will do.
+/// # Errors
+/// When it fails.
+pub(crate) async fn shake_hands(
+    name: ServerName<'static>,
+    stream: Box<dyn Wire>,
+) -> io::Result<TlsStream<Box<dyn Wire>>> {
+    TlsConnector::from(Arc::new(settings()?)).connect(name, stream).await
+}
+
 /// The name we were given, for SNI; the address when it is none.
 fn server_name(prober: &Prober) -> ServerName<'static> {
     let host = prober.server.rsplit_once(':').map_or(prober.server.as_str(), |(host, _)| host);
@@ -170,7 +181,7 @@ fn server_name(prober: &Prober) -> ServerName<'static> {
     ServerName::try_from(host.to_owned()).unwrap_or_else(|_| by_address())
 }
 
-fn settings() -> Result<ClientConfig, Lost> {
+fn settings() -> io::Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let any = Arc::new(AnyCertificate(provider.clone()));
     let builder = ClientConfig::builder_with_provider(provider)

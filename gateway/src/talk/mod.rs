@@ -3,10 +3,12 @@
 //! Leaves to others: the next hop's side of a dialogue, events and preconditions.
 
 pub mod compare;
+pub mod outcome;
 pub mod play;
 pub mod script;
 
-use play::{Options, Outcome, play};
+use outcome::Outcome;
+use play::{Options, play};
 use script::{Line, Script};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -17,7 +19,8 @@ use std::time::Duration;
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Replies are compared by code and enhanced status; multi-line replies by code. Lines that begin \
-with a blank (the next hop's side) and `event` lines are not played.
+with a blank (the next hop's side) and `event` lines are not played; what depends on something a \
+client cannot cause (`drain`, `pressure`) is skipped.
 
 Example:
   postern talk dialogues/rcpt/unknown.smtp --connect 127.0.0.1:2525
@@ -98,19 +101,19 @@ pub async fn talk(args: &Args) -> Result<Outcome, TalkError> {
     let text = std::fs::read_to_string(&path)
         .map_err(|source| TalkError::File { path: path.clone(), source })?;
     let script = Script::parse(&text).map_err(|source| TalkError::Script { path, source })?;
-    let options = Options {
-        exact: args.exact,
-        wait: args.wait,
-        reply_wait: Duration::from_secs(args.timeout),
-    };
+    let reply_wait = Duration::from_secs(args.timeout);
     let server = args.connect.clone();
-    let connecting = tokio::net::TcpStream::connect(&server);
-    let stream = match tokio::time::timeout(options.reply_wait, connecting).await {
-        Ok(stream) => stream,
+    let connecting = async {
+        let stream = tokio::net::TcpStream::connect(&server).await?;
+        stream.peer_addr().map(|address| (stream, address))
+    };
+    let connected = match tokio::time::timeout(reply_wait, connecting).await {
+        Ok(connected) => connected,
         Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
     };
-    let stream = stream.map_err(|source| TalkError::Connect { server, source })?;
-    Ok(play(&script, stream, &options).await)
+    let (stream, address) = connected.map_err(|source| TalkError::Connect { server, source })?;
+    let options = Options { exact: args.exact, wait: args.wait, server: Some(address), reply_wait };
+    Ok(play(&script, Box::new(stream), &options).await)
 }
 
 /// The preconditions of a dialogue, as a person would check them.

@@ -1,12 +1,17 @@
 //! Plays a [`Script`] on a connection: what the client says goes out in flights, replies are read
 //! whole and compared. Leaves to others: parsing, the meaning of "expected", and exit codes.
 
-use super::compare::{ReplyLines, is_continued, is_expected, side_by_side};
+use super::compare::{ReplyLines, is_continued, is_expected};
+use super::outcome::{Happened, Outcome};
 use super::preconditions;
-use super::script::{Line, Script};
-use std::io::{self, Write};
+use super::script::{Line, Numbered, Script};
+use crate::probe::connection::Wire;
+use crate::probe::tls::shake_hands;
+use rustls::pki_types::ServerName;
+use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 /// The longest reply line that is read, in octets; four times RFC 5321 §4.5.3.1.5.
@@ -15,7 +20,6 @@ const REPLY_LINE_OCTETS_MAX: usize = 2_048;
 const REPLY_LINES_MAX: usize = 100;
 /// How long to look for a reply that nobody asked for when the dialogue is over.
 const AFTERTHOUGHT: Duration = Duration::from_millis(150);
-const COLUMN_CHARACTERS: usize = 46;
 
 /// How to play.
 #[derive(Clone, Copy, Debug)]
@@ -24,96 +28,17 @@ pub struct Options {
     pub exact: bool,
     /// Wait where the dialogue says so.
     pub wait: bool,
+    /// Where to go for the next session of a dialogue; without it there is only one.
+    pub server: Option<SocketAddr>,
     /// The longest wait for one reply.
     pub reply_wait: Duration,
 }
 
-/// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happened {
-    /// A remark: a precondition, a wait that was skipped.
-    Note(String),
-    /// A line went out, as written in the file.
-    Said(String),
-    /// A reply came and was the expected one.
-    Heard(ReplyLines),
-    /// What came is not what line `number` of the file expects.
-    Differs {
-        /// The line of the file, counted from 1.
-        number: usize,
-        /// What it says.
-        expected: ReplyLines,
-        /// What came instead, or why nothing did.
-        got: ReplyLines,
-    },
-    /// The server closed, as expected.
-    Closed,
-}
-
-/// The dialogue as it happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// In order.
-    pub happened: Vec<Happened>,
-}
-
-impl Outcome {
-    /// Whether nothing differed.
-    #[must_use]
-    pub fn is_as_expected(&self) -> bool {
-        self.differences() == 0
-    }
-
-    fn differences(&self) -> usize {
-        self.happened.iter().filter(|h| matches!(h, Happened::Differs { .. })).count()
-    }
-
-    /// Prints the dialogue with a mark at each reply; `pretty` for a terminal, else ASCII.
-    /// # Errors
-    /// When `out` fails.
-    pub fn print(&self, out: &mut impl Write, pretty: bool) -> io::Result<()> {
-        let (good, bad) = if pretty { ("\u{2713}", "\u{2717}") } else { ("ok ", "BAD") };
-        let blank = " ".repeat(good.chars().count());
-        for happened in &self.happened {
-            match happened {
-                Happened::Note(text) => writeln!(out, "{blank}   # {}", printable(text, pretty))?,
-                Happened::Said(text) => writeln!(out, "{blank} C: {}", printable(text, pretty))?,
-                Happened::Heard(lines) => {
-                    for line in lines {
-                        writeln!(out, "{good} S: {}", printable(line, pretty))?;
-                    }
-                }
-                Happened::Closed => writeln!(out, "{good} closed")?,
-                Happened::Differs { number, expected, got } => {
-                    writeln!(out, "{bad} line {number} of the dialogue:")?;
-                    for row in side_by_side(expected, got, COLUMN_CHARACTERS) {
-                        writeln!(out, "{blank}    {}", printable(&row, pretty).trim_end())?;
-                    }
-                }
-            }
-        }
-        match self.differences() {
-            0 => writeln!(out, "as expected"),
-            1 => writeln!(out, "1 difference"),
-            n => writeln!(out, "{n} differences"),
-        }
-    }
-}
-
-/// What a terminal may be shown of what a server sent: no controls, and ASCII only into files.
-fn printable(text: &str, pretty: bool) -> String {
-    let clean = |c: char| if c.is_control() || (!pretty && !c.is_ascii()) { '?' } else { c };
-    text.chars().map(clean).collect()
-}
-
 /// Plays the client's side of `script` on `stream`. It goes on after a reply that differs, and
 /// stops when the server is gone or silent.
-pub async fn play<S>(script: &Script, stream: S, options: &Options) -> Outcome
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub async fn play(script: &Script, stream: Box<dyn Wire>, options: &Options) -> Outcome {
     let mut player = Player {
-        stream,
+        stream: Some(stream),
         options,
         input: Vec::new(),
         flight: Vec::new(),
@@ -127,13 +52,14 @@ where
     Outcome { happened: player.happened }
 }
 
-struct Player<'a, S> {
-    stream: S,
+struct Player<'a> {
+    /// Gone where the dialogue says so.
+    stream: Option<Box<dyn Wire>>,
     options: &'a Options,
     input: Vec<u8>,
     /// What the client says until the next reply is awaited.
     flight: Vec<u8>,
-    /// A wait was skipped: what the server would say because of it is not awaited either.
+    /// Something was left out: what the server would say because of it is not awaited either.
     skipping: bool,
     happened: Vec<Happened>,
 }
@@ -157,10 +83,15 @@ impl Silence {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
+impl Player<'_> {
     async fn play_all(&mut self, script: &Script) {
+        // What follows `closed` is another session, or nothing.
+        let mut over = false;
         let mut expected: ReplyLines = Vec::new();
         for numbered in &script.lines {
+            if over && !matches!(numbered.line, Line::Connect(_)) {
+                continue;
+            }
             let goes_on = match &numbered.line {
                 Line::ClientSays(wire) => {
                     self.skipping = false;
@@ -174,20 +105,115 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
                     is_continued(&wire.written)
                         || self.expect(numbered.number, std::mem::take(&mut expected)).await
                 }
-                Line::Closed => self.expect_close(numbered.number).await,
+                Line::Closed | Line::ClientGone => {
+                    over = true;
+                    self.session_ends(numbered).await
+                }
+                Line::Connect(from) => {
+                    over = false;
+                    self.connect(numbered.number, from).await
+                }
+                Line::Tls => self.secure(numbered.number).await,
+                Line::Situation(what) => {
+                    self.skipping = true;
+                    self.note(&format!("{what}: not done, what depends on it is skipped"))
+                }
                 Line::After(seconds) => self.pass(*seconds).await,
                 Line::Comment(_)
                 | Line::Given(_)
                 | Line::Event(_)
                 | Line::NextHopSays(_)
                 | Line::NextHopHears(_)
-                | Line::NextHopLost => true,
+                | Line::NextHopLost
+                | Line::NextHopLostInContent
+                | Line::NextHopUnavailable
+                | Line::NextHopBusy
+                | Line::NextHopAt(_)
+                | Line::NextHopTls
+                | Line::NoRoom
+                | Line::ServerWaits(_) => true,
             };
             if !goes_on {
                 return;
             }
         }
-        self.end(script.lines.last().map_or(0, |l| l.number)).await;
+        if !over {
+            self.end(script.lines.last().map_or(0, |l| l.number)).await;
+        }
+    }
+
+    /// `closed` or `gone`; there may be another session.
+    async fn session_ends(&mut self, numbered: &Numbered) -> bool {
+        if numbered.line == Line::Closed {
+            self.expect_close(numbered.number).await;
+            return true;
+        }
+        self.send_flight().await;
+        self.stream = None;
+        self.note("our side of the connection is gone")
+    }
+
+    fn note(&mut self, text: &str) -> bool {
+        self.happened.push(Happened::Note(text.to_owned()));
+        true
+    }
+
+    fn differ(&mut self, number: usize, expected: &str, got: String) {
+        let (expected, got) = (vec![expected.to_owned()], vec![got]);
+        self.happened.push(Happened::Differs { number, expected, got });
+    }
+
+    /// The next session. Where it is said to come from is only noted: we are where we are.
+    async fn connect(&mut self, number: usize, from: &[String]) -> bool {
+        self.stream = None;
+        self.input.clear();
+        self.skipping = false;
+        let Some(server) = self.options.server else {
+            self.note("the next session is not played");
+            return false;
+        };
+        match timeout(self.options.reply_wait, TcpStream::connect(server)).await {
+            Ok(Ok(stream)) => {
+                self.stream = Some(Box::new(stream));
+                self.note(format!("connect {}", from.join(" ")).trim_end())
+            }
+            Ok(Err(error)) => {
+                self.differ(number, "connect", format!("({error})"));
+                false
+            }
+            Err(_) => {
+                self.differ(number, "connect", Silence::TimedOut.in_words());
+                false
+            }
+        }
+    }
+
+    async fn secure(&mut self, number: usize) -> bool {
+        if self.skipping {
+            return self.note("not done: tls");
+        }
+        if !self.input.is_empty() {
+            self.differ(number, "tls", "(more in the clear)".to_owned());
+            return false;
+        }
+        let address = self.options.server.map(|server| ServerName::from(server.ip()));
+        let name = address.or_else(|| ServerName::try_from("localhost").ok());
+        let (Some(stream), Some(name)) = (self.stream.take(), name) else { return false };
+        match timeout(self.options.reply_wait, shake_hands(name, stream)).await {
+            Ok(Ok(stream)) => {
+                self.stream = Some(Box::new(stream));
+                self.happened.push(Happened::Secured);
+                true
+            }
+            Ok(Err(error)) => {
+                self.differ(number, "tls", format!("({error})"));
+                false
+            }
+            Err(_) => {
+                self.differ(number, "tls", Silence::TimedOut.in_words());
+                false
+            }
+        }
     }
 
     /// Reads one reply and compares it; false when there is no point in going on.
@@ -209,10 +235,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
         silence.is_none()
     }
 
-    async fn expect_close(&mut self, number: usize) -> bool {
+    async fn expect_close(&mut self, number: usize) {
         if self.skipping {
-            self.happened.push(Happened::Note("not awaited: closed".to_owned()));
-            return false;
+            self.note("not awaited: closed");
+            return;
         }
         self.send_flight().await;
         let (mut got, silence) = self.read_reply(self.options.reply_wait).await;
@@ -221,7 +247,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
         let expected = vec!["closed".to_owned()];
         let differs = Happened::Differs { number, expected, got };
         self.happened.push(if good { Happened::Closed } else { differs });
-        false
     }
 
     async fn pass(&mut self, seconds: u64) -> bool {
@@ -251,7 +276,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
     async fn send_flight(&mut self) {
         let flight = std::mem::take(&mut self.flight);
         if !flight.is_empty() {
-            let _ = timeout(self.options.reply_wait, self.stream.write_all(&flight)).await;
+            let Some(stream) = &mut self.stream else { return };
+            let sending = async {
+                stream.write_all(&flight).await?;
+                stream.flush().await
+            };
+            let _ = timeout(self.options.reply_wait, sending).await;
         }
     }
 
@@ -284,7 +314,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
             if self.input.len() > REPLY_LINE_OCTETS_MAX {
                 return Err(Silence::TooLong);
             }
-            match self.stream.read_buf(&mut self.input).await {
+            let Some(stream) = &mut self.stream else { return Err(Silence::Closed) };
+            match stream.read_buf(&mut self.input).await {
                 Ok(0) | Err(_) => return Err(Silence::Closed),
                 Ok(_) => {}
             }

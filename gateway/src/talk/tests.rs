@@ -1,13 +1,12 @@
 //! `talk` against scripted servers on loopback.
 
-use super::play::{Happened, Options, Outcome, play};
-use super::script::Script;
+use super::outcome::Happened;
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const OPTIONS: Options =
-    Options { exact: false, wait: false, reply_wait: Duration::from_millis(500) };
+    Options { exact: false, wait: false, server: None, reply_wait: Duration::from_millis(500) };
 
 /// Plays `dialogue` against a server that says `greeting`, then one answer of `answers` for each
 /// read, then closes when `closes`.
@@ -28,7 +27,7 @@ async fn outcome(dialogue: &str, greeting: &str, answers: &[&str], closes: bool)
         }
     };
     let script = Script::parse(dialogue).unwrap();
-    tokio::join!(play(&script, client, &OPTIONS), serving).0
+    tokio::join!(play(&script, Box::new(client), &OPTIONS), serving).0
 }
 
 fn printed(outcome: &Outcome) -> String {
@@ -119,4 +118,20 @@ async fn a_file_is_played_over_tcp_and_what_is_unusable_is_an_error() {
     assert!(matches!(talk(&args).await, Err(TalkError::Script { source, .. }) if source.line == 2));
     args.file = "no such file".into();
     assert!(matches!(talk(&args).await, Err(TalkError::File { .. })));
+}
+
+#[tokio::test]
+async fn a_dialogue_of_two_sessions_with_tls_and_a_client_that_goes_is_played() {
+    let server = crate::probe::fake::start(crate::probe::fake::Manners::default()).await;
+    let dialogue = "S: 220 mx\nC: EHLO a\nS: 250 mx\ngone\nclosed\nconnect 192.0.2.7\n\
+        S: 220 mx\nC: STARTTLS\nS: 220 2.0.0 go\ntls\nC: EHLO a\nS: 250 mx\nC: RCPT TO:<a@b>\n\
+        S: 503 5.5.1 no\ndrain\nS: 421 4.3.2 down\nclosed\n";
+    let script = Script::parse(dialogue).unwrap();
+    let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let options = Options { server: Some(server.address), ..OPTIONS };
+    let outcome = play(&script, Box::new(stream), &options).await;
+    let text = printed(&outcome);
+    assert!(outcome.is_as_expected(), "{text}");
+    assert!(text.contains("# connect 192.0.2.7\n") && text.contains("ok  tls\n"), "{text}");
+    assert!(text.contains("ok  S: 503 5.5.1") && text.contains("not awaited: 421"), "{text}");
 }
