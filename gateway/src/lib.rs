@@ -4,6 +4,7 @@
 //! - [`cli`]: the commands. [`config`]: what the operator wrote, checked.
 //! - [`listen`]: towards clients. [`next_hop`]: towards the servers behind us.
 //! - [`directory`]: which recipients exist. [`observe`]: log and figures.
+//! - [`probe`]: what other servers do. [`talk`]: dialogues against a live server.
 //! - [`run`]: start, reload, drain. [`state`]: what sessions share. [`clock`]: the time.
 
 pub mod cli;
@@ -13,5 +14,7 @@ pub mod directory;
 pub mod listen;
 pub mod next_hop;
 pub mod observe;
+pub mod probe;
 pub mod run;
 pub mod state;
+pub mod talk;

@@ -1,6 +1,8 @@
 //! The commands. Each file is one command: its arguments, its `run`, one example in its help.
 
+pub mod probe;
 pub mod run;
+pub mod talk;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
