@@ -101,10 +101,16 @@ impl Content {
         Ok(())
     }
 
-    /// What is in memory, when all of it is.
+    /// Whether it begins in the file.
     #[must_use]
-    pub fn in_memory(&self) -> Option<&[Vec<u8>]> {
-        self.file.is_none().then_some(&self.chunks)
+    pub fn is_in_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// What is in memory: all of it, or what came after the last move to the file.
+    #[must_use]
+    pub fn in_memory(&self) -> &[Vec<u8>] {
+        &self.chunks
     }
 
     /// Reads the next part of the file. Blocks. The first part is read from the start.
@@ -151,8 +157,7 @@ mod tests {
                 content.spill().unwrap();
             }
         }
-        assert!(content.in_memory().is_none());
-        content.spill().unwrap();
+        assert!(content.is_in_file() && !content.in_memory().is_empty());
         let (mut read, mut part) = (Vec::new(), Vec::new());
         loop {
             content.read_part(read.is_empty(), &mut part).unwrap();
@@ -161,7 +166,9 @@ mod tests {
             }
             read.extend_from_slice(&part);
         }
+        read.extend(content.in_memory().concat());
         assert_eq!(read, kept);
+        drop(content);
         assert_eq!(room.used_octets(), 0);
     }
 
@@ -170,7 +177,7 @@ mod tests {
         let room = Arc::new(Room::new(1_000_000, 100_000));
         let mut content = Content::new(Arc::clone(&room));
         content.keep(b"hello");
-        assert_eq!(content.in_memory().unwrap().concat(), b"hello");
+        assert_eq!(content.in_memory().concat(), b"hello");
         assert_eq!(room.used_octets(), 5);
         drop(content);
         assert_eq!(room.used_octets(), 0);

@@ -199,11 +199,7 @@ async fn send(
     let mut wire = Vec::with_capacity(ONE_PIECE_OCTETS_MAX.min(content.octets() as usize + 1_024));
     connection.session().encode(trace.as_bytes(), |slice| wire.extend_from_slice(slice));
     let patience = hop.settings.data_max;
-    if let Some(chunks) = content.in_memory() {
-        for chunk in chunks {
-            transmit(connection, &mut wire, chunk, patience).await?;
-        }
-    } else {
+    if content.is_in_file() {
         let mut part = Vec::new();
         let mut first = true;
         loop {
@@ -216,6 +212,10 @@ async fn send(
             }
             transmit(connection, &mut wire, &part, patience).await?;
         }
+    }
+    // All of it, or what came after the last move to the file.
+    for chunk in content.in_memory() {
+        transmit(connection, &mut wire, chunk, patience).await?;
     }
     let end = connection.session().finish();
     if end.is_empty() {

@@ -1,0 +1,37 @@
+//! A temporary folder that others may look into: mail servers leave root behind.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Gone when dropped.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// With three people in `users.txt`.
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("postern-e2e-").tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = Self(folder);
+        folder.write("users.txt", "jones@example.test\nsmith@example.test\nbrown@example.test\n");
+        folder
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// Writes a file as editors do: beside it, then renamed.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let (path, fresh) = (self.file(name), self.file(&format!("{name}.new")));
+        fs::write(&fresh, text).unwrap();
+        fs::rename(&fresh, &path).unwrap();
+        path
+    }
+}

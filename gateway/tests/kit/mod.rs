@@ -1,0 +1,94 @@
+//! What the end-to-end tests stand on: our own binary, clients and next hops of the tests' own,
+//! real mail servers, and the habit of saying what a machine lacks. Everything is on loopback, and
+//! every process is ended by its process id when its owner goes out of scope.
+
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part of the kit")]
+
+pub mod certificates;
+pub mod client;
+pub mod folder;
+pub mod hop;
+pub mod postern;
+pub mod process;
+pub mod servers;
+
+pub use client::Client;
+pub use folder::Folder;
+pub use hop::{Act, Hop, Stage};
+pub use postern::{Postern, config};
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long anything may take on a machine that is busy with other things.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Clients on this machine are not throttled.
+pub const LIFTED: &str = r#"
+[[network]]
+name = "tests"
+addresses = ["127.0.0.0/8", "::1"]
+limits = "lifted"
+"#;
+
+/// Where a program is, also outside of the search path of people.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+/// Whether all of these are there: programs by name or path, and `root` for the superuser. What
+/// is not is said; where CI is set to `true` that fails the test, elsewhere the test is over.
+pub fn has(needs: &[&str]) -> bool {
+    let is_missing = |need: &&&str| match **need {
+        "root" => !nix::unistd::Uid::current().is_root(),
+        path if path.starts_with('/') => !std::path::Path::new(path).exists(),
+        name => find_program(name).is_none(),
+    };
+    let Some(missing) = needs.iter().find(is_missing) else { return true };
+    let what = match *missing {
+        "root" => "this is not root".to_owned(),
+        name => format!("{name} is not installed (scripts/install-test-servers)"),
+    };
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{what}");
+    // Not eprintln!, which nobody sees of a test that passes.
+    let _ = writeln!(std::io::stderr(), "skipped: {what}");
+    false
+}
+
+/// Waits until it is so; a test that waits in vain has failed.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until somebody listens there.
+pub fn wait_for_port(address: SocketAddr) {
+    wait_until(&format!("somebody listens on {address}"), || TcpStream::connect(address).is_ok());
+}
+
+/// A port that is free on 127.0.0.1 and 127.0.0.2, for programs that cannot choose one.
+pub fn free_port() -> u16 {
+    for _ in 0..100 {
+        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = first.local_addr().unwrap().port();
+        if TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
+}
+
+/// As many descriptors as this process may have.
+pub fn raise_descriptor_limit() -> u64 {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    hard
+}

@@ -1,0 +1,157 @@
+//! A program that runs beside the test: its output is read by threads, and it ends with its owner.
+
+use super::PATIENCE;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// A running program.
+pub struct Process {
+    child: Child,
+    /// What it says on standard output.
+    pub output: Arc<Lines>,
+    /// What it says on standard error.
+    pub errors: Arc<Lines>,
+    /// It leads a process group, and wants to be asked before it is killed.
+    leads_group: bool,
+}
+
+/// Lines as they come.
+#[derive(Default)]
+pub struct Lines {
+    seen: Mutex<Vec<String>>,
+    more: Condvar,
+}
+
+impl Lines {
+    /// All that have come so far.
+    pub fn all(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Waits for a line; `None` when none comes in time.
+    pub fn wait_for<T>(&self, pick: impl Fn(&str) -> Option<T>, limit: Duration) -> Option<T> {
+        let until = Instant::now() + limit;
+        let (mut lines, mut next) = (self.seen.lock().unwrap(), 0);
+        loop {
+            if let Some(found) = lines[next..].iter().find_map(|line| pick(line)) {
+                return Some(found);
+            }
+            next = lines.len();
+            let left = until.checked_duration_since(Instant::now())?;
+            lines = self.more.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    fn follow(from: impl Read + Send + 'static) -> Arc<Self> {
+        let lines = Arc::new(Self::default());
+        let ours = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            let mut line = Vec::new();
+            for octet in BufReader::new(from).bytes() {
+                let Ok(octet) = octet else { break };
+                // A counter that is rewritten in place ends each time in CR.
+                if octet != b'\n' && octet != b'\r' {
+                    line.push(octet);
+                    continue;
+                }
+                let line = std::mem::take(&mut line);
+                ours.seen.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+                ours.more.notify_all();
+            }
+        });
+        lines
+    }
+}
+
+impl Process {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let output = Lines::follow(child.stdout.take().unwrap());
+        let errors = Lines::follow(child.stderr.take().unwrap());
+        Self { child, output, errors, leads_group: false }
+    }
+
+    /// Starts one that makes itself the leader of a process group.
+    pub fn start_server(command: &mut Command) -> Self {
+        let mut process = Self::start(command);
+        process.leads_group = true;
+        process
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.id()), signal).unwrap();
+    }
+
+    /// Whether it has ended already, and how.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.wait_at_most(PATIENCE).unwrap_or_else(|| panic!("process {} goes on", self.id()))
+    }
+
+    fn wait_at_most(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let until = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.ended() {
+                return Some(status);
+            }
+            if Instant::now() > until {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Processor time it has used so far, in clock ticks (a hundred a second).
+    pub fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Where each of its descriptors leads.
+    pub fn descriptors(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap();
+        let links = folder.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        links.map(|link| link.display().to_string()).collect()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.leads_group {
+            let _ = kill(Pid::from_raw(self.id()), Signal::SIGTERM);
+            let _ = self.wait_at_most(Duration::from_secs(5));
+            let _ = kill(Pid::from_raw(-self.id()), Signal::SIGKILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a program to its end: whether it was content, and everything it said.
+pub fn run(command: &mut Command) -> (bool, String) {
+    let mut process = Process::start(command);
+    let status = process
+        .wait_at_most(3 * PATIENCE)
+        .unwrap_or_else(|| panic!("{command:?} does not end: {:?}", process.output.all()));
+    // The threads that read may be a moment behind.
+    std::thread::sleep(Duration::from_millis(50));
+    let said = [process.output.all(), process.errors.all()].concat().join("\n");
+    (status.success(), said)
+}
