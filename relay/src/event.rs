@@ -34,7 +34,8 @@ pub enum Kind<'a> {
     SessionOpened,
     /// A session ended.
     SessionClosed {
-        /// `quit`, `client_gone`, or the name of the refusal that ended it.
+        /// `quit`, `client_gone`, `protocol` (too many errors, or one that nothing can follow), or
+        /// the name of the refusal that ended it.
         why: &'static str,
         /// Messages handed over.
         delivered: u32,

@@ -134,6 +134,7 @@ pub struct Exchange {
     clock: Clock,
     draining: bool,
     why_closed: &'static str,
+    last_code: u16,
 }
 
 impl Exchange {
@@ -162,6 +163,7 @@ impl Exchange {
             clock,
             draining: false,
             why_closed: "quit",
+            last_code: 0,
         }
     }
 
@@ -169,6 +171,12 @@ impl Exchange {
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Who the client is, for a next hop that wants to know (XFORWARD, XCLIENT).
+    #[must_use]
+    pub fn client_details(&self) -> ClientDetails {
+        ClientDetails { address: self.client.address, hello: self.session.hello().cloned() }
     }
 
     /// The recipient in question: its domain and local part, for a directory. `None` stands for
@@ -279,6 +287,7 @@ impl Exchange {
             match self.session.step() {
                 Step::Send(reply) => {
                     self.clock.expect_command(self.settings.limits.under(self.pressure));
+                    self.last_code = reply.code();
                     sink.write(&reply);
                 }
                 Step::Receive if self.draining && self.is_between_transactions() => {
@@ -294,7 +303,9 @@ impl Exchange {
                 }
                 Step::Close => {
                     let Counts { delivered, refusals, .. } = self.counts;
-                    let why = self.why_closed;
+                    // The session ends by itself when the client quits, or breaks the protocol.
+                    let broken = self.why_closed == "quit" && self.last_code != 221;
+                    let why = if broken { "protocol" } else { self.why_closed };
                     self.record(Kind::SessionClosed { why, delivered, refusals }, sink);
                     return Do::Close;
                 }

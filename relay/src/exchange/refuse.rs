@@ -18,6 +18,11 @@ impl Exchange {
         refusal: &Refusal,
         sink: &mut impl Sink,
     ) -> Option<Do> {
+        if matches!(refusal, Refusal::BareLineEnding | Refusal::Nul) {
+            // Two servers would read this differently: nothing behind it can be trusted.
+            self.end_by(stage, rule, refusal, sink);
+            return None;
+        }
         let unknown = matches!(refusal, Refusal::RecipientUnknown);
         self.refuse_with(stage, rule, refusal.name(), refusal.reply(), unknown, sink)
     }
@@ -32,6 +37,7 @@ impl Exchange {
         sink: &mut impl Sink,
     ) -> Option<Do> {
         self.counts.refusals += 1;
+        self.counts.messages += u32::from(stage == Stage::Content);
         let reply = reply.with_id(self.next_id());
         let forward_path = match self.session.question() {
             Some(Question::Rcpt(path)) => Some(path),
@@ -75,12 +81,22 @@ impl Exchange {
 
     /// Ends the session for a reason of our own.
     pub(super) fn end(&mut self, refusal: &Refusal, sink: &mut impl Sink) {
+        let stage = if self.session.is_in_content() { Stage::Content } else { Stage::Connect };
+        self.end_by(stage, "session", refusal, sink);
+    }
+
+    fn end_by(
+        &mut self,
+        stage: Stage,
+        rule: &'static str,
+        refusal: &Refusal,
+        sink: &mut impl Sink,
+    ) {
         self.counts.refusals += 1;
         let reply = refusal.reply().with_id(self.next_id());
-        let stage = if self.session.is_in_content() { Stage::Content } else { Stage::Connect };
         let kind = Kind::Refused {
             stage,
-            rule: "session",
+            rule,
             refusal: refusal.name(),
             reply: &reply,
             forward_path: None,

@@ -88,8 +88,10 @@ impl Exchange {
         transaction.asked = Some(Plan { next_hop });
         let request = match transaction.hop {
             Hop::Open { next_hop: open, .. } if open == next_hop => Request::Recipient(recipient),
-            // Another next hop may be open when it has accepted nobody: then there is no plan.
+            // Another next hop may be open when it has accepted nobody: then there is no plan, and
+            // it is let go.
             Hop::Closed | Hop::Open { .. } => {
+                transaction.hop = Hop::Closed;
                 Request::Open { next_hop, reverse_path, parameters, recipient }
             }
             Hop::Lost => {
@@ -224,8 +226,11 @@ impl Exchange {
             }
             Outcome::Recipient(reply) => {
                 let transaction = self.transaction.as_mut()?;
-                transaction.hop =
-                    transaction.asked.map_or(Hop::Lost, |plan| transaction.hop.with(plan, 0));
+                transaction.hop = match transaction.asked {
+                    // 421 is its farewell (RFC 5321 §3.8).
+                    Some(plan) if reply.code != 421 => transaction.hop.with(plan, 0),
+                    _ => transaction.hop.lost(),
+                };
                 return self.refuse_relayed(stage, &reply, sink);
             }
             Outcome::MailRefused(reply) => return self.refuse_relayed(stage, &reply, sink),
@@ -242,9 +247,7 @@ impl Exchange {
             }
             Outcome::Lost => {
                 let transaction = self.transaction.as_mut()?;
-                if transaction.hop != Hop::Closed {
-                    transaction.hop = Hop::Lost;
-                }
+                transaction.hop = transaction.hop.lost();
                 Refusal::NextHopLost
             }
             Outcome::Unavailable => Refusal::NextHopUnavailable,
@@ -254,7 +257,6 @@ impl Exchange {
             Outcome::Incapable(Lack::LineLength) => Refusal::LineTooLong,
             Outcome::LocalTrouble => Refusal::LocalTrouble,
         };
-        self.count_message(stage);
         self.refuse(stage, "next_hop", &refusal, sink)
     }
 
@@ -285,7 +287,6 @@ impl Exchange {
     /// A refusal of the whole message. With one recipient it is the answer; with several it says
     /// nothing of any of them, and the retry comes one by one.
     fn refuse_content(&mut self, reply: &HeardReply, sink: &mut impl Sink) -> Option<Do> {
-        self.counts.messages += 1;
         let envelope = self.session.envelope()?;
         if envelope.recipients.len() > 1 && reply.class() == Class::Permanent {
             let from: &ReversePath = &envelope.reverse_path;
@@ -316,12 +317,6 @@ impl Exchange {
         self.refuse_with(stage, "next_hop", "next_hop_refused", relayed, unknown, sink)
     }
 
-    fn count_message(&mut self, stage: Stage) {
-        if stage == Stage::Content {
-            self.counts.messages += 1;
-        }
-    }
-
     fn message_id(&self) -> ReplyId {
         let content = self.transaction.as_ref().and_then(|t| t.content.as_ref());
         content.map_or(ReplyId { session: self.client.session, count: 0 }, |content| content.id)
@@ -350,6 +345,15 @@ impl Hop {
                 Self::Open { next_hop: plan.next_hop, recipients: more }
             }
             Self::Lost => Self::Lost,
+        }
+    }
+
+    /// After the connection was lost: with a recipient it takes the transaction with it, without
+    /// one the next recipient begins anew.
+    fn lost(self) -> Self {
+        match self {
+            Self::Closed | Self::Open { recipients: 0, .. } => Self::Closed,
+            Self::Open { .. } | Self::Lost => Self::Lost,
         }
     }
 }
