@@ -263,12 +263,6 @@ impl Exchange {
         self.client.tls = true;
     }
 
-    /// Who the client is, for a next hop that wants to know.
-    #[must_use]
-    pub fn client_details(&self) -> ClientDetails {
-        ClientDetails { address: self.client.address, hello: self.session.hello().cloned() }
-    }
-
     /// The handshake is over: the session begins anew.
     pub fn behind_tls(&mut self) {
         self.client.tls = true;

@@ -24,6 +24,10 @@ pub struct Arguments {
 pub enum Command {
     /// Relay mail.
     Run(run::RunArguments),
+    /// Find out what an SMTP server does: unknown recipients, relaying, line ends, TLS.
+    Probe(crate::probe::Args),
+    /// Play a dialogue file against a live server.
+    Talk(crate::talk::Args),
 }
 
 /// Does what the arguments say.
@@ -31,5 +35,7 @@ pub enum Command {
 pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Probe(arguments) => probe::run(arguments),
+        Command::Talk(arguments) => talk::run(arguments),
     }
 }

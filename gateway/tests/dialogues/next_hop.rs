@@ -35,7 +35,7 @@ impl<V: Voice> Stage<V> {
                     _ => Outcome::Lost,
                 }
             }
-            Request::Content => self.send_content(visit),
+            Request::Content { .. } => self.send_content(visit),
         }
     }
 
@@ -79,7 +79,7 @@ impl<V: Voice> Stage<V> {
     fn connect(&mut self, hop: usize) -> Result<Connection, Outcome> {
         let HopSettings { name, tls, .. } = &self.hops[hop];
         self.voice.opens(name)?;
-        let session = ClientSession::new(self.settings.hostname.clone(), *tls);
+        let session = ClientSession::new(self.settings.hostname.clone(), *tls, mail::smtp::introduction::Introduction::AsOffered);
         let mut connection = Connection { hop, session, arriving: Vec::new() };
         match self.listen(&mut connection) {
             Ok(Answer::Ready) => Ok(connection),
