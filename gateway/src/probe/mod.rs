@@ -2,31 +2,7 @@
 //! questions; each adds findings to a [`Report`]. No content is sent unless that is asked for.
 //! Leaves to others: what a delivered message does behind the server (who expands what), other
 //! ports, HELO or TLS variants of the relay set, ORCPT (R26), bare CR inside an address.
-//!
-//! # The JSON form
-//!
-//! One object, `schema` = 1. New fields and new `id`s may come; those that are there keep their
-//! meaning for as long as `schema` stays.
-//!
-//! | Field | What |
-//! |---|---|
-//! | `server`, `address`, `probed_from` | as asked for; IP address and port; our IP address |
-//! | `started`, `seconds` | RFC 3339; a number |
-//! | `complete` | false when some question could not be asked |
-//! | `software` | a guess or null |
-//! | `extensions` | the lines of the EHLO reply after the first |
-//! | `recipients` | `accept-all`, `late`, `honest`, or one of the six words below |
-//! | `relay` | cases: `refused`, `accepted`, `temporary`, `not_asked` |
-//! | `worst` | `ok`, `notice`, `warning`, `serious` |
-//! | `findings` | array of `id`, `group`, `severity`, `verdict`, `says`, `advice`, `evidence` |
-//! | `evidence` | array of `sent`, `heard`, `milliseconds` |
-//!
-//! Where nothing can be said of recipients: `greylists`, `temporary`, `mixed`, `refuses-all`,
-//! `no-reply`, `not-tested`.
-//!
-//! `group` is one of `greeting`, `recipients`, `relay`, `protocol`, `tls`, `content`. Scripts read
-//! `id` and `verdict`; `says` and `advice` are for people and change.
-//! When the server could not be probed the object is `{"schema": 1, "server": …, "error": …}`.
+//! The JSON form is described at [`json`].
 
 mod certificate;
 pub mod connection;
@@ -158,7 +134,30 @@ fn exit_status(result: &Result<Report, ProbeError>) -> u8 {
     }
 }
 
-/// The documented JSON form.
+/// The JSON form of a report.
+///
+/// One object, `schema` = 1. New fields and new `id`s may come; those that are there keep their
+/// meaning for as long as `schema` stays.
+///
+/// | Field | What |
+/// |---|---|
+/// | `server`, `address`, `probed_from` | as asked for; IP address and port; our IP address |
+/// | `started`, `seconds` | RFC 3339; a number |
+/// | `complete` | false when some question could not be asked |
+/// | `software` | a guess or null |
+/// | `extensions` | the lines of the EHLO reply after the first |
+/// | `recipients` | `accept-all`, `late`, `honest`, or one of the six words below |
+/// | `relay` | cases: `refused`, `accepted`, `temporary`, `not_asked` |
+/// | `worst` | `ok`, `notice`, `warning`, `serious` |
+/// | `findings` | array of `id`, `group`, `severity`, `verdict`, `says`, `advice`, `evidence` |
+/// | `evidence` | array of `sent`, `heard`, `milliseconds` |
+///
+/// Where nothing can be said of recipients: `greylists`, `temporary`, `mixed`, `refuses-all`,
+/// `no-reply`, `not-tested`.
+///
+/// `group` is one of `greeting`, `recipients`, `relay`, `protocol`, `tls`, `content`. Scripts read
+/// `id` and `verdict`; `says` and `advice` are for people and change.
+/// When the server could not be probed the object is `{"schema": 1, "server": …, "error": …}`.
 #[must_use]
 pub fn json(report: &Report) -> String {
     serde_json::to_string_pretty(report).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"))

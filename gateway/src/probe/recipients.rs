@@ -210,7 +210,7 @@ fn about(class: Class, prober: &Prober) -> Finding {
             Severity::Notice,
             "temporary",
             format!(
-                "It answers 4yz to unknown recipients and accepts <{existing}>: clients try for days."
+                "It answers 4yz to unknown recipients, 250 to <{existing}>: clients try for days."
             ),
             "Let it answer 550 5.1.1; look whether its directory can be reached.",
         ),

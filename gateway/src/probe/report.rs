@@ -1,5 +1,5 @@
 //! What a probe found: findings with their evidence, grouped. The JSON form of [`Report`] is a
-//! promise to scripts; `probe/mod.rs` documents it. Printing for people is in `print.rs`.
+//! promise to scripts; `probe::json` documents it. Printing for people is in `print.rs`.
 
 use serde::Serialize;
 
