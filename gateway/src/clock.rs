@@ -36,9 +36,12 @@ struct Cached {
     rfc5322: String,
 }
 
+impl Cached {
+    const EMPTY: Self = Self { second: i64::MIN, rfc3339: String::new(), rfc5322: String::new() };
+}
+
 thread_local! {
-    static CACHED: RefCell<Cached> =
-        const { RefCell::new(Cached { second: i64::MIN, rfc3339: String::new(), rfc5322: String::new() }) };
+    static CACHED: RefCell<Cached> = const { RefCell::new(Cached::EMPTY) };
 }
 
 /// Appends `2026-11-23T12:00:00.123Z`.

@@ -79,7 +79,11 @@ impl<V: Voice> Stage<V> {
     fn connect(&mut self, hop: usize) -> Result<Connection, Outcome> {
         let HopSettings { name, tls, .. } = &self.hops[hop];
         self.voice.opens(name)?;
-        let session = ClientSession::new(self.settings.hostname.clone(), *tls, mail::smtp::introduction::Introduction::AsOffered);
+        let session = ClientSession::new(
+            self.settings.hostname.clone(),
+            *tls,
+            mail::smtp::introduction::Introduction::AsOffered,
+        );
         let mut connection = Connection { hop, session, arriving: Vec::new() };
         match self.listen(&mut connection) {
             Ok(Answer::Ready) => Ok(connection),

@@ -1,0 +1,47 @@
+# Every command anyone needs. Recipes only call cargo and the scripts that stand beside this file.
+
+CARGO ?= cargo
+TARGET ?= server_session
+SECONDS ?= 120
+
+.PHONY: help demo check test bless sim fuzz fuzz-smoke bench release servers
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: ## a forged flood at an accept-all server, without and with Postern
+	$(CARGO) run --release --locked -- demo
+
+check: ## format, lints and the fast tests
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --locked -p mail -p relay
+
+test: servers ## everything: lints, units, properties, dialogues, simulation, fuzz smoke, real servers
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --workspace --locked
+	$(MAKE) fuzz-smoke
+
+servers: ## what the end-to-end tests need, on Debian; elsewhere says what is missing
+	scripts/install-test-servers
+
+bless: ## rewrite what dialogues, bad configurations and the manual expect; read the diff
+	BLESS=1 $(CARGO) test --workspace --locked
+
+sim: ## the simulation: SEED=7 replays one run, SEEDS=100000 makes many
+	$(CARGO) test --release --locked -p gateway --test simulation -- --nocapture
+
+fuzz: ## cargo fuzz on one TARGET for SECONDS (needs a nightly toolchain and cargo-fuzz)
+	mkdir -p fuzz/found/$(TARGET)
+	cargo +nightly fuzz run --features libfuzzer $(TARGET) fuzz/found/$(TARGET) \
+		fuzz/corpus/$(TARGET) -- -max_total_time=$(SECONDS) -rss_limit_mb=512 -timeout=5 -max_len=4096
+
+fuzz-smoke: ## the fuzz targets on their corpora and seeded mutations, on stable Rust
+	$(CARGO) test --locked --manifest-path fuzz/Cargo.toml
+
+bench: ## micro-benchmarks; beside the peers: bench/run
+	$(CARGO) bench --locked -p relay -p gateway
+
+release: ## the binary
+	$(CARGO) build --release --locked
