@@ -80,6 +80,7 @@ impl Voice for Reader {
             let value = match value {
                 Value::Text(text) => text.to_owned(),
                 Value::Shown(shown) => shown.to_string(),
+                Value::Address(mailbox) => mailbox.to_string(),
                 Value::List(paths) => {
                     paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
                 }
