@@ -173,12 +173,6 @@ impl Exchange {
         &self.client
     }
 
-    /// Who the client is, for a next hop that wants to know (XFORWARD, XCLIENT).
-    #[must_use]
-    pub fn client_details(&self) -> ClientDetails {
-        ClientDetails { address: self.client.address, hello: self.session.hello().cloned() }
-    }
-
     /// The recipient in question: its domain and local part, for a directory. `None` stands for
     /// `<Postmaster>`.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use super::stage::{self, HopSettings, Stage, Voice, canonical};
 use mail::address::{Domain, Mailbox};
-use mail::smtp::client::TlsWish;
+use mail::smtp::client::{Introduction, TlsWish};
 use mail::smtp::extension::Capabilities;
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::{HeardReply, SessionId};
@@ -124,7 +124,7 @@ impl Givens {
             [] => {}
             ["tls", "required"] => hop.tls = TlsWish::Required,
             ["tls", "opportunistic"] => hop.tls = TlsWish::Opportunistic,
-            ["told", "client"] => hop.introduces = true,
+            ["told", "client"] => hop.introduction = Introduction::AsOffered,
             ["line_octets_max", octets] => hop.line_octets_max = Some(octets.parse().unwrap()),
             ["offers", ref keywords @ ..] => {
                 let more = keywords.iter().map(|k| k.replace('=', " ").into()).collect();

@@ -35,7 +35,9 @@ impl<V: Voice> Stage<V> {
                     _ => Outcome::Lost,
                 }
             }
-            Request::Content { .. } => self.send_content(visit),
+            Request::Content { longest_line_octets } => {
+                self.send_content(visit, longest_line_octets)
+            }
         }
     }
 
@@ -45,7 +47,6 @@ impl<V: Voice> Stage<V> {
         };
         let hop = next_hop.0 as usize;
         let details = visit.exchange.client_details();
-        let details = self.hops[hop].introduces.then_some(&details);
         loop {
             let kept = self.idle.iter().position(|c| c.hop == hop);
             let kept = kept.map(|at| self.idle.remove(at));
@@ -58,7 +59,7 @@ impl<V: Voice> Stage<V> {
                 self.give_back(Some(connection));
                 return Outcome::Incapable(lack);
             }
-            connection.session.begin(reverse_path, *parameters, recipient, details);
+            connection.session.begin(reverse_path, *parameters, recipient, Some(&details));
             match self.listen(&mut connection) {
                 Ok(Answer::Rcpt(reply)) => {
                     visit.hop = (reply.code != 421).then_some(connection);
@@ -77,13 +78,9 @@ impl<V: Voice> Stage<V> {
     }
 
     fn connect(&mut self, hop: usize) -> Result<Connection, Outcome> {
-        let HopSettings { name, tls, .. } = &self.hops[hop];
+        let HopSettings { name, tls, introduction, .. } = &self.hops[hop];
         self.voice.opens(name)?;
-        let session = ClientSession::new(
-            self.settings.hostname.clone(),
-            *tls,
-            mail::smtp::introduction::Introduction::AsOffered,
-        );
+        let session = ClientSession::new(self.settings.hostname.clone(), *tls, *introduction);
         let mut connection = Connection { hop, session, arriving: Vec::new() };
         match self.listen(&mut connection) {
             Ok(Answer::Ready) => Ok(connection),
@@ -91,21 +88,20 @@ impl<V: Voice> Stage<V> {
         }
     }
 
-    fn send_content(&mut self, visit: &mut Visit) -> Outcome {
+    fn send_content(&mut self, visit: &mut Visit, longest_line_octets: u32) -> Outcome {
         if !self.voice.keeps_content() {
             return Outcome::LocalTrouble;
         }
         let Some(mut connection) = visit.hop.take() else { return Outcome::Lost };
         let settings = &self.hops[connection.hop];
         let name = settings.name.clone();
-        let longest = visit.content.split(|b| *b == b'\n').map(<[u8]>::len).max().unwrap_or(0);
         let field = visit.exchange.trace_field(DATE);
         let octets = (visit.content.len() + field.len()) as u64;
         let lack = if connection.session.capabilities().size_octets_max.is_some_and(|m| octets > m)
         {
             Some(Lack::Size)
         } else {
-            let long = settings.line_octets_max.is_some_and(|max| longest > max as usize + 1);
+            let long = settings.line_octets_max.is_some_and(|max| longest_line_octets > max);
             long.then_some(Lack::LineLength)
         };
         if let Some(lack) = lack {

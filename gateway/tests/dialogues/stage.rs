@@ -5,7 +5,7 @@
 mod next_hop;
 
 use mail::address::{Domain, Mailbox};
-use mail::smtp::client::TlsWish;
+use mail::smtp::client::{Introduction, TlsWish};
 use mail::smtp::extension::Offer;
 use mail::smtp::reply::Reply;
 use next_hop::Connection;
@@ -74,8 +74,8 @@ pub trait Voice {
 pub struct HopSettings {
     pub name: String,
     pub tls: TlsWish,
-    /// It is told who the client is where it offers XFORWARD or XCLIENT.
-    pub introduces: bool,
+    /// How it is told who the client is.
+    pub introduction: Introduction,
     pub line_octets_max: Option<u32>,
 }
 
@@ -316,7 +316,7 @@ pub fn hop(name: &str) -> HopSettings {
     HopSettings {
         name: name.to_owned(),
         tls: TlsWish::None,
-        introduces: false,
+        introduction: Introduction::None,
         line_octets_max: None,
     }
 }

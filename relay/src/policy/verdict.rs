@@ -100,6 +100,8 @@ impl Refusal {
         let (_, code, status, text) = self.row();
         match self {
             Self::RecipientLeft(text) => Reply::new(code, status, text.to_string()),
+            // What answers EHLO bears no enhanced status (RFC 2034 §4).
+            Self::HelloSyntax | Self::HelloOwnName => Reply::bare(code, text),
             _ => Reply::new(code, status, text),
         }
     }
