@@ -1,5 +1,6 @@
 //! The commands. Each file is one command: its arguments, its `run`, one example in its help.
 
+pub mod demo;
 pub mod run;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +21,8 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show what Postern is for, in a minute, with nothing else installed.
+    Demo(demo::DemoArguments),
     /// Relay mail.
     Run(run::RunArguments),
 }
@@ -28,6 +31,7 @@ pub enum Command {
 #[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
     }
 }
