@@ -23,7 +23,6 @@ use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::message::received::Trace;
 use mail::smtp::content::ContentLimits;
 use mail::smtp::extension::Offer;
-use mail::smtp::introduction::ClientDetails;
 use mail::smtp::reply::Reply;
 use mail::smtp::server::{Question, ServerSession, Step, Terms, Tolerance};
 use mail::smtp::status;
