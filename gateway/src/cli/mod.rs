@@ -1,12 +1,19 @@
 //! The commands. Each file is one command: its arguments, its `run`, one example in its help.
+//! Exit codes that several share are here; each help says what they mean to it.
 
+pub mod check;
+pub mod configuration;
 pub mod run;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// Exit code of an answer that is no: refused for good, unknown, not found.
+pub const EXIT_NO: u8 = 1;
 /// Exit code for mistakes in what the user gave; nothing was started.
 pub const EXIT_MISTAKES: u8 = 2;
+/// Exit code of an answer that may be another one later: refused for now, unavailable.
+pub const EXIT_LATER: u8 = 3;
 
 /// Postern: the SMTP relay in front of a mail server that cannot say no.
 #[derive(Debug, Parser)]
@@ -22,6 +29,8 @@ pub struct Arguments {
 pub enum Command {
     /// Relay mail.
     Run(run::RunArguments),
+    /// Tell every mistake in the configuration and in the recipient files.
+    Check(check::CheckArguments),
 }
 
 /// Does what the arguments say.
@@ -29,5 +38,6 @@ pub enum Command {
 pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
     }
 }
