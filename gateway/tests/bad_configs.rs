@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
 
-use gateway::config::Config;
 use gateway::config::mistake::render;
+use gateway::run::build::load;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ fn directories() -> Vec<PathBuf> {
 }
 
 fn report(directory: &Path) -> String {
-    let text = match Config::load(&directory.join("postern.toml")) {
+    let text = match load(&directory.join("postern.toml")) {
         Ok(config) => format!("loads\n{}", render(&config.warnings, COLUMNS, false)),
         Err(mistakes) => format!("is refused\n{}", mistakes.render(COLUMNS, false)),
     };

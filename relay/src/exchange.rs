@@ -23,6 +23,7 @@ use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::message::received::Trace;
 use mail::smtp::content::ContentLimits;
 use mail::smtp::extension::Offer;
+use mail::smtp::introduction::ClientDetails;
 use mail::smtp::reply::Reply;
 use mail::smtp::server::{Question, ServerSession, Step, Terms, Tolerance};
 use mail::smtp::status;
@@ -177,7 +178,10 @@ impl Exchange {
     #[must_use]
     pub fn recipient_in_question(&self) -> Option<(DomainId, Option<&LocalPart>)> {
         let Some(Question::Rcpt(path)) = self.session.question() else { return None };
-        Some((self.domain_of(path)?, path.mailbox().map(|mailbox| &mailbox.local_part)))
+        Some((
+            self.settings.domain_of_path(path)?,
+            path.mailbox().map(|mailbox| &mailbox.local_part),
+        ))
     }
 
     /// The envelope in question: its reverse-path and the recipient that is being named.
@@ -254,6 +258,12 @@ impl Exchange {
     /// TLS was on before the first word.
     pub fn over_tls(&mut self) {
         self.client.tls = true;
+    }
+
+    /// Who the client is, for a next hop that wants to know.
+    #[must_use]
+    pub fn client_details(&self) -> ClientDetails {
+        ClientDetails { address: self.client.address, hello: self.session.hello().cloned() }
     }
 
     /// The handshake is over: the session begins anew.
@@ -360,7 +370,7 @@ impl Exchange {
             reverse_path: reverse_path.or(envelope.map(|e| &e.reverse_path)),
             parameters: parameters.or(envelope.map(|e| e.parameters)).unwrap_or_default(),
             forward_path,
-            domain: forward_path.and_then(|path| self.domain_of(path)),
+            domain: forward_path.and_then(|path| self.settings.domain_of_path(path)),
             recipients: envelope
                 .map_or(0, |e| u32::try_from(e.recipients.len()).unwrap_or(u32::MAX)),
             plan: self.transaction.as_ref().and_then(|t| t.plan),
@@ -381,16 +391,6 @@ impl Exchange {
             header_octets: header.map_or(0, |h| h.octets),
             received_fields: header.map_or(0, |h| h.received_fields),
             own_received_fields: header.map_or(0, |h| h.own_received_fields),
-        }
-    }
-
-    /// The domain of ours that a path names; `<Postmaster>` belongs to the first.
-    fn domain_of(&self, path: &ForwardPath) -> Option<DomainId> {
-        match path {
-            ForwardPath::Postmaster => (!self.settings.domain.is_empty()).then_some(DomainId(0)),
-            ForwardPath::Mailbox(mailbox) | ForwardPath::SourceRoute(mailbox) => {
-                self.settings.domain_of(mailbox.host.domain()?)
-            }
         }
     }
 

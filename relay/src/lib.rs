@@ -3,6 +3,7 @@
 //!
 //! - [`exchange`]: one client, its transaction and the next hop as one machine; the heart.
 //! - [`policy`]: the rules, the facts they read, and the one table from reason to reply.
+//! - [`route`]: where a recipient's mail goes.
 //! - [`ledger`]: what each client did lately. [`split`]: envelopes to be sent one by one.
 //! - [`event`]: the one vocabulary of log, metrics, ledger and dialogues.
 
@@ -14,5 +15,6 @@ pub mod moment;
 pub mod next_hop;
 pub mod policy;
 pub mod recipient;
+pub mod route;
 pub mod settings;
 pub mod split;

@@ -1,5 +1,8 @@
 //! The commands. Each file is one command: its arguments, its `run`, one example in its help.
+//! Exit codes that several share are here; each help says what they mean to it.
 
+pub mod check;
+pub mod configuration;
 pub mod demo;
 pub mod probe;
 pub mod run;
@@ -8,8 +11,12 @@ pub mod talk;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// Exit code of an answer that is no: refused for good, unknown, not found.
+pub const EXIT_NO: u8 = 1;
 /// Exit code for mistakes in what the user gave; nothing was started.
 pub const EXIT_MISTAKES: u8 = 2;
+/// Exit code of an answer that may be another one later: refused for now, unavailable.
+pub const EXIT_LATER: u8 = 3;
 
 /// Postern: the SMTP relay in front of a mail server that cannot say no.
 #[derive(Debug, Parser)]
@@ -31,6 +38,8 @@ pub enum Command {
     Probe(crate::probe::Args),
     /// Play a dialogue file against a live server.
     Talk(crate::talk::Args),
+    /// Tell every mistake in the configuration and in the recipient files.
+    Check(check::CheckArguments),
 }
 
 /// Does what the arguments say.
@@ -41,5 +50,6 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Probe(arguments) => probe::run(arguments),
         Command::Talk(arguments) => talk::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
     }
 }

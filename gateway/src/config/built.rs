@@ -5,7 +5,8 @@ use super::mistake::Mistake;
 use super::networks::Networks;
 use ipnet::IpNet;
 use mail::address::{Domain, Mailbox};
-use relay::settings::Settings;
+use relay::settings::{DomainId, DomainSettings, Settings};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -202,7 +203,7 @@ pub struct DomainSources {
 }
 
 /// A file of addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FileSettings {
     /// Where it is; it was readable when the configuration was read.
     pub path: PathBuf,
@@ -211,12 +212,45 @@ pub struct FileSettings {
 }
 
 /// How a file of addresses is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileFormat {
     /// One address a line.
     Lines,
     /// With columns.
     Csv,
+}
+
+/// A file of addresses and who lists it: a shared file is read once, for all of its domains.
+#[derive(Clone, Debug)]
+pub struct ListedFile<'a> {
+    /// The file.
+    pub file: &'a FileSettings,
+    /// In the order of the configuration; at least one.
+    pub domains: Vec<(DomainId, &'a DomainSettings, &'a DomainSources)>,
+}
+
+/// Each file once, in the order of the configuration.
+#[must_use]
+pub fn listed<'a>(
+    settings: &'a [DomainSettings],
+    sources: &'a [DomainSources],
+) -> Vec<ListedFile<'a>> {
+    let mut all: Vec<ListedFile<'a>> = Vec::new();
+    let mut places: HashMap<&FileSettings, usize> = HashMap::new();
+    for (n, (settings, sources)) in (0..).zip(settings.iter().zip(sources)) {
+        for file in &sources.files {
+            let place = *places.entry(file).or_insert_with(|| {
+                all.push(ListedFile { file, domains: Vec::new() });
+                all.len() - 1
+            });
+            let domains = &mut all[place].domains;
+            // To list a file twice for one domain is a mistake that has been told.
+            if domains.last().is_none_or(|(last, ..)| *last != DomainId(n)) {
+                domains.push((DomainId(n), settings, sources));
+            }
+        }
+    }
+    all
 }
 
 /// One of `bitbucket`.

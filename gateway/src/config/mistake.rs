@@ -90,6 +90,22 @@ impl Mistake {
         self.key.as_deref()
     }
 
+    /// The file it is about, and the line and column in it, from 1.
+    #[must_use]
+    pub fn place(&self) -> Option<(&str, usize, usize)> {
+        let (source, offset) = (self.source.as_ref()?, self.offset()?);
+        let before = source.inner().get(..offset)?;
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Some((source.name(), line, column))
+    }
+
+    /// What to write instead, or why it has to be so.
+    #[must_use]
+    pub fn help_text(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     /// Where it stands in its file: the octet that it begins at.
     #[must_use]
     pub fn offset(&self) -> Option<usize> {
@@ -224,9 +240,13 @@ impl Report {
 
     /// Everything, of a configuration that cannot be used.
     pub(super) fn into_mistakes(self) -> Mistakes {
-        let Self { source: _, mut mistakes, mut warnings } = self;
+        let Self { source, mut mistakes, mut warnings } = self;
         for list in [&mut mistakes, &mut warnings] {
-            list.sort_by_key(Mistake::offset);
+            // Those in other files stay together, behind those of the configuration.
+            list.sort_by_key(|mistake| {
+                let here = mistake.source.as_ref().is_some_and(|other| Arc::ptr_eq(other, &source));
+                if here { (0, mistake.offset()) } else { (1, None) }
+            });
         }
         Mistakes { mistakes, warnings }
     }

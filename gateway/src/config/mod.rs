@@ -20,7 +20,7 @@ mod written;
 pub use built::Config;
 pub use mistake::{Mistake, Mistakes};
 
-use built::FileSettings;
+use built::ListedFile;
 use miette::NamedSource;
 use mistake::Report;
 use serde::Deserialize;
@@ -46,7 +46,7 @@ impl Config {
     /// Everything that is wrong with the configuration and with the recipient files.
     pub fn load_with(
         path: &Path,
-        contents: impl FnMut(&FileSettings) -> Vec<Mistake>,
+        contents: impl FnMut(&ListedFile<'_>) -> Vec<Mistake>,
     ) -> Result<Self, Mistakes> {
         let name = path.display().to_string();
         let text = read(path)
@@ -59,7 +59,7 @@ impl Config {
         text: &str,
         path: &Path,
         mut report: Report,
-        contents: impl FnMut(&FileSettings) -> Vec<Mistake>,
+        contents: impl FnMut(&ListedFile<'_>) -> Vec<Mistake>,
     ) -> Result<Self, Mistakes> {
         let written = written(text, &mut report);
         let Some(written) = written else { return Err(report.into_mistakes()) };

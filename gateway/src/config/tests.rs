@@ -254,8 +254,8 @@ fn mistakes_in_recipient_files_join_the_others() {
     std::fs::write(directory.path().join("users.txt"), "jones@example.test\n<smith>\n").unwrap();
     let path = directory.path().join("postern.toml");
     std::fs::write(&path, LEAST.replace("hostname", "hostnme")).unwrap();
-    let mistakes = Config::load_with(&path, |file| {
-        let text = std::fs::read_to_string(&file.path).unwrap();
+    let mistakes = Config::load_with(&path, |listed| {
+        let text = std::fs::read_to_string(&listed.file.path).unwrap();
         vec![Mistake::in_file(Path::new("users.txt"), text.into(), 19..26, "no address")]
     })
     .unwrap_err();

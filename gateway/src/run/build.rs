@@ -1,24 +1,16 @@
 //! Makes something that serves of a configuration: directory, next hops, certificate. On reload
 //! the new one takes the place of the old one whole, or not at all.
 
-use super::{Running, StartError};
+use super::recipients::{self, OpenedDirectory};
+use super::{Running, StartError, contents};
 use crate::config::Mistakes;
-use crate::config::built::{Config, DomainSources, FileFormat, FileSettings};
-use crate::config::mistake::Mistake;
-use crate::directory::file::DomainScope;
-use crate::directory::file::{FileSource, Format};
+use crate::config::built::Config;
 use crate::directory::guard::Outcome;
-use crate::directory::pattern::Pattern;
 use crate::directory::watch::{INTERVAL, Watcher};
-use crate::directory::{
-    self, Bitbucket, Directory, DomainDirectory, Environment, Leaver, RecipientSource,
-    SourceSettings, random_key,
-};
 use crate::listen::tls::Certificate;
 use crate::next_hop::{Hops, pool::NextHop};
 use crate::observe::Observer;
 use crate::state::{Live, State, lock};
-use relay::settings::DomainId;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -36,9 +28,6 @@ pub struct Watched {
     _certificate: Option<CertificateWatch>,
     certificate: Option<Arc<Certificate>>,
 }
-
-/// A recipient source and the domains that list it.
-type Listed = (SourceSettings, Vec<DomainId>);
 
 /// Opens everything that the configuration names.
 /// # Errors
@@ -60,7 +49,8 @@ pub fn assemble(config: Config, observer: &Observer) -> Result<Assembled, StartE
         let name = settings.name.as_deref().unwrap_or("next hop");
         hops.push(hop.map_err(|e| tls(Path::new(name), e.to_string()))?);
     }
-    let (directory, sources) = open_directory(&config, observer);
+    let OpenedDirectory { directory, sources, outcomes } = recipients::open(&config);
+    outcomes.iter().for_each(|outcome| tell(observer, outcome));
     let told = observer.clone();
     let recipients = Watcher::start(sources, INTERVAL, move |outcome| tell(&told, &outcome))?;
     let watch =
@@ -71,11 +61,12 @@ pub fn assemble(config: Config, observer: &Observer) -> Result<Assembled, StartE
     Ok(Assembled { live, watched })
 }
 
-/// Loads a configuration with everything that its recipient files contain.
+/// Loads a configuration and reads its recipient files, for `check`. To serve mail the latter
+/// need not be right: a source that fails is unavailable, and the last good list goes on.
 /// # Errors
 /// All mistakes.
 pub fn load(path: &Path) -> Result<Config, Mistakes> {
-    Config::load(path)
+    Config::load_with(path, contents::mistakes)
 }
 
 /// Reads the configuration again and puts it in force.
@@ -110,92 +101,6 @@ impl Watched {
             tell_certificate(certificate, observer);
         }
     }
-}
-
-fn open_directory(
-    config: &Config,
-    observer: &Observer,
-) -> (Directory, Vec<Arc<dyn RecipientSource>>) {
-    let environment =
-        Environment { state_directory: config.state_dir.clone(), new_key: random_key };
-    let mut opened: Vec<(SourceSettings, Arc<dyn RecipientSource>)> = Vec::new();
-    for (settings, ids) in listed(&config.domains) {
-        let scopes: Vec<_> = ids.iter().map(|id| scope(config, *id)).collect();
-        if let Some(source) = directory::open(&settings, &scopes, &environment) {
-            source.outcomes.iter().for_each(|outcome| tell(observer, outcome));
-            opened.push((settings, source.source));
-        }
-    }
-    let domains = config.domains.iter().enumerate().map(|(n, domain)| {
-        let case = config.settings.domain[n].local_part_case;
-        let source_of = |file: &FileSettings| {
-            let settings = source_settings(file);
-            opened.iter().find(|known| known.0 == settings).map(|known| Arc::clone(&known.1))
-        };
-        // The configuration has checked the patterns; what is none matches nothing.
-        let local = |pattern: &str| {
-            let local = pattern.rsplit_once('@').map_or(pattern, |(local, _)| local);
-            Pattern::new(local, case).ok()
-        };
-        DomainDirectory {
-            sources: domain.files.iter().filter_map(source_of).collect(),
-            bitbuckets: domain
-                .bitbucket
-                .iter()
-                .filter_map(|rule| {
-                    let reason = rule.reason.as_str().into();
-                    Some(Bitbucket { pattern: local(&rule.pattern)?, reason })
-                })
-                .collect(),
-            leavers: domain
-                .leavers
-                .iter()
-                .filter_map(|rule| {
-                    Some(Leaver { pattern: local(&rule.pattern)?, text: rule.text.as_str().into() })
-                })
-                .collect(),
-        }
-    });
-    let directory = Directory::new(domains.collect());
-    (directory, opened.into_iter().map(|(_, source)| source).collect())
-}
-
-/// Each source once, with all the domains that list it: a shared file is read once.
-fn listed(domains: &[DomainSources]) -> Vec<Listed> {
-    let mut all: Vec<Listed> = Vec::new();
-    for (n, domain) in (0..).zip(domains) {
-        for file in &domain.files {
-            let settings = source_settings(file);
-            match all.iter_mut().find(|known| known.0 == settings) {
-                Some(known) => known.1.push(DomainId(n)),
-                None => all.push((settings, vec![DomainId(n)])),
-            }
-        }
-    }
-    all
-}
-
-fn scope(config: &Config, id: DomainId) -> DomainScope {
-    let sources = &config.domains[id.0 as usize];
-    DomainScope {
-        aliases: sources.aliases.clone(),
-        canary: sources.canary.clone(),
-        ..DomainScope::new(id, config.settings.domain(id))
-    }
-}
-
-fn source_settings(file: &FileSettings) -> SourceSettings {
-    let format = match file.format {
-        FileFormat::Lines => Format::Text,
-        FileFormat::Csv => Format::Csv,
-    };
-    SourceSettings::File(FileSource { path: file.path.clone(), format })
-}
-
-/// The mistakes in a recipient file, for `check`.
-#[must_use]
-pub fn content_mistakes(_: &FileSettings) -> Vec<Mistake> {
-    Vec::new()
 }
 
 fn tell(observer: &Observer, outcome: &Outcome) {

@@ -2,7 +2,9 @@
 //! reload when told, drain when told.
 
 pub mod build;
+pub mod contents;
 pub mod privileges;
+pub mod recipients;
 pub mod signals;
 pub mod worker;
 

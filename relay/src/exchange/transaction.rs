@@ -10,7 +10,7 @@ use crate::policy::facts::Plan;
 use crate::policy::verdict::Refusal;
 use crate::recipient::RecipientStatus;
 use crate::settings::NextHopId;
-use mail::address::{ForwardPath, Host, LocalPart, Mailbox, ReversePath};
+use mail::address::ReversePath;
 use mail::message::header::HeaderScan;
 use mail::smtp::reply::{Class, HeardReply, Reply, ReplyId};
 use mail::smtp::server::{ContentSummary, Question};
@@ -79,8 +79,8 @@ impl Exchange {
             _ => None,
         };
         let Some(Question::Rcpt(path)) = self.session.question() else { return None };
-        let domain = self.domain_of(path)?;
-        let recipient = self.as_the_next_hop_knows_it(path, target);
+        let domain = self.settings.domain_of_path(path)?;
+        let recipient = self.settings.as_the_next_hop_knows_it(path, target);
         let next_hop = self.settings.domain(domain).next_hop;
         let envelope = self.session.envelope()?;
         let (reverse_path, parameters) = (envelope.reverse_path.clone(), envelope.parameters);
@@ -100,25 +100,6 @@ impl Exchange {
         };
         self.activity = Activity::Asking;
         Some(Do::NextHop(request))
-    }
-
-    /// The directory's target; else what the client said, under the domain's own name.
-    fn as_the_next_hop_knows_it(&self, path: &ForwardPath, target: Option<Mailbox>) -> ForwardPath {
-        if let Some(target) = target {
-            return ForwardPath::Mailbox(target);
-        }
-        let Some(domain) = self.domain_of(path).map(|id| &self.settings.domain(id).name) else {
-            return path.clone();
-        };
-        let local_part = match path.mailbox() {
-            Some(mailbox) if mailbox.host.domain() == Some(domain) => return path.clone(),
-            Some(mailbox) => mailbox.local_part.clone(),
-            None => match LocalPart::new("postmaster") {
-                Ok(local_part) => local_part,
-                Err(_) => return path.clone(),
-            },
-        };
-        ForwardPath::Mailbox(Mailbox { local_part, host: Host::Domain(domain.clone()) })
     }
 
     fn accept_recipient(&mut self, sink: &mut impl Sink) -> Option<Do> {

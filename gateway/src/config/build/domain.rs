@@ -151,6 +151,7 @@ fn canary(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Optio
             at(key, text, message, "its sources would never know it")
                 .help("name an address of the domain that will always exist"),
         );
+        return None;
     }
     Some(mailbox)
 }

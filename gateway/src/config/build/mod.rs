@@ -9,13 +9,12 @@ mod network;
 mod next_hop;
 mod process;
 
-use super::built::{Config, FileSettings, Listener};
+use super::built::{Config, ListedFile, Listener, listed};
 use super::limits;
 use super::mistake::{Mistake, Mistakes, Report};
 use super::written::{Text, Written};
 use relay::settings::Settings;
 use serde_spanned::Spanned;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,7 +53,7 @@ pub(super) fn build(
     written: &Written,
     path: &Path,
     report: Report,
-    contents: impl FnMut(&FileSettings) -> Vec<Mistake>,
+    contents: impl FnMut(&ListedFile<'_>) -> Vec<Mistake>,
 ) -> Result<Config, Mistakes> {
     let directory = path.parent().map(Path::to_owned).unwrap_or_default();
     let mut site = Site { report, directory };
@@ -76,7 +75,7 @@ pub(super) fn build(
         filled.limits.final_reply_seconds_max,
         &mut site,
     );
-    check_contents(&domains.sources, contents, &mut site.report);
+    check_contents(&domains, contents, &mut site.report);
 
     // A name is missing only after that was reported.
     let Some(hostname) = hostname else { return Err(site.report.into_mistakes()) };
@@ -106,16 +105,12 @@ pub(super) fn build(
 
 /// What is wrong inside of recipient files joins the other mistakes here.
 fn check_contents(
-    domains: &[super::built::DomainSources],
-    mut contents: impl FnMut(&FileSettings) -> Vec<Mistake>,
+    domains: &domain::Domains,
+    contents: impl FnMut(&ListedFile<'_>) -> Vec<Mistake>,
     report: &mut Report,
 ) {
-    let mut seen: HashSet<&Path> = HashSet::new();
-    for file in domains.iter().flat_map(|domain| &domain.files) {
-        if seen.insert(&file.path) {
-            contents(file).into_iter().for_each(|mistake| report.refuse(mistake));
-        }
-    }
+    let listed = listed(&domains.settings, &domains.sources);
+    listed.iter().flat_map(contents).for_each(|mistake| report.refuse(mistake));
 }
 
 /// A listener and where its address stands.

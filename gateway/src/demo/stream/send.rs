@@ -4,7 +4,8 @@
 use super::letter::Letter;
 use crate::demo::world::Wire;
 use mail::address::{Domain, ForwardPath, ReversePath};
-use mail::smtp::client::{Answer, ClientFault, ClientSession, ClientStep, Introduction, TlsWish};
+use mail::smtp::client::{Answer, ClientFault, ClientSession, ClientStep, TlsWish};
+use mail::smtp::introduction::Introduction;
 use mail::smtp::parameter::MailParameters;
 use mail::smtp::reply::{Class, HeardReply};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,0 +1,145 @@
+//! `postern check`: every mistake in the configuration, in the files it names, and in what
+//! recipient files contain, without starting anything.
+
+use super::EXIT_MISTAKES;
+use super::configuration::{
+    ConfigArgument, count, mistakes_json, print, print_json, tell_mistakes, tell_warnings,
+};
+use crate::config::Config;
+use crate::config::mistake::Mistake;
+use crate::listen::tls::Certificate;
+use crate::next_hop::tls::client_config;
+use crate::run::{build, recipients};
+use clap::Args;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  postern check --config /etc/postern/postern.toml\n\n\
+    Reads everything that `run` would read, recipient files to their last line, and starts \
+    nothing.\n\
+    Exit codes: 0 nothing is wrong (there may be warnings), 2 mistakes.")]
+pub struct CheckArguments {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgument,
+    /// As one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a configuration without mistakes comes to.
+struct Summary {
+    domains: usize,
+    addresses: u64,
+    patterns: u64,
+    next_hops: usize,
+    listeners: usize,
+}
+
+/// Runs it.
+#[must_use]
+pub fn run(arguments: &CheckArguments) -> ExitCode {
+    match build::load(&arguments.config.config) {
+        Err(mistakes) => {
+            if arguments.json {
+                print_json(&document(&mistakes.mistakes, &mistakes.warnings, None));
+            } else {
+                tell_mistakes(&mistakes);
+                let number = mistakes.mistakes.len() as u64;
+                eprintln!("{}; nothing was started.", count(number, "mistake"));
+            }
+            ExitCode::from(EXIT_MISTAKES)
+        }
+        Ok(config) => clean(&config, arguments),
+    }
+}
+
+/// Nothing is wrong with what was written; what remains is whether the TLS library takes it.
+fn clean(config: &Config, arguments: &CheckArguments) -> ExitCode {
+    let mistakes = tls_mistakes(config);
+    let summary = Summary::of(config);
+    if arguments.json {
+        let summary = mistakes.is_empty().then_some(&summary);
+        print_json(&document(&mistakes, &config.warnings, summary));
+    } else {
+        tell_warnings(&config.warnings);
+        tell_warnings(&mistakes);
+    }
+    if !mistakes.is_empty() {
+        return ExitCode::from(EXIT_MISTAKES);
+    }
+    if !arguments.json {
+        print(&format!("{} is right: {summary}.\n", arguments.config.config.display()));
+    }
+    ExitCode::SUCCESS
+}
+
+fn tls_mistakes(config: &Config) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    if let Some(files) = &config.tls {
+        let served = Certificate::load(files.clone()).and_then(|c| c.server_config());
+        if let Err(error) = served {
+            let message = format!("{} cannot be used: {error}", files.certificate.display());
+            mistakes.push(Mistake::new(message).key("tls.certificate"));
+        }
+    }
+    for hop in &config.next_hops {
+        if let Err(error) = client_config(&hop.tls) {
+            let name = hop.name.as_deref().unwrap_or("of a domain");
+            let message = format!("TLS to the next hop {name} cannot be set up: {error}");
+            mistakes.push(Mistake::new(message).key("next_hop.tls"));
+        }
+    }
+    mistakes
+}
+
+fn document(mistakes: &[Mistake], warnings: &[Mistake], summary: Option<&Summary>) -> Value {
+    let summary = summary.map(|summary| {
+        json!({
+            "domains": summary.domains,
+            "addresses": summary.addresses,
+            "patterns": summary.patterns,
+            "next_hops": summary.next_hops,
+            "listeners": summary.listeners,
+        })
+    });
+    json!({
+        "ok": mistakes.is_empty(),
+        "mistakes": mistakes_json(mistakes),
+        "warnings": mistakes_json(warnings),
+        "summary": summary,
+    })
+}
+
+impl Summary {
+    fn of(config: &Config) -> Self {
+        // Without the state directory: what counts is what the files say now.
+        let config = Config { state_dir: None, ..config.clone() };
+        let opened = recipients::open(&config);
+        let statistics: Vec<_> = opened.sources.iter().filter_map(|s| s.statistics()).collect();
+        let patterns = statistics.iter().flat_map(|source| &source.domains).map(|d| d.patterns);
+        Self {
+            domains: config.domains.len(),
+            addresses: statistics.iter().map(|statistics| statistics.addresses).sum(),
+            patterns: patterns.sum(),
+            next_hops: config.next_hops.len(),
+            listeners: config.listeners.len(),
+        }
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { domains, addresses, patterns, next_hops, listeners } = self;
+        let parts = [
+            count(*domains as u64, "domain"),
+            count(*addresses, "address"),
+            count(*patterns, "pattern"),
+            count(*next_hops as u64, "next hop"),
+            count(*listeners as u64, "listener"),
+        ];
+        f.write_str(&parts.join(", "))
+    }
+}
