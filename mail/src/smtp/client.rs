@@ -7,7 +7,7 @@ use super::command::Hello;
 use super::content::ContentEncoder;
 use super::extension::{Capabilities, ClientAttributes};
 use super::parameter::{Body, MailParameters};
-use super::reply::{HeardReply, ReplyFault, parse_reply};
+use super::reply::{Class, HeardReply, ReplyFault, parse_reply};
 use crate::address::{Domain, ForwardPath, ReversePath};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -285,7 +285,7 @@ impl ClientSession {
         let Some(expect) = self.expected.pop_front() else {
             return Some(self.fail(ClientFault::Unasked(reply)));
         };
-        let positive = reply.code < 400;
+        let positive = reply.class() == Class::Completion;
         let closing = reply.code == 421;
         let step = match expect {
             Expect::Greeting if reply.code == 220 => {
@@ -293,8 +293,9 @@ impl ClientSession {
                 None
             }
             Expect::Ehlo if positive => self.on_ehlo(&reply),
-            // A server of before 1993, or one whose ESMTP was switched off (RFC 5321 §3.2).
-            Expect::Ehlo if !closing => {
+            // A server of before 1993, or one whose ESMTP was switched off (RFC 5321 §3.2). One that
+            // only cannot now (4yz) is not spoken to without what EHLO would have offered, TLS.
+            Expect::Ehlo if reply.class() == Class::Permanent => {
                 let helo = format!("HELO {}\r\n", self.hostname);
                 self.output.extend_from_slice(helo.as_bytes());
                 self.expected.push_front(Expect::Helo);
