@@ -8,6 +8,7 @@ use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::client::Answer;
 use mail::smtp::introduction::ClientDetails;
 use mail::smtp::parameter::{Body, MailParameters};
+use mail::smtp::reply::Class;
 use relay::next_hop::{Lack, Outcome, Request};
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,7 +170,8 @@ impl Transaction {
             Err(Sending::LostAtEnd) => return Outcome::Unknown { host },
         }
         match connection.answer(&hop, hop.settings.final_reply_max).await {
-            Ok(Answer::Content(reply)) => {
+            // 3yz answers nothing here: whoever says it may have the message or not.
+            Ok(Answer::Content(reply)) if reply.class() != Class::Intermediate => {
                 self.lease = Some(lease);
                 Outcome::Content { reply, host }
             }

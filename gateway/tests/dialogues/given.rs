@@ -2,8 +2,9 @@
 
 use super::stage::{self, HopSettings, Stage, Voice, canonical};
 use mail::address::{Domain, Mailbox};
-use mail::smtp::client::{Introduction, TlsWish};
+use mail::smtp::client::TlsWish;
 use mail::smtp::extension::Capabilities;
+use mail::smtp::introduction::Introduction;
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::{HeardReply, SessionId};
 use relay::client::Client;

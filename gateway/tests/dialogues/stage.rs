@@ -5,8 +5,9 @@
 mod next_hop;
 
 use mail::address::{Domain, Mailbox};
-use mail::smtp::client::{Introduction, TlsWish};
+use mail::smtp::client::TlsWish;
 use mail::smtp::extension::Offer;
+use mail::smtp::introduction::Introduction;
 use mail::smtp::reply::Reply;
 use next_hop::Connection;
 use relay::client::Client;

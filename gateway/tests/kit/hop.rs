@@ -2,9 +2,10 @@
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 /// When it may misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub struct Hop {
     /// Where it listens.
     pub address: SocketAddr,
     shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
 }
 
 trait Duplex: Read + Write {}
@@ -105,7 +107,7 @@ impl Hop {
             stopping: AtomicBool::new(false),
         });
         let ours = Arc::clone(&shared);
-        std::thread::spawn(move || {
+        let acceptor = std::thread::spawn(move || {
             for socket in listener.incoming() {
                 if ours.stopping.load(Ordering::SeqCst) {
                     return;
@@ -119,7 +121,7 @@ impl Hop {
                 });
             }
         });
-        Self { address, shared }
+        Self { address, shared, acceptor: Some(acceptor) }
     }
 
     /// From now on it behaves so.
@@ -146,7 +148,10 @@ impl Hop {
 impl Drop for Hop {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.address.port()));
+        let _ = TcpStream::connect(self.address);
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
         for socket in self.shared.open.lock().unwrap().iter() {
             let _ = socket.shutdown(Shutdown::Both);
         }

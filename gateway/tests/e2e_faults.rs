@@ -1,0 +1,309 @@
+//! Next hops that fail in every way: what the client hears, and what the log says of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod kit;
+
+use kit::servers::Sink;
+use kit::{Act, Client, Folder, Hop, LIFTED, Postern, Stage, config, free_port, has};
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// What smtp-sink is told to do wrong, and what the client hears: at RCPT where that is no 250,
+/// else at the final dot.
+struct Case {
+    options: &'static [&'static str],
+    /// Limits of the next hop, as TOML.
+    limits: &'static str,
+    expected: &'static str,
+    /// The log says that the outcome is unknown.
+    unknown: bool,
+}
+
+const fn case(options: &'static [&'static str], expected: &'static str) -> Case {
+    Case { options, limits: "", expected, unknown: false }
+}
+
+const fn hasty(
+    options: &'static [&'static str],
+    limits: &'static str,
+    expected: &'static str,
+) -> Case {
+    Case { options, limits, expected, unknown: false }
+}
+
+const HARD: &str = "550 5.7.1 not here";
+
+#[rustfmt::skip]
+const CASES: &[Case] = &[
+    // It cannot be reached, or does not get as far as MAIL.
+    case(&["-q", "connect"], "451 4.4.1 "),
+    case(&["-Q", "connect"], "451 4.4.1 "),
+    case(&["-r", "connect"], "451 4.4.1 "),
+    case(&["-f", "connect"], "451 4.4.1 "),
+    case(&["-q", "ehlo"], "451 4.4.1 "),
+    case(&["-Q", "ehlo"], "451 4.4.1 "),
+    case(&["-r", "ehlo"], "451 4.4.1 "),
+    case(&["-f", "ehlo"], "250 2.0.0 "), // then HELO
+    case(&["-f", "ehlo,helo"], "451 4.4.1 "),
+    // It leaves in the middle.
+    case(&["-q", "mail"], "451 4.4.2 "),
+    case(&["-q", "rcpt"], "451 4.4.2 "),
+    case(&["-q", "data"], "451 4.4.2 "),
+    Case { unknown: true, ..case(&["-q", "."], "451 4.4.2 ") },
+    // It says so before it leaves: the client's session goes on.
+    case(&["-Q", "mail"], "451 4."),
+    case(&["-Q", "rcpt"], "451 4."),
+    case(&["-Q", "data"], "451 4."),
+    case(&["-Q", "."], "451 4."),
+    // It refuses for now: so do we.
+    case(&["-r", "mail"], "450 4.3.0 Error: command failed"),
+    case(&["-r", "rcpt"], "450 4.3.0 Error: command failed"),
+    case(&["-r", "data"], "450 4.3.0 Error: command failed"),
+    case(&["-r", "."], "450 4.3.0 Error: command failed"),
+    // It refuses for good: so do we.
+    case(&["-B", HARD, "-f", "mail"], HARD),
+    case(&["-B", HARD, "-f", "rcpt"], HARD),
+    case(&["-B", HARD, "-f", "data"], HARD),
+    case(&["-B", HARD, "-f", "."], HARD),
+    // It refuses before it has seen the final dot.
+    case(&["-A", "0"], "550 "),
+    // It is slow, and we are patient.
+    case(&["-H", "1"], "250 2.0.0 "),
+    case(&["-W", "connect:1"], "250 2.0.0 "),
+    case(&["-p", "-W", "mail:1"], "250 2.0.0 "), // with pipelining it answers out of order
+    case(&["-W", ".:1"], "250 2.0.0 "),
+    // It is slow, and we are not.
+    hasty(&["-W", "connect:4"], "greeting_seconds_max = 1", "451 4.4.1 "),
+    hasty(&["-W", "ehlo:4"], "greeting_seconds_max = 1", "451 4.4.1 "),
+    hasty(&["-W", "mail:4"], "command_seconds_max = 1", "451 4.4.2 "),
+    hasty(&["-W", "rcpt:4"], "command_seconds_max = 1", "451 4.4.2 "),
+    hasty(&["-W", "data:4"], "data_seconds_max = 1", "451 4.4.2 "),
+    Case { unknown: true, ..hasty(&["-W", ".:4"], "final_reply_seconds_max = 1", "451 4.4.2 ") },
+];
+
+/// One domain for each case, each with its own sink.
+fn config_for(cases: &[(&Case, Sink)]) -> (String, String) {
+    let (mut users, mut text) = (String::new(), String::new());
+    text.push_str("hostname = \"mx.example.test\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n");
+    for (n, (case, sink)) in cases.iter().enumerate() {
+        let _ = writeln!(users, "jones@d{n}.example");
+        let _ = write!(
+            text,
+            "[[next_hop]]\nname = \"n{n}\"\nhosts = [\"{}\"]\n{}\n\
+             [[domain]]\nname = \"d{n}.example\"\nnext_hop = \"n{n}\"\n\
+             recipients = [{{ file = \"users.txt\" }}]\n",
+            sink.address, case.limits
+        );
+    }
+    text.push_str(LIFTED);
+    (users, text)
+}
+
+fn hear(address: SocketAddr, recipient: &str) -> String {
+    let mut client = Client::greeted(address);
+    client.say("MAIL FROM:<sender@client.example>").expect("250 ");
+    let reply = client.say(&format!("RCPT TO:<{recipient}>"));
+    let reply = if reply.code == 250 { client.content(b"Subject: x\r\n\r\nx\r\n") } else { reply };
+    // Whatever it was, the client's own session goes on.
+    client.say("RSET").expect("250 ");
+    client.say("QUIT").expect("221 ");
+    reply.text()
+}
+
+#[test]
+fn whatever_the_next_hop_does_the_client_hears_what_is_true() {
+    if !has(&["smtp-sink"]) {
+        return;
+    }
+    let cases: Vec<_> = CASES.iter().map(|case| (case, Sink::start(case.options))).collect();
+    let folder = Folder::new();
+    let (users, text) = config_for(&cases);
+    folder.write("users.txt", users);
+    let postern = Postern::start(&folder, &text);
+    let heard: Vec<_> = std::thread::scope(|scope| {
+        let (address, count) = (postern.address(), cases.len());
+        let hear = |n: usize| scope.spawn(move || hear(address, &format!("jones@d{n}.example")));
+        let threads: Vec<_> = (0..count).map(hear).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut wrong = String::new();
+    for ((case, _), heard) in cases.iter().zip(&heard) {
+        if !heard.starts_with(case.expected) {
+            let _ = writeln!(wrong, "{:?}: {heard}, not {}", case.options, case.expected);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    let expected = CASES.iter().filter(|case| case.unknown).count();
+    postern.wait_for_nth("OutcomeUnknown", expected);
+    postern.wait_for_nth("SessionClosed", cases.len());
+    for event in postern.events_named("OutcomeUnknown") {
+        let address = event["host"].as_str().unwrap();
+        let (case, _) = cases.iter().find(|(_, s)| s.address.to_string() == address).unwrap();
+        assert!(case.unknown, "{event}");
+        assert!(event["message"].is_string() && event["from"] == "sender@client.example");
+    }
+    assert_eq!(postern.events_named("OutcomeUnknown").len(), expected);
+}
+
+fn table(hosts: &[SocketAddr], more: &str) -> String {
+    let hosts: Vec<_> = hosts.iter().map(|host| format!("\"{host}\"")).collect();
+    format!("{LIFTED}[[next_hop]]\nname = \"inside\"\nhosts = [{}]\n{more}\n", hosts.join(", "))
+}
+
+fn closed_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
+}
+
+#[test]
+fn a_next_hop_that_is_down_costs_451_and_is_left_alone_until_it_is_back() {
+    let (folder, address) = (Folder::new(), closed_port());
+    let more = "breaker_failures = 3\nbreaker_retry_seconds = 1";
+    let postern = Postern::start(&folder, &config("inside", &table(&[address], more)));
+    for _ in 0..4 {
+        assert!(hear(postern.address(), "jones@example.test").starts_with("451 4.4.1 "));
+    }
+    assert_eq!(postern.wait_for("NextHopDown")["subject"], address.to_string());
+    assert_eq!(postern.events_named("NextHopFailed").len(), 2);
+    // An unknown recipient costs no look at the next hop.
+    assert!(hear(postern.address(), "green@example.test").starts_with("550 5.1.1 "));
+
+    let hop = Hop::at(address);
+    kit::wait_until("it is tried again", || {
+        hear(postern.address(), "jones@example.test").starts_with("250 ")
+    });
+    assert_eq!(postern.wait_for("NextHopUp")["subject"], address.to_string());
+    assert_eq!(hop.taken().len(), 1);
+}
+
+#[test]
+fn the_second_host_takes_over_from_the_first_and_gives_back() {
+    let (folder, first, second) = (Folder::new(), closed_port(), Hop::start());
+    let more = "breaker_failures = 2\nbreaker_retry_seconds = 1\nmessages_max = 1";
+    let hosts = table(&[first, second.address], more);
+    let postern = Postern::start(&folder, &config("inside", &hosts));
+    for _ in 0..5 {
+        assert!(hear(postern.address(), "jones@example.test").starts_with("250 "));
+    }
+    assert_eq!(second.taken().len(), 5);
+    assert_eq!(postern.wait_for("NextHopDown")["subject"], first.to_string());
+    assert_eq!(postern.wait_for("MessageDelivered")["host"], second.address.to_string());
+
+    let back = Hop::at(first);
+    kit::wait_until("the first is used again", || {
+        assert!(hear(postern.address(), "jones@example.test").starts_with("250 "));
+        !back.taken().is_empty()
+    });
+    postern.wait_for("NextHopUp");
+}
+
+#[test]
+fn a_host_that_says_421_in_its_greeting_is_passed_over() {
+    let busy = Hop::acting(|stage, _| match stage {
+        Stage::Connect => Act::SayAndClose("421 4.3.2 too busy"),
+        _ => Act::Obey,
+    });
+    let (folder, second) = (Folder::new(), Hop::start());
+    let hosts = table(&[busy.address, second.address], "");
+    let postern = Postern::start(&folder, &config("inside", &hosts));
+    assert!(hear(postern.address(), "jones@example.test").starts_with("250 "));
+    assert_eq!((busy.taken().len(), second.taken().len()), (0, 1));
+}
+
+#[test]
+fn silence_at_the_dot_is_an_unknown_outcome_and_nothing_is_said_twice() {
+    let hop = Hop::acting(|stage, _| match stage {
+        Stage::Dot => Act::Silence,
+        _ => Act::Obey,
+    });
+    let folder = Folder::new();
+    let hosts = table(&[hop.address], "final_reply_seconds_max = 1");
+    let postern = Postern::start(&folder, &config("inside", &hosts));
+    let began = Instant::now();
+    assert!(hear(postern.address(), "jones@example.test").starts_with("451 4.4.2 "));
+    assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
+    let event = postern.wait_for("OutcomeUnknown");
+    assert_eq!(event["to"][0], "jones@example.test");
+    assert_eq!(event["host"], hop.address.to_string());
+    assert_eq!(postern.wait_for("MessageRefused")["refusal"], "outcome_unknown");
+    // It was not sent again behind the client's back.
+    assert_eq!(hop.commands().iter().filter(|command| *command == "DATA").count(), 1);
+}
+
+#[test]
+fn a_message_taken_without_a_word_is_an_unknown_outcome() {
+    let hop = Hop::acting(|stage, _| match stage {
+        Stage::Dot => Act::TakeAndClose,
+        _ => Act::Obey,
+    });
+    let folder = Folder::new();
+    let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    assert!(hear(postern.address(), "jones@example.test").starts_with("451 4.4.2 "));
+    postern.wait_for("OutcomeUnknown");
+    assert_eq!(hop.taken().len(), 1);
+}
+
+#[test]
+fn nonsense_from_the_next_hop_is_never_an_answer_to_the_client() {
+    for nonsense in ["hello there", "999 what", "25 0 ok", "250\u{0}", "", "354 go on"] {
+        for (stage, is_final) in [
+            (Stage::Connect, false),
+            (Stage::Ehlo, false),
+            (Stage::Mail, false),
+            (Stage::Rcpt, false),
+            (Stage::Data, false),
+            (Stage::Dot, true),
+        ] {
+            // What is right at one stage is nonsense at the others.
+            if stage == Stage::Data && nonsense.starts_with("354") {
+                continue;
+            }
+            let hop = Hop::acting(move |now, _| match now == stage {
+                true => Act::Say(nonsense),
+                false => Act::Obey,
+            });
+            let folder = Folder::new();
+            let limits = "greeting_seconds_max = 1\ncommand_seconds_max = 1\ndata_seconds_max = 1\n\
+                          final_reply_seconds_max = 1";
+            let hosts = table(&[hop.address], limits);
+            let postern = Postern::start(&folder, &config("inside", &hosts));
+            let heard = hear(postern.address(), "jones@example.test");
+            assert!(heard.starts_with("451 4.4."), "{nonsense:?} at {stage:?}: {heard}");
+            assert!(hop.taken().is_empty(), "{nonsense:?} at {stage:?}");
+            if is_final {
+                postern.wait_for("OutcomeUnknown");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_refusal_for_several_recipients_makes_them_come_one_by_one() {
+    let hop = Hop::acting(|stage, _| match stage {
+        Stage::Dot => Act::Say("554 5.7.1 one of you does not want this"),
+        _ => Act::Obey,
+    });
+    let folder = Folder::new();
+    let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    let mut client = Client::greeted(postern.address());
+    client.envelope("sender@client.example", &["jones@example.test", "smith@example.test"]);
+    client.content(b"Subject: x\r\n\r\nx\r\n").expect("451 ");
+    // The retry: one is admitted, the other hears to come separately.
+    client.envelope("sender@client.example", &["jones@example.test"]);
+    client.say("RCPT TO:<smith@example.test>").expect("45");
+    client.content(b"Subject: x\r\n\r\nx\r\n").expect("554 5.7.1 ");
+    assert!(hop.taken().is_empty());
+}
+
+#[test]
+fn a_pooled_connection_that_died_unseen_costs_nothing() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let address = hop.address;
+    let postern = Postern::start(&folder, &config(address, LIFTED));
+    assert!(hear(postern.address(), "jones@example.test").starts_with("250 "));
+    drop(hop);
+    let hop = Hop::at(address);
+    assert!(hear(postern.address(), "jones@example.test").starts_with("250 "));
+    assert_eq!(hop.taken().len(), 1);
+}
