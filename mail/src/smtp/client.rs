@@ -397,8 +397,8 @@ impl ClientSession {
                 None
             }
             Expect::Ehlo if positive => self.on_ehlo(&reply),
-            // A server of before 1993, or one whose ESMTP was switched off (RFC 5321 §3.2). One that
-            // only cannot now (4yz) is not spoken to without what EHLO would have offered, TLS.
+            // A server of before 1993, or one whose ESMTP was switched off (RFC 5321 §3.2). One
+            // that only cannot now (4yz) is not spoken to without what EHLO would offer, TLS.
             Expect::Ehlo if reply.class() == Class::Permanent => {
                 let helo = format!("HELO {}\r\n", self.hostname);
                 self.output.extend_from_slice(helo.as_bytes());

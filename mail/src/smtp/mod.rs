@@ -6,6 +6,7 @@ pub mod client;
 pub mod command;
 pub mod content;
 pub mod extension;
+mod input;
 pub mod introduction;
 pub mod line;
 pub mod parameter;

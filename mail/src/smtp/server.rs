@@ -5,7 +5,7 @@
 
 use super::command::{Command, Hello};
 use super::content::{ContentDecoder, ContentFault, ContentLimits};
-use super::line::{COMMAND_LINE_OCTETS_MAX, DISCARDED_OCTETS_MAX, Framed, LineEndings, find_line};
+use super::input::{Input, Taken};
 use super::parameter::MailParameters;
 use super::reply::Reply;
 use super::status;
@@ -109,11 +109,7 @@ pub struct Tolerance {
 /// One client's session.
 pub struct ServerSession {
     state: State,
-    input: Vec<u8>,
-    /// Input before this is done with.
-    at: usize,
-    /// Octets of an overlong line thrown away so far.
-    discarded_octets: Option<usize>,
+    input: Input,
     asked: Option<Question>,
     outbox: Option<Reply>,
     /// Behind the outbox: the last reply of all.
@@ -130,9 +126,7 @@ impl ServerSession {
     pub fn new(terms: Terms) -> Self {
         Self {
             state: State::Connected,
-            input: Vec::new(),
-            at: 0,
-            discarded_octets: None,
+            input: Input::default(),
             asked: Some(Question::Connect),
             outbox: None,
             farewell: None,
@@ -165,24 +159,13 @@ impl ServerSession {
 
     /// Takes bytes from the client, in any pieces.
     pub fn receive(&mut self, bytes: Vec<u8>) {
-        if self.at == self.input.len() {
-            self.input = bytes;
-        } else {
-            self.input.drain(..self.at);
-            self.input.extend_from_slice(&bytes);
-        }
-        self.at = 0;
+        self.input.receive(bytes);
     }
 
-    /// Gives back the buffer when nothing is left in it, so that an idle session holds none.
+    /// Gives back the buffer when little or nothing is left in it, so that a session that waits
+    /// holds none.
     pub fn take_buffer(&mut self) -> Option<Vec<u8>> {
-        if self.at < self.input.len() || self.input.capacity() == 0 {
-            return None;
-        }
-        self.at = 0;
-        let mut buffer = std::mem::take(&mut self.input);
-        buffer.clear();
-        Some(buffer)
+        self.input.take_buffer()
     }
 
     /// What is to be answered.
@@ -220,7 +203,7 @@ impl ServerSession {
     /// Whether the client has said more that waits.
     #[must_use]
     pub fn has_input(&self) -> bool {
-        self.at < self.input.len()
+        !self.input.is_empty()
     }
 
     /// Ends the session with a last reply, as the server's own wish (RFC 5321 §3.8). It answers
@@ -269,8 +252,8 @@ impl ServerSession {
     /// Decodes what there is of content; only after [`Step::Content`].
     pub fn take_content(&mut self, emit: &mut impl FnMut(&[u8])) {
         let (State::Content(_, _, decoder), None) = (&mut self.state, &self.asked) else { return };
-        let decoded = decoder.decode(&self.input[self.at..], emit);
-        self.at += decoded.consumed;
+        let decoded = decoder.decode(self.input.rest(), emit);
+        self.input.consume(decoded.consumed);
         if decoder.is_endless() {
             self.close_with(Reply::new(421, status::MESSAGE_TOO_BIG, "message far too big"));
         } else if decoded.end {
@@ -325,58 +308,23 @@ impl ServerSession {
         self.send(reply);
     }
 
-    /// Frames one line and acts on it; false when there is none yet.
+    /// Takes one line and acts on it; false when there is none yet.
     fn take_line(&mut self) -> bool {
-        if let Some(discarded) = self.discarded_octets {
-            return self.discard_line(discarded);
-        }
-        match find_line(&self.input[self.at..], COMMAND_LINE_OCTETS_MAX, self.terms.content.endings)
-        {
-            Framed::Partial => false,
-            Framed::Line { octets, consumed } => {
-                let parsed = Command::parse(&self.input[self.at..self.at + octets]);
-                self.at += consumed;
-                match parsed {
-                    Ok(command) => self.on_command(command),
-                    Err(reply) => self.send_error(reply),
-                }
-                true
-            }
-            Framed::TooLong => {
-                self.discarded_octets = Some(0);
-                true
-            }
+        let too_long = || Reply::new(500, status::SYNTAX_ERROR, "line too long");
+        match self.input.take_line(self.terms.content.endings) {
+            Taken::Nothing => return false,
+            Taken::Line(line) => match Command::parse(self.input.slice(line)) {
+                Ok(command) => self.on_command(command),
+                Err(reply) => self.send_error(reply),
+            },
+            Taken::Overlong => self.send_error(too_long()),
+            Taken::Endless => self.close_with(too_long()),
             // Whoever sends these is broken or wants two servers to disagree; there is no line
             // after it that could be trusted.
-            Framed::Bare => {
+            Taken::Bare => {
                 let text = "lines end in CRLF, and CR and LF stand nowhere else";
                 self.close_with(Reply::new(500, status::SYNTAX_ERROR, text));
-                true
             }
-        }
-    }
-
-    /// Looks for the end of an overlong line, so that its tail is not read as a command.
-    fn discard_line(&mut self, discarded: usize) -> bool {
-        let rest = &self.input[self.at..];
-        let line_end: &[u8] = match self.terms.content.endings {
-            LineEndings::Strict => b"\r\n",
-            LineEndings::Normalized => b"\n",
-        };
-        let end = memchr::memmem::find(rest, line_end);
-        // A CR at the very end may be half of the line end.
-        let partial = rest.len() - usize::from(rest.ends_with(b"\r"));
-        let octets = end.map_or(partial, |end| end + line_end.len());
-        self.at += octets;
-        let too_long = || Reply::new(500, status::SYNTAX_ERROR, "line too long");
-        if discarded + octets > DISCARDED_OCTETS_MAX {
-            self.close_with(too_long());
-        } else if end.is_some() {
-            self.discarded_octets = None;
-            self.send_error(too_long());
-        } else {
-            self.discarded_octets = Some(discarded + octets);
-            return false;
         }
         true
     }
