@@ -3,7 +3,7 @@
 
 use super::stage::{Mark, Speech, Voice};
 use mail::smtp::reply::Reply;
-use relay::event::Event;
+use relay::event::{Event, Value};
 use relay::next_hop::Outcome;
 use std::collections::{HashMap, VecDeque};
 
@@ -35,8 +35,8 @@ pub enum Entry {
     Content(Vec<u8>),
     /// By us: a reply of a next hop to a command or (`true`) to content.
     Answer(u16, bool),
-    /// By the administrator.
-    Event(&'static str),
+    /// By the administrator: an event, and whom it is about.
+    Event(&'static str, String),
     /// Handshakes, waits, the close.
     Mark(Mark),
 }
@@ -133,7 +133,13 @@ impl Voice for Fickle {
     }
 
     fn event(&mut self, event: &Event<'_>) {
-        self.log.push(Entry::Event(event.kind.name()));
+        let mut to = String::new();
+        event.fields(&mut |name, value| match value {
+            Value::Address(mailbox) if name == "to" => to = mailbox.to_string(),
+            Value::Shown(shown) if name == "to" => to = shown.to_string(),
+            _ => {}
+        });
+        self.log.push(Entry::Event(event.kind.name(), to));
     }
 
     fn opens(&mut self, hop: &str) -> Result<(), Outcome> {
