@@ -224,16 +224,20 @@ fn classes_agree_and_421_is_the_last(run: &Run) {
 fn the_next_hop_hears_of_the_accepted_only(run: &Run) {
     let mut mails = 0;
     for entry in &run.log {
-        let Entry::Hop(line) = entry else { continue };
+        let Entry::Hop(hop, line) = entry else { continue };
         if let Some(path) = line.strip_prefix("RCPT TO:<") {
-            assert!(EXISTING.contains(&path.trim_end_matches('>')), "{line}");
+            let path = path.trim_end_matches('>');
+            assert!(EXISTING.contains(&path), "{line}");
+            assert_eq!(hop == "outside", path.ends_with("@example.net"), "{hop} heard {line}");
         }
         mails += usize::from(line.starts_with("MAIL"));
     }
     let refused = ["XYZZY", "AUTH", "VRFY"];
     assert!(mails <= 2 * run.asked);
     for entry in &run.log {
-        assert!(!matches!(entry, Entry::Hop(line) if refused.iter().any(|v| line.starts_with(v))));
+        assert!(
+            !matches!(entry, Entry::Hop(_, line) if refused.iter().any(|v| line.starts_with(v)))
+        );
     }
 }
 
@@ -282,8 +286,8 @@ fn custody_follows_the_next_hop(run: &Run) {
             Entry::Answer(code, false) => {
                 custody.held.extend(custody.named.take().filter(|_| code / 100 == 2));
             }
-            Entry::Hop(line) if line.starts_with("MAIL") => custody.held.clear(),
-            Entry::Hop(line) => {
+            Entry::Hop(_, line) if line.starts_with("MAIL") => custody.held.clear(),
+            Entry::Hop(_, line) => {
                 let path = line.strip_prefix("RCPT TO:<");
                 custody.named = path.map(|path| path.trim_end_matches('>').to_owned());
             }

@@ -29,8 +29,8 @@ pub enum Choice {
 pub enum Entry {
     /// By the client: a reply, and how it looks on the wire.
     Client(u16, String),
-    /// By a next hop: a command.
-    Hop(String),
+    /// By a next hop, of this name: a command.
+    Hop(String, String),
     /// By a next hop: content to its final dot, transparency undone, without our trace field.
     Content(Vec<u8>),
     /// By us: a reply of a next hop to a command or (`true`) to content.
@@ -78,7 +78,7 @@ impl Fickle {
 
     /// Every command and content that a next hop heard.
     pub fn heard_by_hops(&self) -> impl Iterator<Item = &Entry> {
-        self.log.iter().filter(|entry| matches!(entry, Entry::Hop(_) | Entry::Content(_)))
+        self.log.iter().filter(|entry| matches!(entry, Entry::Hop(..) | Entry::Content(_)))
     }
 
     fn answer(&mut self, hop: &str, yes: &str, content: bool) -> bool {
@@ -112,7 +112,7 @@ impl Fickle {
             }
             return;
         }
-        self.log.push(Entry::Hop(line.to_owned()));
+        self.log.push(Entry::Hop(hop.to_owned(), line.to_owned()));
         match line.get(..4) {
             Some("EHLO") if self.pipelining => self.answer(hop, "250-hop\r\n250 PIPELINING", false),
             Some("EHLO") => self.answer(hop, "250 hop", false),
