@@ -161,3 +161,12 @@ fn every_dialogue_says_what_it_is_about_and_why() {
         assert!(cites, "{} cites nothing", path.display());
     }
 }
+
+#[test]
+fn every_dialogue_can_be_played_by_talk() {
+    for path in dialogues() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let read = gateway::talk::script::Script::parse(&text);
+        assert!(read.is_ok(), "{}: {}", path.display(), read.unwrap_err());
+    }
+}
