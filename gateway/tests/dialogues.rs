@@ -46,6 +46,7 @@
 // given hostname NAME                                 ours, `mx.example.com`
 // given tls                                           STARTTLS is offered
 // given early talker | refusing | connections ALL OF-THE-CLIENT
+// given pressure busy                                 normal when not given
 // given flights whole                                 what comes together is the point: no cuts
 // given ids shown | trace shown
 
@@ -158,5 +159,14 @@ fn every_dialogue_says_what_it_is_about_and_why() {
         let cited = ["§", "RFC ", "azards", "decisions", "CVE-", "README"];
         let cites = cited.iter().any(|source| lines.concat().contains(source));
         assert!(cites, "{} cites nothing", path.display());
+    }
+}
+
+#[test]
+fn every_dialogue_can_be_played_by_talk() {
+    for path in dialogues() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let read = gateway::talk::script::Script::parse(&text);
+        assert!(read.is_ok(), "{}: {}", path.display(), read.unwrap_err());
     }
 }

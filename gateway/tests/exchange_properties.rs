@@ -224,46 +224,83 @@ fn classes_agree_and_421_is_the_last(run: &Run) {
 fn the_next_hop_hears_of_the_accepted_only(run: &Run) {
     let mut mails = 0;
     for entry in &run.log {
-        let Entry::Hop(line) = entry else { continue };
+        let Entry::Hop(hop, line) = entry else { continue };
         if let Some(path) = line.strip_prefix("RCPT TO:<") {
-            assert!(EXISTING.contains(&path.trim_end_matches('>')), "{line}");
+            let path = path.trim_end_matches('>');
+            assert!(EXISTING.contains(&path), "{line}");
+            assert_eq!(hop == "outside", path.ends_with("@example.net"), "{hop} heard {line}");
         }
         mails += usize::from(line.starts_with("MAIL"));
     }
     let refused = ["XYZZY", "AUTH", "VRFY"];
     assert!(mails <= 2 * run.asked);
     for entry in &run.log {
-        assert!(!matches!(entry, Entry::Hop(line) if refused.iter().any(|v| line.starts_with(v))));
+        assert!(
+            !matches!(entry, Entry::Hop(_, line) if refused.iter().any(|v| line.starts_with(v)))
+        );
     }
 }
 
-/// A 250 to content: the next hop said 2yz to content since our 354, or all were bitbuckets. And
-/// a 5yz: it did not.
+/// What is known at one point of the log.
+#[derive(Default)]
+struct Custody {
+    /// 354 was said and not yet what came of it.
+    open: bool,
+    /// The next hop took the content.
+    taken: bool,
+    discarded: bool,
+    unknown: bool,
+    /// What we told the client: accepted recipients that are no bitbucket.
+    promised: Vec<String>,
+    /// What the next hop told us: the recipients of the transaction with it.
+    held: Vec<String>,
+    /// The recipient that the next hop heard last and has not answered.
+    named: Option<String>,
+}
+
+/// A 250 to content: the next hop has taken it since our 354, for exactly those recipients that
+/// we have accepted, or all of them were bitbuckets. A 5yz: it has not. An unknown outcome: 4yz.
 fn custody_follows_the_next_hop(run: &Run) {
-    let (mut open, mut taken, mut discarded, mut unknown) = (false, false, false, false);
-    let mut delivered = run.contents.iter();
+    let mut custody = Custody::default();
+    let mut contents = run.contents.iter();
     for entry in &run.log {
         match entry {
-            Entry::Client(354, _) => {
-                (open, taken, discarded, unknown) = (true, false, false, false);
+            Entry::Client(354, _) => custody.open = true,
+            Entry::Client(code, text) if custody.open => {
+                let Custody { taken, discarded, unknown, promised, held, .. } = custody;
+                let nothing = promised.is_empty();
+                match code / 100 {
+                    2 if discarded => assert!(nothing, "{text}, and {promised:?} have nothing"),
+                    2 => assert!(taken && promised == held, "{text}, and nobody has it"),
+                    5 => assert!(!taken && !unknown, "{text}, and the next hop has it"),
+                    _ => assert!(!taken, "{text}, and the next hop has it"),
+                }
+                custody = Custody::default();
+                contents.next();
             }
             Entry::Content(heard) => {
-                assert!(open, "content that nobody sent");
-                let sent = delivered.as_slice().iter().any(|content| content == heard);
-                assert!(sent, "the next hop got {heard:?}");
+                assert!(custody.open, "content that nobody sent");
+                assert_eq!(contents.as_slice().first(), Some(heard), "another content");
             }
-            Entry::Answer(code, true) => taken = code / 100 == 2,
-            Entry::Event("MessageDiscarded") => discarded = true,
-            Entry::Event("OutcomeUnknown") => unknown = true,
-            Entry::Client(code, text) if open => {
-                open = false;
-                delivered.next();
-                match code / 100 {
-                    2 => assert!(taken || discarded, "{text}, and nobody has it"),
-                    5 => assert!(!taken, "{text}, and the next hop has it"),
-                    _ => assert!(!taken || unknown, "{text}, and the next hop has it"),
-                }
+            Entry::Answer(code, true) => custody.taken = code / 100 == 2,
+            Entry::Answer(code, false) => {
+                custody.held.extend(custody.named.take().filter(|_| code / 100 == 2));
             }
+            Entry::Hop(_, line) if line.starts_with("MAIL") => custody.held.clear(),
+            Entry::Hop(_, line) => {
+                let path = line.strip_prefix("RCPT TO:<");
+                custody.named = path.map(|path| path.trim_end_matches('>').to_owned());
+            }
+            Entry::Event("MailAccepted", _) => custody = Custody::default(),
+            Entry::Event("RecipientAccepted", to) if to == "Postmaster" => {
+                custody.promised.push("postmaster@example.com".to_owned());
+            }
+            Entry::Event("RecipientAccepted", to) if to != "void@example.com" => {
+                assert_eq!(custody.held.last(), Some(to), "accepted before the next hop did");
+                custody.promised.push(to.clone());
+            }
+            Entry::Event("MessageDiscarded", _) => custody.discarded = true,
+            Entry::Event("OutcomeUnknown", _) => custody.unknown = true,
             _ => {}
         }
     }

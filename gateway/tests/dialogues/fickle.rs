@@ -3,7 +3,7 @@
 
 use super::stage::{Mark, Speech, Voice};
 use mail::smtp::reply::Reply;
-use relay::event::Event;
+use relay::event::{Event, Value};
 use relay::next_hop::Outcome;
 use std::collections::{HashMap, VecDeque};
 
@@ -29,14 +29,14 @@ pub enum Choice {
 pub enum Entry {
     /// By the client: a reply, and how it looks on the wire.
     Client(u16, String),
-    /// By a next hop: a command.
-    Hop(String),
+    /// By a next hop, of this name: a command.
+    Hop(String, String),
     /// By a next hop: content to its final dot, transparency undone, without our trace field.
     Content(Vec<u8>),
     /// By us: a reply of a next hop to a command or (`true`) to content.
     Answer(u16, bool),
-    /// By the administrator.
-    Event(&'static str),
+    /// By the administrator: an event, and whom it is about.
+    Event(&'static str, String),
     /// Handshakes, waits, the close.
     Mark(Mark),
 }
@@ -78,7 +78,7 @@ impl Fickle {
 
     /// Every command and content that a next hop heard.
     pub fn heard_by_hops(&self) -> impl Iterator<Item = &Entry> {
-        self.log.iter().filter(|entry| matches!(entry, Entry::Hop(_) | Entry::Content(_)))
+        self.log.iter().filter(|entry| matches!(entry, Entry::Hop(..) | Entry::Content(_)))
     }
 
     fn answer(&mut self, hop: &str, yes: &str, content: bool) -> bool {
@@ -112,7 +112,7 @@ impl Fickle {
             }
             return;
         }
-        self.log.push(Entry::Hop(line.to_owned()));
+        self.log.push(Entry::Hop(hop.to_owned(), line.to_owned()));
         match line.get(..4) {
             Some("EHLO") if self.pipelining => self.answer(hop, "250-hop\r\n250 PIPELINING", false),
             Some("EHLO") => self.answer(hop, "250 hop", false),
@@ -133,7 +133,13 @@ impl Voice for Fickle {
     }
 
     fn event(&mut self, event: &Event<'_>) {
-        self.log.push(Entry::Event(event.kind.name()));
+        let mut to = String::new();
+        event.fields(&mut |name, value| match value {
+            Value::Address(mailbox) if name == "to" => to = mailbox.to_string(),
+            Value::Shown(shown) if name == "to" => to = shown.to_string(),
+            _ => {}
+        });
+        self.log.push(Entry::Event(event.kind.name(), to));
     }
 
     fn opens(&mut self, hop: &str) -> Result<(), Outcome> {
