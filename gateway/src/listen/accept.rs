@@ -132,7 +132,8 @@ fn begin(
         early_talker,
         connections: seat.taken,
         client_connections: seat.taken_by_client,
-        refusing: *state.drain.borrow(),
+        // Seats may be fewer than `connections_max`: as many as there are descriptors for.
+        refusing: *state.drain.borrow() || seat.taken > state.seats.max(),
     };
     let start_tls = listener.tls == ListenerTls::StartTls && live.tls.is_some();
     let offer = live.offer(start_tls);

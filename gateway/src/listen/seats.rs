@@ -39,6 +39,12 @@ impl Seats {
         self.max.store(max, Ordering::Relaxed);
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn max(&self) -> u32 {
+        self.max.load(Ordering::Relaxed)
+    }
+
     /// Connections now.
     #[must_use]
     pub fn taken(&self) -> u32 {
@@ -48,7 +54,7 @@ impl Seats {
     /// How loaded we are: hazards and limits tighten at 70 % and 90 %.
     #[must_use]
     pub fn pressure(&self) -> Pressure {
-        let (taken, max) = (u64::from(self.taken()), u64::from(self.max.load(Ordering::Relaxed)));
+        let (taken, max) = (u64::from(self.taken()), u64::from(self.max()));
         match taken * 100 {
             share if share > max * 90 => Pressure::Stress,
             share if share > max * 70 => Pressure::Busy,

@@ -2,7 +2,7 @@
 //! the new one takes the place of the old one whole, or not at all.
 
 use super::recipients::{self, OpenedDirectory};
-use super::{Running, StartError, contents};
+use super::{Running, StartError, contents, seats_for};
 use crate::config::Mistakes;
 use crate::config::built::Config;
 use crate::directory::guard::Outcome;
@@ -83,6 +83,10 @@ pub fn reload(state: &State, watched: &Mutex<Watched>) -> Result<(), String> {
     let config = Config::load(path).map_err(|mistakes| refuse(mistakes.render(100, false)))?;
     let rebind = config.listeners != old.config.listeners || config.metrics != old.config.metrics;
     let assembled = assemble(config, &state.observer).map_err(|error| refuse(error.to_string()))?;
+    let connections_max = assembled.live.config.settings.limits.connections_max;
+    if let Ok(seats) = seats_for(connections_max, &state.observer) {
+        state.seats.set_max(seats);
+    }
     state.live.store(Arc::new(assembled.live));
     *lock(watched) = assembled.watched;
     let detail = if rebind {

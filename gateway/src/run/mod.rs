@@ -96,16 +96,12 @@ impl Running {
         let figures = config.metrics.map(|at| open(at).map(|l| (at, l))).transpose()?;
         let (log, log_writer) = open_log(&config)?;
         let observer = Observer { log, metrics: Arc::new(Metrics::default()) };
-        let descriptors = privileges::raise_descriptor_limit()?;
+        // While the rights are there to raise it.
+        privileges::raise_descriptor_limit()?;
         privileges::drop_to(config.drop_to.as_ref())?;
 
         let limits = config.settings.limits.clone();
-        let seats_max = privileges::seats_within(descriptors, limits.connections_max);
-        if seats_max < limits.connections_max {
-            let detail =
-                format!("connections_max is lowered to {seats_max}: {descriptors} descriptors");
-            observer.tell("LimitLowered", "RLIMIT_NOFILE", &detail);
-        }
+        let seats_max = seats_for(limits.connections_max, &observer)?;
         let Assembled { live, watched } = build::assemble(config, &observer)?;
         let (drain, _) = watch::channel(false);
         let state = Arc::new(State {
@@ -179,6 +175,19 @@ impl Running {
         log_writer.close();
         left
     }
+}
+
+/// How many clients can be seated: as many as are wanted, or fewer where descriptors are few.
+/// # Errors
+/// When their number cannot be asked for.
+pub fn seats_for(connections_max: u32, observer: &Observer) -> io::Result<u32> {
+    let descriptors = privileges::raise_descriptor_limit()?;
+    let seats = privileges::seats_within(descriptors, connections_max);
+    if seats < connections_max {
+        let detail = format!("connections_max is lowered to {seats}: {descriptors} descriptors");
+        observer.tell("LimitLowered", "RLIMIT_NOFILE", &detail);
+    }
+    Ok(seats)
 }
 
 fn open_listeners(config: &Config) -> Result<Vec<(Arc<Listener>, TcpListener)>, StartError> {

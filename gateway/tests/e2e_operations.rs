@@ -1,0 +1,326 @@
+//! What operators do to a running process, and what machines do to it: reload, drain, rights,
+//! figures, logs, and too few descriptors.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod kit;
+
+use kit::process::run;
+use kit::{Act, Client, Folder, Hop, LIFTED, Postern, Stage, config, has};
+use nix::sys::signal::Signal;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const MESSAGE: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
+
+/// What RCPT costs in a session of its own.
+fn recipient(postern: &Postern, path: &str) -> String {
+    let mut client = Client::greeted(postern.address());
+    client.say("MAIL FROM:<a@client.example>").expect("250 ");
+    client.say(&format!("RCPT TO:<{path}>")).text()
+}
+
+#[test]
+fn hangup_puts_a_good_file_in_force_and_leaves_a_bad_one_alone() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let text = config(hop.address, LIFTED);
+    let postern = Postern::start(&folder, &text);
+    let mut before = Client::greeted(postern.address());
+    before.envelope("a@client.example", &["jones@example.test"]);
+
+    folder.write("postern.toml", text.replace("next_hop", "nxt_hop"));
+    postern.signal(Signal::SIGHUP);
+    let refused = postern.wait_for("ConfigurationRefused");
+    assert!(refused["subject"].as_str().unwrap().ends_with("postern.toml"), "{refused}");
+    let report = || postern.process.errors.all().join("\n");
+    kit::wait_until("the report is complete", || report().contains("nxt_hop"));
+    assert!(recipient(&postern, "jones@example.test").starts_with("250 "));
+
+    let leaver = "leavers = [{ address = \"jones@example.test\", text = \"has left\" }]\n";
+    folder.write("postern.toml", text.replace("recipients =", &format!("{leaver}recipients =")));
+    postern.signal(Signal::SIGHUP);
+    postern.wait_for("ConfigurationReloaded");
+    assert!(recipient(&postern, "jones@example.test").starts_with("550 5.1.6 has left"));
+    // What was open before goes on as it began.
+    before.content(MESSAGE).expect("250 ");
+}
+
+#[test]
+fn a_changed_recipients_file_is_in_force_within_seconds_and_an_emptied_one_is_not() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    assert!(recipient(&postern, "green@example.test").starts_with("550 5.1.1 "));
+    let people = "jones@example.test\nsmith@example.test\nbrown@example.test\n";
+    folder.write("users.txt", format!("{people}green@example.test\n"));
+    let began = Instant::now();
+    kit::wait_until("green exists", || {
+        recipient(&postern, "green@example.test").starts_with("250 ")
+    });
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+
+    folder.write("users.txt", "");
+    postern.wait_for("RecipientsHeld");
+    for person in ["jones", "smith", "brown", "green"] {
+        let heard = recipient(&postern, &format!("{person}@example.test"));
+        assert!(heard.starts_with("250 "), "{person}: {heard}");
+    }
+    fs::remove_file(folder.file("users.txt")).unwrap();
+    postern.wait_for("RecipientsFailed");
+    assert!(recipient(&postern, "jones@example.test").starts_with("250 "));
+}
+
+#[test]
+fn told_to_end_it_lets_open_transactions_end_and_tells_the_idle_so() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let mut postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    let mut idle = Client::greeted(postern.address());
+    let mut open = Client::greeted(postern.address());
+    open.envelope("a@client.example", &["jones@example.test"]);
+    open.say("DATA").expect("354 ");
+    open.send(b"Subject: half\r\n");
+
+    postern.signal(Signal::SIGTERM);
+    idle.reply().expect("421 4.3.2 ");
+    assert!(idle.is_closed());
+    kit::wait_until("nobody is greeted any more", || {
+        TcpStream::connect(postern.address()).is_err()
+    });
+    assert!(postern.process.ended().is_none());
+    open.send(b"\r\nthe other half\r\n.\r\n");
+    open.reply().expect("250 2.0.0 ");
+    open.reply().expect("421 4.3.2 ");
+    assert!(postern.process.wait().success());
+    assert!(hop.taken()[0].content.ends_with(b"half\r\n\r\nthe other half\r\n"));
+    postern.wait_for("MessageDelivered");
+    postern.wait_for("Stopped");
+}
+
+#[test]
+fn started_as_root_it_serves_as_nobody() {
+    if !has(&["root"]) {
+        return;
+    }
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let text = format!("user = \"nobody\"\n{}", config(hop.address, LIFTED));
+    let postern = Postern::start(&folder, &text);
+    let status = fs::read_to_string(format!("/proc/{}/status", postern.process.id())).unwrap();
+    let numbers = |name: &str| -> Vec<u32> {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..].split_whitespace().map(|n| n.parse().unwrap()).collect()
+    };
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    assert_eq!(numbers("Uid:"), [nobody.uid.as_raw(); 4]);
+    assert_eq!(numbers("Gid:"), [nobody.gid.as_raw(); 4]);
+    assert_eq!(numbers("Groups:"), [nobody.gid.as_raw()]);
+    assert!(status.contains("CapEff:\t0000000000000000"), "{status}");
+    Client::greeted(postern.address()).message(MESSAGE).expect("250 ");
+}
+
+fn fetch(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    page
+}
+
+#[test]
+fn figures_count_what_happened_and_health_says_ok() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let metrics = format!("{LIFTED}[metrics]\naddress = \"127.0.0.1:0\"\n");
+    let postern = Postern::start(&folder, &config(hop.address, &metrics));
+    let figures = postern.figures.unwrap();
+    for _ in 0..3 {
+        Client::greeted(postern.address()).message(MESSAGE).expect("250 ");
+    }
+    assert!(recipient(&postern, "green@example.test").starts_with("550 "));
+    assert!(fetch(figures, "/healthz").ends_with("\r\n\r\nok\n"));
+    let page = fetch(figures, "/metrics");
+    assert!(page.contains("application/openmetrics-text") && page.contains("# EOF"), "{page}");
+    let has_line = |parts: &[&str], end: &str| {
+        page.lines().any(|line| parts.iter().all(|part| line.contains(part)) && line.ends_with(end))
+    };
+    assert!(has_line(&["messages_delivered_total"], " 3"), "{page}");
+    assert!(has_line(&["refused_total", "rule=\"recipient\""], " 1"), "{page}");
+    assert!(has_line(&["postern_connections "], ""), "{page}");
+}
+
+#[test]
+fn the_log_goes_to_its_file_a_json_object_a_line() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let port = kit::free_port();
+    let text = config(hop.address, &format!("{LIFTED}[log]\nfile = \"postern.log\"\n"))
+        .replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+    let path = folder.write("postern.toml", text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    let mut process = kit::process::Process::start(command.arg("run").arg("--config").arg(path));
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    kit::wait_for_port(address);
+    // A client's name cannot forge a line of its own.
+    let mut client = Client::connect(address);
+    client.say("EHLO evil\u{1b}[31m\u{0}\",\"event\":\"x").expect("5");
+    client.say("EHLO client.example").expect("250 ");
+    client.message(MESSAGE).expect("250 ");
+    process.signal(Signal::SIGTERM);
+    assert!(process.wait().success());
+    let log = fs::read_to_string(folder.file("postern.log")).unwrap();
+    let events: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let named = |name| events.iter().filter(|event| event["event"] == name).count();
+    assert_eq!((named("Listening"), named("MessageDelivered"), named("Stopped")), (1, 1, 1));
+    assert_eq!(named("x"), 0);
+    assert!(process.output.all().is_empty());
+}
+
+#[test]
+fn a_large_message_waits_in_a_file_that_has_no_name() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let limits = format!("{LIFTED}[limits]\nmessage_memory_octets_max = 65536\n");
+    let postern = Postern::start(&folder, &config(hop.address, &limits));
+    let unlinked = || {
+        let all = postern.process.descriptors();
+        let files =
+            all.into_iter().filter(|link| link.starts_with('/') && link.contains("deleted"));
+        files.count()
+    };
+    let mut client = Client::greeted(postern.address());
+    client.envelope("a@client.example", &["jones@example.test"]);
+    client.say("DATA").expect("354 ");
+    let line = [&[b'x'; 62][..], b"\r\n"].concat();
+    client.send(b"Subject: large\r\n\r\n");
+    client.send(&line.repeat(1 << 14));
+    kit::wait_until("there is a file without a name", || unlinked() == 1);
+    client.send(b"the end\r\n.\r\n");
+    client.reply().expect("250 ");
+    kit::wait_until("it is gone", || unlinked() == 0);
+    let expected = [line.repeat(1 << 14), b"the end\r\n".to_vec()].concat();
+    assert!(hop.taken()[0].content.ends_with(&expected));
+}
+
+/// A wrapper, so that the limit holds for our binary and not for the test.
+fn with_descriptors(limit: u32) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_postern")]);
+    command
+}
+
+#[test]
+fn short_of_descriptors_it_says_421_rests_and_recovers() {
+    kit::raise_descriptor_limit();
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let text = config(hop.address, LIFTED);
+    let postern = Postern::start_by(&mut with_descriptors(256), &folder, &text);
+    let crowd: Vec<TcpStream> =
+        (0..600).map(|_| TcpStream::connect(postern.address()).unwrap()).collect();
+    let mut turned_away = 0;
+    let mut greeted = 0;
+    for stream in &crowd {
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut start = [0; 4];
+        match (&*stream).read(&mut start) {
+            Ok(4) if &start == b"421 " => turned_away += 1,
+            Ok(4) if &start == b"220 " => greeted += 1,
+            other => panic!("after {greeted} and {turned_away}: {other:?} {start:?}"),
+        }
+    }
+    // A quarter of the descriptors is for clients, and every other one is told so.
+    assert!(greeted <= 64 && turned_away > 500, "{greeted} greeted, {turned_away} turned away");
+    let (ticks, began) = (postern.process.ticks(), Instant::now());
+    std::thread::sleep(Duration::from_secs(2));
+    let busy = (postern.process.ticks() - ticks) as f64 / 100.0 / began.elapsed().as_secs_f64();
+    assert!(busy < 0.3, "it uses {:.0} % of a processor while it can do nothing", busy * 100.0);
+
+    drop(crowd);
+    kit::wait_until("it serves again", || {
+        let mut client = Client::silent(postern.address());
+        client.try_reply().is_ok_and(|reply| reply.code == 220) && {
+            client.say("EHLO client.example").expect("250 ");
+            client.message(MESSAGE).code == 250
+        }
+    });
+    kit::wait_until("its descriptors are back", || postern.process.descriptors().len() < 60);
+}
+
+#[test]
+fn two_thousand_idle_clients_do_not_keep_good_ones_waiting() {
+    if kit::raise_descriptor_limit() < 5_000 {
+        let _ = writeln!(std::io::stderr(), "skipped: fewer than 5,000 descriptors are allowed");
+        return;
+    }
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    let idle: Vec<Client> = (0..2_000).map(|_| Client::connect(postern.address())).collect();
+    let began = Instant::now();
+    for _ in 0..50 {
+        let mut client = Client::greeted(postern.address());
+        client.message(MESSAGE).expect("250 ");
+        client.say("QUIT").expect("221 ");
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(hop.taken().len(), 50);
+    // The idle ones are still there, and as welcome as before.
+    for mut client in idle.into_iter().step_by(100) {
+        client.say("NOOP").expect("250 ");
+    }
+}
+
+#[test]
+fn a_next_hop_that_never_answers_keeps_nobody_else_waiting() {
+    let silent = Hop::acting(|stage, _| match stage {
+        Stage::Rcpt => Act::Silence,
+        _ => Act::Obey,
+    });
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let more = format!(
+        "{LIFTED}[[domain]]\nname = \"other.test\"\nnext_hop = \"{}\"\n\
+         recipients = [{{ file = \"others.txt\" }}]\n",
+        silent.address
+    );
+    folder.write("others.txt", "jones@other.test\n");
+    let postern = Postern::start(&folder, &config(hop.address, &more));
+    let mut stuck: Vec<Client> = (0..30).map(|_| Client::greeted(postern.address())).collect();
+    for client in &mut stuck {
+        client.say("MAIL FROM:<a@client.example>").expect("250 ");
+        client.send(b"RCPT TO:<jones@other.test>\r\n");
+    }
+    let began = Instant::now();
+    Client::greeted(postern.address()).message(MESSAGE).expect("250 ");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn what_cannot_start_says_why_and_leaves() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for (text, why) in [
+        (config(hop.address, LIFTED).replace("127.0.0.1:0", &address.to_string()), "listen"),
+        (config(hop.address, LIFTED).replace("hostname", "hostnme"), "hostnme"),
+    ] {
+        let path = folder.write("postern.toml", text);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+        let (content, said) = run(command.arg("run").arg("--config").arg(path));
+        assert!(!content && said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn an_unreadable_recipients_file_costs_451_and_never_550() {
+    if !has(&["root"]) {
+        return;
+    }
+    // As nobody, it cannot read what root has kept to itself.
+    let (folder, hop) = (Folder::new(), Hop::start());
+    fs::set_permissions(folder.file("users.txt"), fs::Permissions::from_mode(0o600)).unwrap();
+    let text = format!("user = \"nobody\"\n{}", config(hop.address, LIFTED));
+    let postern = Postern::start(&folder, &text);
+    for path in ["jones@example.test", "green@example.test"] {
+        let heard = recipient(&postern, path);
+        assert!(heard.starts_with("451 4.4.3 "), "{heard}");
+    }
+}
