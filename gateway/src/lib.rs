@@ -5,11 +5,13 @@
 //! - [`listen`]: towards clients. [`next_hop`]: towards the servers behind us.
 //! - [`directory`]: which recipients exist. [`observe`]: log and figures.
 //! - [`probe`]: what other servers do. [`talk`]: dialogues against a live server.
+//! - [`demo`]: a stranger's first minute.
 //! - [`run`]: start, reload, drain. [`state`]: what sessions share. [`clock`]: the time.
 
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod directory;
 pub mod listen;
 pub mod next_hop;

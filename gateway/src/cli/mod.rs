@@ -1,5 +1,6 @@
 //! The commands. Each file is one command: its arguments, its `run`, one example in its help.
 
+pub mod demo;
 pub mod probe;
 pub mod run;
 pub mod talk;
@@ -22,6 +23,8 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show what Postern is for, in a minute, with nothing else installed.
+    Demo(demo::DemoArguments),
     /// Relay mail.
     Run(run::RunArguments),
     /// Find out what an SMTP server does: unknown recipients, relaying, line ends, TLS.
@@ -34,6 +37,7 @@ pub enum Command {
 #[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Probe(arguments) => probe::run(arguments),
         Command::Talk(arguments) => talk::run(arguments),

@@ -1,0 +1,63 @@
+//! Postern as an administrator would install it: ten lines of configuration and a list of users,
+//! written to a folder of their own; in this process, by the same way as `postern run`.
+
+use super::DemoError;
+use super::stream::people::DOMAIN;
+use crate::config::Config;
+use crate::run::Running;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// A Postern that runs.
+pub struct Installed {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its log.
+    pub log: PathBuf,
+    running: Running,
+    folder: TempDir,
+}
+
+impl Installed {
+    /// Writes the files and starts it.
+    /// # Errors
+    /// When the folder cannot be written, or Postern does not start.
+    pub fn start(mailboxes: &[String], next_hop: SocketAddr) -> Result<Self, DemoError> {
+        let folder = tempfile::Builder::new().prefix("postern-demo-").tempdir()?;
+        let users: String = mailboxes.iter().map(|name| format!("{name}@{DOMAIN}\n")).collect();
+        std::fs::write(folder.path().join("users.txt"), users)?;
+        let path = folder.path().join("postern.toml");
+        std::fs::write(&path, configuration(next_hop))?;
+        let config = Config::load(&path)
+            .map_err(|mistakes| DemoError::Configuration(mistakes.render(80, false)))?;
+        let running = Running::start(config)?;
+        let address = *running.addresses.first().ok_or(DemoError::Listener)?;
+        Ok(Self { address, log: folder.path().join("postern.log"), running, folder })
+    }
+
+    /// Stops it. The folder with its log is kept for those who want to read it, or removed.
+    pub async fn stop(self, keep: bool) {
+        let Self { running, mut folder, .. } = self;
+        // It waits for its threads.
+        let _ = tokio::task::spawn_blocking(move || running.stop()).await;
+        folder.disable_cleanup(keep);
+    }
+}
+
+/// The least configuration; only the last table is more, and no policy.
+#[must_use]
+pub fn configuration(next_hop: SocketAddr) -> String {
+    format!(
+        "hostname = \"mx.{DOMAIN}\"\n\n\
+         [[listener]]\n\
+         address = \"127.0.0.1:0\"\n\n\
+         [[domain]]\n\
+         name = \"{DOMAIN}\"\n\
+         next_hop = \"{next_hop}\"\n\
+         recipients = [{{ file = \"users.txt\" }}]\n\n\
+         [log]\n\
+         file = \"postern.log\"\n\
+         format = \"text\"\n"
+    )
+}
