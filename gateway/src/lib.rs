@@ -6,6 +6,7 @@
 //! - [`directory`]: which recipients exist. [`observe`]: log and figures.
 //! - [`probe`]: what other servers do. [`talk`]: dialogues against a live server.
 //! - [`demo`]: a stranger's first minute.
+//! - [`explain`]: why something is, or was, answered as it is.
 //! - [`run`]: start, reload, drain. [`state`]: what sessions share. [`clock`]: the time.
 
 pub mod cli;
@@ -13,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod directory;
+pub mod explain;
 pub mod listen;
 pub mod next_hop;
 pub mod observe;

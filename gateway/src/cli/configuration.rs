@@ -81,13 +81,13 @@ pub fn print_json(document: &Value) {
     print(&format!("{document:#}\n"));
 }
 
-/// `1 domain`, `2 domains`.
+/// `1 domain`, `2 addresses`, `3 entries`.
 #[must_use]
 pub fn count(number: u64, word: &str) -> String {
-    let plural = match (number, word.ends_with('s')) {
-        (1, _) => "",
-        (_, true) => "es",
-        (_, false) => "s",
-    };
-    format!("{number} {word}{plural}")
+    match (number, word.strip_suffix('y')) {
+        (1, _) => format!("1 {word}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) if word.ends_with('s') => format!("{number} {word}es"),
+        (_, None) => format!("{number} {word}s"),
+    }
 }

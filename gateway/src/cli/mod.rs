@@ -4,7 +4,9 @@
 pub mod check;
 pub mod configuration;
 pub mod demo;
+pub mod explain;
 pub mod probe;
+pub mod recipients;
 pub mod run;
 pub mod talk;
 
@@ -40,6 +42,10 @@ pub enum Command {
     Talk(crate::talk::Args),
     /// Tell every mistake in the configuration and in the recipient files.
     Check(check::CheckArguments),
+    /// Show what would happen to a message and why, or what happened to one.
+    Explain(Box<explain::ExplainArguments>),
+    /// Show what the directory knows.
+    Recipients(recipients::RecipientsArguments),
 }
 
 /// Does what the arguments say.
@@ -51,5 +57,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Probe(arguments) => probe::run(arguments),
         Command::Talk(arguments) => talk::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Recipients(arguments) => recipients::run(&arguments),
     }
 }

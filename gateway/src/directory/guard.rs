@@ -148,6 +148,10 @@ impl fmt::Display for Outcome {
                 let held = self.held().count();
                 write!(f, "{source}{origin}: {entries} entries for {} domains", domains.len())?;
                 write!(f, ", {foreign} of other domains, {held} domains held back")?;
+                if held > 0 {
+                    // Early in the line, since a log may cut off its end.
+                    f.write_str(" (what to do: `postern recipients stats`)")?;
+                }
                 for (domain, hold) in self.held().take(3) {
                     write!(f, "; {domain}: {hold}")?;
                 }

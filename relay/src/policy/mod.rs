@@ -44,7 +44,7 @@ impl Stage {
 }
 
 /// One rule.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// Its file's name: the name in log, metrics and `explain`.
     pub name: &'static str,

@@ -2,6 +2,7 @@
 //! This file opens it and undoes its encoding; `source.rs` keeps what was loaded and answers.
 
 mod cache;
+mod confirm;
 mod error;
 mod intake;
 mod report;
@@ -12,6 +13,7 @@ mod table;
 mod tests;
 mod text;
 
+pub use confirm::confirm;
 pub use error::{LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
 pub use intake::{DomainPart, Load, Malformed, PATTERNS_MAX, PatternEntry};
 pub use report::{Checked, check};

@@ -3,7 +3,7 @@
 
 use super::intake::{DomainPart, Load, PatternEntry};
 use super::scope::{Place, Scope};
-use super::{FileSource, LoadError, Stamp, cache};
+use super::{FileSource, LoadError, Stamp, cache, confirm};
 use crate::directory::guard::{Confirmation, Hold, Judgement, Origin, Outcome, judge};
 use crate::directory::snapshot::overlay::{Change, Overlay, OverlayFull};
 use crate::directory::snapshot::{Entry, Snapshot};
@@ -39,6 +39,8 @@ struct Loading {
     /// Adopted and not yet kept in the state directory. Opening leaves that to the first poll,
     /// since nobody should wait for the disk before the greeting.
     unsaved: Option<(Load, Stamp)>,
+    /// Part of the last load waits for a confirmation.
+    held: bool,
 }
 
 /// A recipients file as a source.
@@ -76,6 +78,7 @@ impl FileRecipients {
                 quiet: Quiet::default(),
                 remembered: vec![None; domains],
                 unsaved: None,
+                held: false,
             }),
         };
         let mut outcomes = Vec::new();
@@ -164,8 +167,10 @@ impl FileRecipients {
         let outcome = self.adopt(loading, load, stamp, Origin::Source, confirmation);
         // What is half adopted is not kept: after a restart, what was in use before the file
         // shrank is in use again, and the file is judged again.
-        if self.cache.is_some() && outcome.is_adopted() {
+        loading.held = !outcome.is_adopted();
+        if let Some(cache) = self.cache.as_deref().filter(|_| !loading.held) {
             loading.unsaved = Some((kept, stamp));
+            confirm::discard(cache);
         }
         outcomes.push(outcome);
     }
@@ -301,8 +306,9 @@ impl RecipientSource for FileRecipients {
     fn poll(&self) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         let mut loading = self.lock();
-        if loading.quiet.observe(Stamp::of(&self.settings.path).ok()) {
-            self.load_file(&mut loading, None, &mut outcomes);
+        let confirmation = self.cache.as_deref().filter(|_| loading.held).and_then(confirm::take);
+        if loading.quiet.observe(Stamp::of(&self.settings.path).ok()) || confirmation.is_some() {
+            self.load_file(&mut loading, confirmation, &mut outcomes);
         }
         self.save(&mut loading, &mut outcomes);
         outcomes

@@ -561,3 +561,29 @@ fn statistics_say_what_an_address_costs() {
     assert_eq!(statistics.domains[0].entries, Some(1_001));
     assert!(statistics.domains[0].modified_nanoseconds > Some(0));
 }
+
+#[test]
+fn a_confirmation_in_the_state_directory_is_taken_at_the_next_poll() {
+    let mut bench = Bench::new("users.txt");
+    bench.keep = true;
+    let (source, state) = (bench.with(people(100)), bench.folder.path().join("state"));
+    source.poll();
+    bench.write(people(70));
+    source.poll();
+    assert_eq!(holds(&source.poll()), [Hold::Shrunk { before: 100, now: 70 }]);
+    confirm(&state, &bench.source(), Confirmation { entries: 71 }).unwrap();
+    assert_eq!(holds(&source.poll()), [Hold::Shrunk { before: 100, now: 70 }]);
+    assert!(source.poll().is_empty());
+    confirm(&state, &bench.source(), Confirmation { entries: 70 }).unwrap();
+    assert!(source.poll()[0].is_adopted());
+    assert!(!bench.exists(&source, "p99@example.test"));
+    // One that comes too late is not kept for another day.
+    confirm(&state, &bench.source(), Confirmation { entries: 10 }).unwrap();
+    bench.write(people(69));
+    source.poll();
+    assert!(source.poll()[0].is_adopted());
+    bench.write(people(10));
+    source.poll();
+    assert!(!source.poll()[0].is_adopted());
+    assert!(source.poll().is_empty());
+}

@@ -1,0 +1,104 @@
+//! `postern recipients check`: reads every recipient file to its end and judges nothing.
+
+use super::Common;
+use crate::cli::EXIT_MISTAKES;
+use crate::cli::configuration::{count, print, print_json};
+use crate::config::built::{Config, listed};
+use crate::directory::file::{Checked, LoadError, Scope, check};
+use crate::run::recipients::{file_source, scopes};
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  postern recipients check --config postern.toml\n\n\
+    Reads only; nothing is adopted.\n\
+    Exit codes: 0 every line is understood, 2 malformed lines or mistakes.")]
+pub struct CheckArguments {
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+pub(super) fn run(arguments: &CheckArguments, config: &Config) -> ExitCode {
+    let mut right = true;
+    let mut files = Vec::new();
+    for listed in listed(&config.settings.domain, &config.domains) {
+        let path = &listed.file.path;
+        let checked = check(&file_source(listed.file), &Scope::new(scopes(&listed)));
+        right &= checked.as_ref().is_ok_and(|checked| checked.malformed.lines.is_empty());
+        if arguments.common.json {
+            files.push(document(path, &checked));
+        } else {
+            print(&text(path, &checked));
+        }
+    }
+    if arguments.common.json {
+        print_json(&json!({ "ok": right, "files": files }));
+    }
+    if right { ExitCode::SUCCESS } else { ExitCode::from(EXIT_MISTAKES) }
+}
+
+fn text(path: &Path, checked: &Result<Checked, LoadError>) -> String {
+    let checked = match checked {
+        Ok(checked) => checked,
+        Err(error) => return format!("{error}\n"),
+    };
+    let shown = path.display();
+    let malformed = &checked.malformed;
+    if malformed.lines.is_empty() {
+        let mut text = format!(
+            "{shown}: {}, {} with a target, {} of other domains\n",
+            count(checked.addresses, "address"),
+            checked.targets,
+            checked.foreign
+        );
+        for (domain, addresses, patterns) in &checked.domains {
+            let (addresses, patterns) = (count(*addresses, "address"), count(*patterns, "pattern"));
+            text.push_str(&format!("  {domain}: {addresses}, {patterns}\n"));
+        }
+        return text;
+    }
+    let mut text = String::new();
+    for line in &malformed.lines {
+        let (found, problem) = (&line.found, &line.problem);
+        text.push_str(&format!("{shown}:{}: `{found}`: {problem}", line.line));
+        text.push_str(&format!("; for example: {}\n", problem.example()));
+    }
+    let all = malformed.lines.len() as u64 + malformed.more;
+    text.push_str(&format!(
+        "{shown}: {}, {} good; the file is not used until all are\n",
+        count(all, "malformed line"),
+        malformed.good
+    ));
+    text
+}
+
+fn document(path: &Path, checked: &Result<Checked, LoadError>) -> Value {
+    let checked = match checked {
+        Ok(checked) => checked,
+        Err(error) => return json!({ "file": path, "ok": false, "error": error.to_string() }),
+    };
+    let malformed = checked.malformed.lines.iter().map(|line| {
+        json!({
+            "line": line.line,
+            "found": line.found,
+            "problem": line.problem.to_string(),
+            "example": line.problem.example(),
+        })
+    });
+    let domains = checked.domains.iter().map(|(domain, addresses, patterns)| {
+        json!({ "domain": domain.to_string(), "addresses": addresses, "patterns": patterns })
+    });
+    json!({
+        "file": path,
+        "ok": checked.malformed.lines.is_empty(),
+        "addresses": checked.addresses,
+        "targets": checked.targets,
+        "foreign": checked.foreign,
+        "domains": domains.collect::<Value>(),
+        "malformed": malformed.collect::<Value>(),
+        "malformed_more": checked.malformed.more,
+    })
+}

@@ -1,0 +1,61 @@
+//! `postern recipients`: what the directory knows, as a relay that starts now would know it.
+//! Nothing here touches a process that serves mail, except that `confirm` leaves it a word.
+
+mod check;
+mod confirm;
+mod lookup;
+mod stats;
+
+use super::configuration::ConfigArgument;
+use crate::config::built::Config;
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+
+/// Arguments of `recipients`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  postern recipients lookup jones@example.test")]
+pub struct RecipientsArguments {
+    /// What to do.
+    #[command(subcommand)]
+    command: RecipientsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum RecipientsCommand {
+    /// Tell whether an address exists, who says so, and where its mail goes.
+    Lookup(lookup::LookupArguments),
+    /// Show what each source holds, how old it is, and what is held back.
+    Stats(Common),
+    /// Read every recipient file and tell each malformed line.
+    Check(check::CheckArguments),
+    /// Adopt a list that is held back because it is empty or much shorter than before.
+    Confirm(confirm::ConfirmArguments),
+}
+
+/// What all of them take.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  postern recipients stats\n\n\
+    Exit codes: 0 every source answers, 2 mistakes in the configuration, 3 a source is \
+    unavailable or a load is held back.")]
+struct Common {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// As one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+#[must_use]
+pub fn run(arguments: &RecipientsArguments) -> ExitCode {
+    let run = |common: &Common, command: &dyn Fn(&Config) -> ExitCode| match common.config.load() {
+        Ok(config) => command(&config),
+        Err(code) => code,
+    };
+    match &arguments.command {
+        RecipientsCommand::Lookup(lookup) => run(&lookup.common, &|c| lookup::run(lookup, c)),
+        RecipientsCommand::Stats(common) => run(common, &|c| stats::run(common, c)),
+        RecipientsCommand::Check(check) => run(&check.common, &|c| check::run(check, c)),
+        RecipientsCommand::Confirm(confirm) => run(&confirm.common, &|c| confirm::run(confirm, c)),
+    }
+}

@@ -1,0 +1,82 @@
+//! A person's word that a load is right although a guard holds it back, as a file in the state
+//! directory: `postern recipients confirm` leaves it, the source that holds the load back takes
+//! it at its next poll. It counts once.
+
+use super::{FileSource, cache};
+use crate::directory::guard::Confirmation;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// No confirmation is longer.
+const FILE_OCTETS_MAX: u64 = 16 << 10;
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    /// For whoever finds the file; its name is what counts.
+    path: PathBuf,
+    entries: u64,
+}
+
+/// Leaves a confirmation for the process that serves mail and says where.
+/// # Errors
+/// When the state directory cannot be written to.
+pub fn confirm(
+    state_directory: &Path,
+    source: &FileSource,
+    confirmation: Confirmation,
+) -> io::Result<PathBuf> {
+    let place = beside(&cache::path_for(state_directory, source));
+    let written = Written { path: source.path.clone(), entries: confirmation.entries };
+    let unfinished = place.with_extension("confirm.new");
+    // Readable for the user that Postern has become, whoever writes it.
+    let mut file = File::create(&unfinished)?;
+    file.write_all(&serde_json::to_vec(&written)?)?;
+    drop(file);
+    fs::rename(&unfinished, &place)?;
+    Ok(place)
+}
+
+/// Takes the confirmation that lies beside a cache, when there is one.
+pub(super) fn take(cache: &Path) -> Option<Confirmation> {
+    let place = beside(cache);
+    let mut octets = Vec::new();
+    let read = File::open(&place).and_then(|file| {
+        file.take(FILE_OCTETS_MAX).read_to_end(&mut octets)?;
+        // What cannot be removed would count again and again.
+        fs::remove_file(&place)
+    });
+    read.ok()?;
+    let written: Written = serde_json::from_slice(&octets).ok()?;
+    Some(Confirmation { entries: written.entries })
+}
+
+/// Removes one that nobody waits for any more.
+pub(super) fn discard(cache: &Path) {
+    // Mostly there is none.
+    let _ = fs::remove_file(beside(cache));
+}
+
+fn beside(cache: &Path) -> PathBuf {
+    cache.with_extension("confirm")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confirmation_is_taken_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = FileSource::new("/x/users.txt");
+        let cache = cache::path_for(directory.path(), &source);
+        assert_eq!(take(&cache), None);
+        confirm(directory.path(), &source, Confirmation { entries: 7 }).unwrap();
+        assert_eq!(take(&cache), Some(Confirmation { entries: 7 }));
+        assert_eq!(take(&cache), None);
+        fs::write(beside(&cache), "seven").unwrap();
+        assert_eq!(take(&cache), None);
+        assert!(!beside(&cache).exists());
+    }
+}

@@ -1,0 +1,89 @@
+//! The directory, asked about one address: the answer, and what each source says on its own.
+
+use crate::directory::{
+    Canonical, Directory, Finding, Matched, Question, SourceAnswer, Step, Trace,
+};
+use mail::address::{AddressError, Domain, ForwardPath, LocalPart, Mailbox};
+use relay::recipient::RecipientStatus;
+use relay::settings::{DomainId, Settings};
+use std::io;
+use std::sync::Arc;
+
+/// What was heard.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// How the answer came about; sources behind the one that has the address are not in it.
+    pub trace: Trace,
+    /// What every source says, asked alone.
+    pub sources: Vec<(Arc<str>, Finding)>,
+    /// What stands before the sub-address separator, when there is one.
+    pub base: Option<String>,
+}
+
+impl Asked {
+    /// What the address was found by, when a source has it.
+    #[must_use]
+    pub fn matched(&self) -> Option<&Matched> {
+        self.trace.steps.iter().find_map(|Step { finding, .. }| match finding {
+            Some(Finding::Exists { by, .. }) => Some(by),
+            _ => None,
+        })
+    }
+}
+
+/// The address that the directory names for the next hop.
+#[must_use]
+pub fn target(status: &RecipientStatus) -> Option<Mailbox> {
+    match status {
+        RecipientStatus::Exists { target } => target.clone(),
+        RecipientStatus::Bitbucket { .. }
+        | RecipientStatus::Left { .. }
+        | RecipientStatus::Unknown
+        | RecipientStatus::Unavailable => None,
+    }
+}
+
+/// Reads what an operator types: with or without angle brackets, U-labels included.
+/// # Errors
+/// When it is no address.
+pub fn forward_path(text: &str) -> Result<ForwardPath, AddressError> {
+    let text = text.trim();
+    let inner = text.strip_prefix('<').and_then(|t| t.strip_suffix('>')).unwrap_or(text);
+    match inner.rsplit_once('@') {
+        Some((local_part, name)) if !name.is_ascii() => {
+            let name = Domain::from_unicode(name)?;
+            ForwardPath::parse(&format!("<{local_part}@{name}>"))
+        }
+        _ => ForwardPath::parse(&format!("<{inner}>")),
+    }
+}
+
+/// Asks. `<Postmaster>` is asked for as `postmaster`.
+/// # Errors
+/// When the system gives no means to wait for a source that must ask elsewhere.
+pub fn ask(
+    directory: &Directory,
+    settings: &Settings,
+    domain: DomainId,
+    path: &ForwardPath,
+) -> io::Result<Asked> {
+    let postmaster = LocalPart::new("postmaster").map_err(io::Error::other)?;
+    let local_part = path.mailbox().map_or(&postmaster, |mailbox| &mailbox.local_part);
+    let domain_settings = settings.domain(domain);
+    let canonical = Canonical::new(local_part, domain_settings);
+    let question = Question { domain, settings: domain_settings, local_part, canonical };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let trace = directory.trace(domain, domain_settings, local_part).await;
+        let mut sources = Vec::new();
+        for source in directory.domain(domain).map_or(&[][..], |here| &here.sources) {
+            let finding = match source.look_up(&question) {
+                SourceAnswer::Now(finding) => finding,
+                SourceAnswer::Later(finding) => finding.await,
+            };
+            sources.push((Arc::clone(source.name()), finding));
+        }
+        let base = canonical.base().map(|base| String::from_utf8_lossy(base).into_owned());
+        Ok(Asked { trace, sources, base })
+    })
+}

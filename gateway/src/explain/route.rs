@@ -1,0 +1,46 @@
+//! Where a recipient's mail goes, in words.
+
+use crate::config::built::Config;
+use crate::next_hop::host::Host;
+use mail::address::{ForwardPath, Mailbox};
+use relay::settings::DomainId;
+
+/// The way to a next hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Its name, when it has one.
+    pub name: Option<String>,
+    /// `host:port`, in the order they are tried.
+    pub hosts: Vec<String>,
+    /// What it hears in RCPT.
+    pub recipient: ForwardPath,
+}
+
+impl Route {
+    /// The way of mail for `path`, which is in `domain` and for which the directory names
+    /// `target`.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        domain: DomainId,
+        path: &ForwardPath,
+        target: Option<Mailbox>,
+    ) -> Self {
+        let hop = config.next_hops.get(config.settings.domain(domain).next_hop.0 as usize);
+        let hosts = hop.map_or(&[][..], |hop| &hop.hosts);
+        Self {
+            name: hop.and_then(|hop| hop.name.clone()),
+            hosts: hosts.iter().map(|host| Host::new(host).name.to_string()).collect(),
+            recipient: config.settings.as_the_next_hop_knows_it(path, target),
+        }
+    }
+}
+
+impl std::fmt::Display for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(name) = &self.name {
+            write!(f, "{name}: ")?;
+        }
+        f.write_str(&self.hosts.join(", then "))
+    }
+}

@@ -1,0 +1,97 @@
+//! Events of a log in plain words.
+
+use super::search::Logged;
+use relay::policy::{Rule, Stage, rules};
+
+/// What happened, as a clause without its time.
+#[must_use]
+pub fn sentence(event: &Logged) -> String {
+    let field = |name: &str| event.field(name);
+    let from = || format!("<{}>", field("from"));
+    match field("event").as_str() {
+        "SessionOpened" => "the client was greeted".into(),
+        "ConnectionRefused" => format!("the connection was refused: {}", refusal(event)),
+        "HelloRefused" => format!("EHLO {} was refused: {}", field("hello"), refusal(event)),
+        "MailRefused" => format!("a message was refused at MAIL: {}", refusal(event)),
+        "RecipientRefused" => {
+            format!("the recipient <{}> was refused: {}", field("to"), refusal(event))
+        }
+        "MessageRefused" => {
+            format!("the message from {} was refused: {}", from(), refusal(event))
+        }
+        "MailAccepted" => format!("a message from {} began", from()),
+        "RecipientAccepted" => format!("the recipient <{}> was accepted", field("to")),
+        "MessageDelivered" => format!(
+            "the message {} of {} octets from {} to {} was taken by {}, which said: {}",
+            field("message"),
+            field("octets"),
+            from(),
+            field("to"),
+            field("host"),
+            field("reply")
+        ),
+        "MessageDiscarded" => format!(
+            "the message {} from {} to {} was accepted and discarded on purpose: {}",
+            field("message"),
+            from(),
+            field("to"),
+            field("reason")
+        ),
+        "OutcomeUnknown" => format!(
+            "{} went away after the end of the message {} and may have it; the client was asked \
+             to try again",
+            field("host"),
+            field("message")
+        ),
+        "SessionClosed" => format!(
+            "the session ended ({}), messages delivered: {}, refusals: {}",
+            field("why"),
+            field("delivered"),
+            field("refusals")
+        ),
+        other => other.to_owned(),
+    }
+}
+
+fn refusal(event: &Logged) -> String {
+    let words = ["code", "status", "text"].map(|name| event.field(name));
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// What the rule of a refusal is for; nothing for an event that has none.
+#[must_use]
+pub fn rule_help(event: &Logged) -> Option<String> {
+    let name = event.field("rule");
+    Some(match name.as_str() {
+        "" => return None,
+        "session" => "limits of time, order and nonsense that hold for every session".into(),
+        "next_hop" if event.field("refusal") == "next_hop_refused" => {
+            "the next hop has the last word: it refused, and its reply was passed on".into()
+        }
+        "next_hop" => "the next hop has the last word, and it could not be had".into(),
+        name => find(name)?.1.help.into(),
+    })
+}
+
+/// What to look at next.
+#[must_use]
+pub fn next_step(event: &Logged) -> Option<String> {
+    let to = event.field("to");
+    match event.field("rule").as_str() {
+        "" => None,
+        "recipient" => Some(format!("postern recipients lookup '{to}'")),
+        _ if to.is_empty() => None,
+        _ => Some(format!(
+            "postern explain --client {} --from '{}' --to '{to}'",
+            event.field("client"),
+            event.field("from")
+        )),
+    }
+}
+
+fn find(name: &str) -> Option<(Stage, &'static Rule)> {
+    Stage::ALL.iter().find_map(|stage| {
+        let rule = rules::at(*stage).iter().find(|rule| rule.name == name)?;
+        Some((*stage, rule))
+    })
+}
