@@ -381,7 +381,10 @@ impl ServerSession {
             }
             (_, Command::Hello(hello)) => {
                 self.count_junk();
-                self.ask(Question::Hello(hello));
+                // A session that has just been closed asks nothing more.
+                if !matches!(self.state, State::Closed) {
+                    self.ask(Question::Hello(hello));
+                }
             }
             (_, Command::Rset) => self.on_rset(),
             (_, Command::Noop) => self.send_junk(Reply::new(250, status::OTHER, "ok")),

@@ -162,3 +162,11 @@ fn an_idle_session_holds_no_buffer() {
     assert!(session.take_buffer().is_some());
     assert!(session.take_buffer().is_none());
 }
+
+#[test]
+fn ehlo_after_ehlo_ends_the_session_with_421_and_nothing_behind_it() {
+    let mut flights: Vec<&[u8]> = vec![b"EHLO bar.example\r\n"; 60];
+    flights.push(b"MAIL FROM:<>\r\n");
+    let heard = codes(&flights);
+    assert_eq!(heard, format!("220 {}421 x", "250 ".repeat(50)));
+}
