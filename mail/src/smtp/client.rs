@@ -175,6 +175,15 @@ impl ClientSession {
     /// One thing to do.
     pub fn step(&mut self) -> ClientStep {
         loop {
+            // What came before it was asked for answers nothing that is said from now on: taken
+            // for the answer to the final dot it would be a 250 for a message nobody has.
+            if self.expected.is_empty() && !self.input.is_empty() {
+                match parse_reply(&self.input) {
+                    Ok(Some((reply, _))) => return self.fail(ClientFault::Unasked(reply)),
+                    Ok(None) => {}
+                    Err(fault) => return self.fail(ClientFault::Nonsense(fault)),
+                }
+            }
             self.pump();
             if !self.output.is_empty() {
                 return ClientStep::Send;
@@ -270,7 +279,7 @@ impl ClientSession {
         let Some(expect) = self.expected.pop_front() else {
             return Some(self.fail(ClientFault::Unasked(reply)));
         };
-        let positive = reply.code < 400;
+        let positive = reply.code < 300;
         let closing = reply.code == 421;
         let step = match expect {
             Expect::Greeting if reply.code == 220 => {
@@ -278,8 +287,10 @@ impl ClientSession {
                 None
             }
             Expect::Ehlo if positive => self.on_ehlo(&reply),
-            // A server of before 1993, or one whose ESMTP was switched off (RFC 5321 §3.2).
-            Expect::Ehlo if !closing => {
+            // A server of before 1993, or one whose ESMTP was switched off (RFC 5321 §3.2). One
+            // that says "not now" would offer more another time: HELO now would make us refuse
+            // 8-bit content for good.
+            Expect::Ehlo if reply.code >= 500 => {
                 let helo = format!("HELO {}\r\n", self.hostname);
                 self.output.extend_from_slice(helo.as_bytes());
                 self.expected.push_front(Expect::Helo);
@@ -329,6 +340,10 @@ impl ClientSession {
                 Some(refusal) => Answer::MailRefused(refusal),
                 None => Answer::Rcpt(reply),
             })),
+            // Whoever answers the final dot before it was sent answers something else.
+            Expect::Data if reply.code == 354 && !self.input.is_empty() => {
+                Some(self.fail(ClientFault::Unasked(reply)))
+            }
             Expect::Data => {
                 if reply.code == 354 {
                     self.state = State::Content;

@@ -148,3 +148,36 @@ fn a_next_hop_that_says_goodbye_is_not_used_again() {
     assert_eq!(hear(&mut s, "421 shutting down\r\n"), "Unasked");
     assert!(!s.is_idle());
 }
+
+#[test]
+fn not_now_to_ehlo_is_no_reason_for_helo() {
+    let mut s = session(TlsWish::None);
+    hear(&mut s, "220 hi\r\n");
+    assert_eq!(hear(&mut s, "451 not now\r\n"), "Refused");
+    let mut s = session(TlsWish::None);
+    hear(&mut s, "220 hi\r\n");
+    assert_eq!(hear(&mut s, "354 what\r\n"), "Refused");
+}
+
+#[test]
+fn a_reply_before_the_final_dot_is_no_answer_to_it() {
+    let mut s = session(TlsWish::None);
+    hear(&mut s, "220 hi\r\n");
+    hear(&mut s, "250-in\r\n250 PIPELINING\r\n");
+    begin(&mut s);
+    hear(&mut s, "");
+    hear(&mut s, "250 ok\r\n250 ok\r\n");
+    s.data();
+    assert_eq!(hear(&mut s, ""), "DATA");
+    assert_eq!(hear(&mut s, "354 go\r\n250 taken\r\n"), "Unasked");
+}
+
+#[test]
+fn what_was_said_meanwhile_answers_nothing_that_is_said_later() {
+    let mut s = session(TlsWish::None);
+    hear(&mut s, "220 hi\r\n");
+    assert_eq!(hear(&mut s, "250-in\r\n250 PIPELINING\r\n"), "ready");
+    s.receive(b"421 idle too long\r\n");
+    begin(&mut s);
+    assert_eq!(hear(&mut s, ""), "Unasked");
+}
