@@ -89,7 +89,9 @@ impl Exchange {
         let request = match transaction.hop {
             Hop::Open { next_hop: open, .. } if open == next_hop => Request::Recipient(recipient),
             // Another next hop may be open when it has accepted nobody: then there is no plan.
+            // It is left for this one, and knows nothing any more, whatever comes of it.
             Hop::Closed | Hop::Open { .. } => {
+                transaction.hop = Hop::Closed;
                 Request::Open { next_hop, reverse_path, parameters, recipient }
             }
             Hop::Lost => {
@@ -161,6 +163,15 @@ impl Exchange {
             self.clock.content_until()
         } else {
             self.clock.command_until()
+        }
+    }
+
+    /// The session, or the message, has lasted longer than it may, whatever was just read.
+    pub(super) fn is_overdue(&self) -> bool {
+        if self.session.is_in_content() {
+            self.clock.message_is_over()
+        } else {
+            self.clock.session_is_over()
         }
     }
 
