@@ -235,6 +235,8 @@ impl Exchange {
         self.clock.now = now;
         match done {
             Done::Yes => {}
+            // A client that never stops talking never lets the edge's deadline pass.
+            Done::Bytes(_) if self.is_overdue() => self.on_elapsed(sink),
             Done::Bytes(bytes) => {
                 if self.session.is_in_content() {
                     self.on_content_bytes(bytes.len(), sink);
@@ -447,3 +449,7 @@ fn terms(settings: &Settings, client: &Client, offer: &Offer, pressure: Pressure
         },
     }
 }
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;

@@ -107,6 +107,8 @@ impl Transaction {
                     self.lease = Some(lease);
                     return Outcome::Recipient(reply);
                 }
+                // A farewell that crossed our MAIL says nothing about it.
+                Ok(Answer::MailRefused(reply)) if used && reply.code == 421 => {}
                 Ok(Answer::MailRefused(reply)) => {
                     self.lease = Some(lease);
                     return Outcome::MailRefused(reply);

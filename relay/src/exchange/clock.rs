@@ -77,4 +77,9 @@ impl Clock {
     pub(super) fn session_is_over(&self) -> bool {
         self.now >= self.session_until
     }
+
+    /// Whether the content as a whole has taken too long.
+    pub(super) fn message_is_over(&self) -> bool {
+        self.now >= self.content.message_until
+    }
 }

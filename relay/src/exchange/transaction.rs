@@ -147,6 +147,15 @@ impl Exchange {
         }
     }
 
+    /// The session, or the message, has lasted longer than it may, whatever was just read.
+    pub(super) fn is_overdue(&self) -> bool {
+        if self.session.is_in_content() {
+            self.clock.message_is_over()
+        } else {
+            self.clock.session_is_over()
+        }
+    }
+
     pub(super) fn on_elapsed(&mut self, sink: &mut impl Sink) {
         let refusal = if self.session.is_in_content() {
             Refusal::ContentTimeout
