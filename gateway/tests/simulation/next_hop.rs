@@ -356,9 +356,7 @@ impl Conn {
             }
             _ => self.say("order", 500, "5.5.1 what?", now, journal),
         }
-        if self.mail.is_none() && self.greeted {
-            self.idle_since = now;
-        }
+        self.idle_since = if self.mail.is_none() && self.greeted { now } else { u64::MAX };
     }
 
     fn ehlo(&mut self, now: u64, journal: &mut Journal) -> bool {

@@ -183,6 +183,10 @@ impl Stranger {
         let n = self.moves;
         self.moves += 1;
         let quit = || vec![Item::Command("QUIT".into())];
+        let own_content = matches!(self.kind, Kind::Fuzzer | Kind::Stale);
+        if !own_content && heard.last().is_some_and(|reply| reply.code == 354) {
+            return Some(vec![self.content()]);
+        }
         Some(match self.kind {
             Kind::Silent => return None,
             Kind::Harvester => match n {
@@ -195,7 +199,6 @@ impl Stranger {
             },
             Kind::Smuggler | Kind::SlowContent => match n {
                 0..4 => vec![self.envelope(n)?],
-                4 if heard.last().is_some_and(|reply| reply.code == 354) => vec![self.content()],
                 _ => quit(),
             },
             Kind::Dribbler => vec![Item::Raw(vec![b'N'; 500])],
