@@ -7,7 +7,13 @@ use crate::config::Config;
 use crate::run::Running;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+/// The longest wait for sessions to end.
+const SETTLE_MAX: Duration = Duration::from_secs(3);
+/// After this long the log holds what has happened.
+const LOG_PAUSE: Duration = Duration::from_millis(250);
 
 /// A Postern that runs.
 pub struct Installed {
@@ -34,6 +40,16 @@ impl Installed {
         let running = Running::start(config)?;
         let address = *running.addresses.first().ok_or(DemoError::Listener)?;
         Ok(Self { address, log: folder.path().join("postern.log"), running, folder })
+    }
+
+    /// Waits until nobody is connected and the log is written, but not for long: whoever hung up
+    /// while being made to wait is missed only when the wait is over.
+    pub async fn settle(&self) {
+        let until = Instant::now() + SETTLE_MAX;
+        while self.running.state().seats.taken() > 0 && Instant::now() < until {
+            tokio::time::sleep(LOG_PAUSE / 10).await;
+        }
+        tokio::time::sleep(LOG_PAUSE).await;
     }
 
     /// Stops it. The folder with its log is kept for those who want to read it, or removed.

@@ -13,7 +13,7 @@ pub mod table;
 pub mod world;
 
 use crate::run::StartError;
-use figures::Report;
+use figures::{Figures, Report};
 use installed::Installed;
 use mail::address::AddressError;
 use progress::Progress;
@@ -77,7 +77,7 @@ pub async fn give(wishes: &Wishes, out: &mut dyn Write) -> Result<bool, DemoErro
     let (report, _world, postern) = compare(wishes, |moment| {
         let text = match moment {
             Moment::Without(messages) => table::before_without(messages, paint),
-            Moment::With => table::before_with(paint),
+            Moment::With(without) => table::between(without, paint),
         };
         if tell { out.write_all(text.as_bytes()).and_then(|()| out.flush()) } else { Ok(()) }
     })
@@ -92,6 +92,7 @@ pub async fn give(wishes: &Wishes, out: &mut dyn Write) -> Result<bool, DemoErro
     if wishes.once {
         writeln!(out, "  Postern's log: {}", postern.log.display())?;
     } else {
+        postern.settle().await;
         out.write_all(live::invitation(&postern).as_bytes())?;
         out.flush()?;
         live::show(&postern.log, out).await?;
@@ -101,12 +102,12 @@ pub async fn give(wishes: &Wishes, out: &mut dyn Write) -> Result<bool, DemoErro
 }
 
 /// When there is something to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+#[derive(Clone, Copy, Debug)]
+pub enum Moment<'a> {
     /// Before the first half, with so many messages.
     Without(u64),
-    /// Before the second half.
-    With,
+    /// Before the second half, with what the first came to.
+    With(&'a Figures),
 }
 
 /// Plays both halves. What they ran in is given back running.
@@ -114,13 +115,13 @@ pub enum Moment {
 /// When it cannot be done, or `tell` fails.
 pub async fn compare(
     wishes: &Wishes,
-    mut tell: impl FnMut(Moment) -> io::Result<()>,
+    mut tell: impl FnMut(Moment<'_>) -> io::Result<()>,
 ) -> Result<(Report, World, Installed), DemoError> {
     has_addresses().map_err(DemoError::Loopback)?;
     let stream = Arc::new(Stream::new(&wishes.size, wishes.seed)?);
     tell(Moment::Without(stream.letters().count() as u64))?;
     let without = half::without(&stream, &wishes.progress).await?;
-    tell(Moment::With)?;
+    tell(Moment::With(&without))?;
     let (with, world, postern) = half::with(&stream, &wishes.progress).await?;
     Ok((Report::new(wishes.seed, &stream, without, with), world, postern))
 }

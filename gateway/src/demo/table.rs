@@ -39,15 +39,19 @@ pub fn before_without(messages: u64, paint: Paint) -> String {
     )
 }
 
-/// What is told before the second half.
+/// What is told between the halves: what came of the first, and what the second will be.
 #[must_use]
-pub fn before_with(paint: Paint) -> String {
+pub fn between(without: &Figures, paint: Paint) -> String {
     format!(
-        "  {title}\n\n\
+        "  {ndrs} NDRs went out, {astray} of them to people who had sent nothing.\n\n\
+         \x20 {title}\n\n\
          \x20 The same messages once more, in the same order. The old server is not\n\
          \x20 changed. In front of it stands Postern, with ten lines of configuration\n\
          \x20 and the list of users. It refuses unknown names while the sender is still\n\
-         \x20 on the line, so there is nothing that would have to be reported later.\n\n",
+         \x20 on the line, so there is nothing to report later; and whoever guesses too\n\
+         \x20 many names soon hears the same for all of them.\n\n",
+        ndrs = grouped(without.ndrs_sent),
+        astray = grouped(without.ndrs_to_innocents),
         title = paint.on("1", "2. With Postern"),
     )
 }
@@ -91,8 +95,8 @@ pub fn table(report: &Report, paint: Paint) -> String {
     row("Traffic in", &|f| octets(f.octets_in), false);
     row("Traffic out", &|f| octets(f.octets_out), false);
     row(
-        "Names that the harvester learned",
-        &|f| format!("{} of {} tried", grouped(f.names_learned), grouped(f.names_tried)),
+        "Names that the harvester learned, of tried",
+        &|f| format!("{} of {}", grouped(f.names_learned), grouped(f.names_tried)),
         false,
     );
     let _ = writeln!(out, "{rule}");
@@ -138,11 +142,17 @@ fn verdict(report: &Report, paint: Paint) -> String {
     } else {
         paint.on("1;31", "The promise was not kept; the log says why.")
     };
+    let again = match with.retries {
+        0 => "none had to wait".to_owned(),
+        1 => "one had to once".to_owned(),
+        n => format!("this happened {} times", grouped(n)),
+    };
     let _ = write!(
         out,
-        "\n  {kept}\n  ({:.1} s and {:.1} s. Mail servers that were told to come later came \
-         later, {} times\n  in the second half; only their waiting is compressed.)\n",
-        report.without.seconds, with.seconds, with.retries
+        "\n  {kept}\n\n\
+         \x20 It took {:.1} s and {:.1} s. Real mail servers that are told to come later come\n\
+         \x20 again; only their waiting is compressed. In the second half {again}.\n",
+        report.without.seconds, with.seconds
     );
     out
 }
@@ -223,7 +233,8 @@ mod tests {
     fn nothing_is_wider_than_80_columns_and_all_of_it_is_plain() {
         let paint = Paint { colour: false };
         let text =
-            [before_without(123_456, paint), before_with(paint), table(&report(), paint)].concat();
+            [before_without(123_456, paint), between(&figures(), paint), table(&report(), paint)]
+                .concat();
         for line in text.lines() {
             assert!(line.len() <= 80, "{} {line}", line.len());
             assert!(line.bytes().all(|b| (b' '..=b'~').contains(&b)), "{line}");

@@ -155,7 +155,7 @@ impl Running {
 
     /// Stops accepting, lets open transactions end, and returns how many did not within a minute.
     pub fn stop(self) -> u32 {
-        let Self { state, workers, log_writer, .. } = self;
+        let Self { state, workers, log_writer, watched, .. } = self;
         state.draining.store(true, Ordering::Relaxed);
         state.observer.tell("Draining", "", "no new connections");
         state.drain.send_replace(true);
@@ -171,7 +171,8 @@ impl Running {
                 let _ = worker.join();
             }
         }
-        drop(state);
+        // The watchers hold a handle to the log as well, and it closes with the last one.
+        drop((state, watched));
         log_writer.close();
         left
     }
@@ -270,4 +271,26 @@ fn add_gauges(state: &Arc<State>) {
             live.hops.0.iter().map(|hop| u64::from(hop.open_connections())).sum()
         })
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_without_sessions_stops_before_the_log_loses_patience() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("users.txt"), "jones@example.test\n").unwrap();
+        let text = "hostname = \"mx.example.test\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+            [[domain]]\nname = \"example.test\"\nnext_hop = \"127.0.0.1:1\"\n\
+            recipients = [{ file = \"users.txt\" }]\n[log]\nfile = \"postern.log\"\n";
+        let path = folder.path().join("postern.toml");
+        std::fs::write(&path, text).unwrap();
+        let running = Running::start(Config::load(&path).unwrap()).unwrap();
+        let begun = Instant::now();
+        assert_eq!(running.stop(), 0);
+        assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+        let log = std::fs::read_to_string(folder.path().join("postern.log")).unwrap();
+        assert!(log.contains("\"Stopped\""), "{log}");
+    }
 }

@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(remaining(&tried, &fate(&[250, 450, 550], Some(451))), [0, 2]);
         assert_eq!(remaining(&tried, &fate(&[250, 450, 550], Some(554))), [2]);
         assert_eq!(remaining(&tried, &fate(&[250], None)), [0, 2, 3]);
-        assert_eq!(remaining(&tried, &Fate { mail: Some(reply(550)), ..Fate::default() }), [0; 0]);
+        assert!(remaining(&tried, &Fate { mail: Some(reply(550)), ..Fate::default() }).is_empty());
         assert_eq!(remaining(&tried, &Fate { mail: Some(reply(450)), ..Fate::default() }), tried);
     }
 }

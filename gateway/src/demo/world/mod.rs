@@ -76,3 +76,6 @@ impl World {
         Ok(Self { legacy, legacy_address, internet, _tasks: tasks })
     }
 }
+
+#[cfg(test)]
+mod tests;
