@@ -84,6 +84,11 @@ impl Host {
         *self.capabilities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// It is a host that was known before a reload: what it offered then still holds.
+    pub fn recall(&self, capabilities: Option<Capabilities>) {
+        *self.capabilities.lock().unwrap_or_else(PoisonError::into_inner) = capabilities;
+    }
+
     /// Whether it is being left alone.
     #[must_use]
     pub fn is_down(&self) -> bool {

@@ -10,6 +10,7 @@ pub mod transaction;
 use mail::smtp::extension::Offer;
 use pool::NextHop;
 use relay::settings::NextHopId;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use transaction::Transaction;
@@ -33,6 +34,13 @@ impl Hops {
             Some(capabilities) => offer.within(&capabilities),
             None => Offer { eight_bit_mime: false, ..offer },
         })
+    }
+
+    /// Takes over what the hosts of these have offered, so that a reload does not promise clients
+    /// less until each has been heard again.
+    pub fn recall(&self, before: &Self) {
+        let known: HashMap<_, _> = before.0.iter().flat_map(|hop| hop.offers()).collect();
+        self.0.iter().for_each(|hop| hop.recall(&known));
     }
 
     /// Makes one connection to each, to learn what they offer before anybody asks.

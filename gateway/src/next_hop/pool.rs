@@ -138,6 +138,18 @@ impl NextHop {
         })
     }
 
+    /// What each of its hosts has offered last.
+    pub fn offers(&self) -> impl Iterator<Item = (Arc<str>, Option<Capabilities>)> {
+        self.hosts.iter().map(|host| (Arc::clone(&host.name), host.capabilities()))
+    }
+
+    /// What its hosts are known to offer.
+    pub fn recall(&self, known: &HashMap<Arc<str>, Option<Capabilities>>) {
+        for host in &self.hosts {
+            host.recall(known.get(&host.name).copied().flatten());
+        }
+    }
+
     /// Makes one connection, to learn what it offers.
     pub async fn greet(self: &Arc<Self>) {
         if let Ok(lease) = self.lease(false).await {

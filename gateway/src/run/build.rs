@@ -83,6 +83,7 @@ pub fn reload(state: &State, watched: &Mutex<Watched>) -> Result<(), String> {
     let config = Config::load(path).map_err(|mistakes| refuse(mistakes.render(100, false)))?;
     let rebind = config.listeners != old.config.listeners || config.metrics != old.config.metrics;
     let assembled = assemble(config, &state.observer).map_err(|error| refuse(error.to_string()))?;
+    assembled.live.hops.recall(&old.hops);
     let connections_max = assembled.live.config.settings.limits.connections_max;
     if let Ok(seats) = seats_for(connections_max, &state.observer) {
         state.seats.set_max(seats);
