@@ -153,7 +153,7 @@ pub struct SessionLimits {
     pub command_seconds_max: u32,
     /// Without a single octet of content, in seconds.
     pub content_stall_seconds_max: u32,
-    /// The slowest content, in octets a second over a minute.
+    /// The slowest content, in octets a second, over as long as a stall may last.
     pub content_octets_per_second_min: u32,
     /// From DATA to the final dot, in seconds.
     pub message_seconds_max: u32,

@@ -3,9 +3,6 @@
 use crate::moment::Moment;
 use crate::settings::SessionLimits;
 
-/// The rate of content is judged over this, in seconds.
-const RATE_SECONDS: u32 = 60;
-
 /// What time it is, and until when things may last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
@@ -53,8 +50,9 @@ impl Clock {
         let content = &mut self.content;
         content.stall_until = self.now.plus_seconds(limits.content_stall_seconds_max);
         content.rate_octets += octets as u64;
+        // Judged over as long as a stall may last: one pause within it is no slowness.
         let elapsed = self.now.milliseconds_since(content.rate_since);
-        if elapsed < u64::from(RATE_SECONDS) * 1_000 {
+        if elapsed < u64::from(limits.content_stall_seconds_max) * 1_000 {
             return true;
         }
         let least = u64::from(limits.content_octets_per_second_min) * elapsed / 1_000;
