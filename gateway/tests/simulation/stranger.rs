@@ -139,7 +139,7 @@ impl Stranger {
         // In the middle of a flight these would end the session, which is tested elsewhere.
         let ends = |item: &Item| {
             let Item::Command(line) = item else { return false };
-            ["EHLO", "HELO", "STAR"].iter().any(|verb| line.starts_with(verb))
+            ["EHLO", "HELO", "STAR", "AUTH"].iter().any(|verb| line.starts_with(verb))
         };
         if let Some(at) = items.iter().position(ends) {
             items.truncate(at + 1);
