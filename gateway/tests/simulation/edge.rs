@@ -200,7 +200,7 @@ impl Session {
     /// Does one thing; true when there is nothing more to do.
     pub fn step(&mut self, client: &mut dyn Client, shared: &mut Shared) -> bool {
         // Between pieces of what came at once nothing else happens, or the pieces would matter.
-        if !self.segments.front().is_some_and(|segment| segment.at <= self.now) {
+        if self.segments.front().is_none_or(|segment| segment.at > self.now) {
             self.exchange.set_pressure(shared.pressure(self.now));
             if shared.is_draining(self.now) {
                 self.exchange.drain();

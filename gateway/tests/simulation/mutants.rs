@@ -6,11 +6,11 @@ use super::world::World;
 
 /// Each mutant, and the invariant whose breach must be seen.
 const MUTANTS: [(Mutant, &str); 26] = [
-    (Mutant::SuccessBeforeTheDot, "I1"),
-    (Mutant::UnknownAsSuccess, "I1"),
+    (Mutant::SuccessBeforeTheDot, "I1:"),
+    (Mutant::UnknownAsSuccess, "I1:"),
     (Mutant::UnknownAsLost, "I4"),
     (Mutant::UnknownAsRefused, "I4"),
-    (Mutant::LostAsSuccess, "I1"),
+    (Mutant::LostAsSuccess, "I1:"),
     (Mutant::RetriesAfterUnknown, "I3"),
     (Mutant::DropsALineEnd, "I5"),
     (Mutant::SendsABareLineFeed, "I13"),
@@ -30,7 +30,7 @@ const MUTANTS: [(Mutant, &str); 26] = [
     (Mutant::WaitsTooLongAtTheDot, "I20"),
     (Mutant::NeverHearsAClock, "I20"),
     (Mutant::LosesReadsOfOneOctet, "I"),
-    (Mutant::GreetsForTheClientBehindTls, "I1"),
+    (Mutant::GreetsForTheClientBehindTls, "I15"),
     (Mutant::SendsToTheWrongHop, "I5"),
 ];
 const SEEDS_MAX: u64 = 150;
