@@ -135,7 +135,7 @@ const fn session_keys(p: usize) -> [Key; SESSION_KEYS] {
             p,
             content_octets_per_second_min,
             (1, 1 << 20),
-            "The slowest content, over a minute."
+            "The slowest content, over as long as a stall may last."
         ),
         session!(p, message_seconds_max, (10, 86_400), "From DATA to the final dot."),
         session!(p, session_seconds_max, (10, 86_400), "From the greeting to the end."),
