@@ -186,3 +186,25 @@ fn told(world: &World, mistakes: &[Mistake]) -> Told {
     }
     told
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::stream::Size;
+
+    #[tokio::test]
+    async fn the_promise_is_broken_by_one_recipient_one_ndr_or_one_lost_message() {
+        let stream = Stream::new(&Size::SMALL, 1).unwrap();
+        let world = World::start(&[]).await.unwrap();
+        let counted = add_up(&stream, &world, &Tally::default(), Duration::ZERO);
+        assert_eq!(counted.real_mail_delivered, 0, "nothing was sent");
+        let good = Figures { real_mail_delivered: counted.real_mail_sent, ..counted };
+        let kept = |with| Report::new(1, &stream, good.clone(), with).promise_kept;
+        assert!(kept(good.clone()));
+        assert!(!kept(Figures { unknown_recipients_accepted: 1, ..good.clone() }));
+        assert!(!kept(Figures { ndrs_to_innocents: 1, ..good.clone() }));
+        let real_mail_delivered = good.real_mail_sent - 1;
+        assert!(!kept(Figures { real_mail_delivered, ..good.clone() }));
+        assert!(!kept(Figures { real_mail_sent: 0, real_mail_delivered: 0, ..good.clone() }));
+    }
+}

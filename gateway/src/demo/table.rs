@@ -144,14 +144,14 @@ fn verdict(report: &Report, paint: Paint) -> String {
     };
     let again = match with.retries {
         0 => "none had to wait".to_owned(),
-        1 => "one had to once".to_owned(),
-        n => format!("this happened {} times", grouped(n)),
+        1 => "once".to_owned(),
+        n => format!("{} times", grouped(n)),
     };
     let _ = write!(
         out,
         "\n  {kept}\n\n\
-         \x20 It took {:.1} s and {:.1} s. Real mail servers that are told to come later come\n\
-         \x20 again; only their waiting is compressed. In the second half {again}.\n",
+         \x20 It took {:.1} s and {:.1} s. Real mail servers try again when told to come\n\
+         \x20 later; only their waiting is compressed. In the second half {again}.\n",
         report.without.seconds, with.seconds
     );
     out
@@ -193,14 +193,14 @@ mod tests {
 
     fn figures() -> Figures {
         Figures {
-            real_mail_sent: 123_456,
-            real_mail_delivered: 123_456,
+            real_mail_sent: 12_345,
+            real_mail_delivered: 12_345,
             unknown_recipients_accepted: 1_234_567,
             recipients_refused: 1,
             deferred: 1,
             retries: 9_999,
-            worm_messages_sent: 123_456,
-            worm_messages_accepted: 123_456,
+            worm_messages_sent: 12_345,
+            worm_messages_accepted: 12_345,
             ndrs_sent: 1_234_567,
             ndrs_to_innocents: 1_234_567,
             innocents_hit: 1_234_567,

@@ -4,7 +4,11 @@ use super::*;
 use crate::demo::stream::letter::{Kind, Letter, Recipient};
 use crate::demo::stream::people::DOMAIN;
 use crate::demo::stream::send::{Connection, Fate, Way};
+use crate::demo::stream::senders::{Tally, send_all};
+use crate::demo::stream::{Behaviour, Sender};
 use mail::address::{Domain, ForwardPath, ReversePath};
+use mail::smtp::reply::Reply;
+use mail::smtp::server::Envelope;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -134,4 +138,58 @@ async fn beyond_its_connections_the_legacy_server_lets_clients_wait() {
     open.pop();
     late.read_line(&mut line).await.unwrap();
     assert!(line.starts_with("220 "), "{line}");
+}
+
+/// Wants everybody to come a second time, except for those it does not know.
+#[derive(Default)]
+struct Greylister {
+    asked: std::sync::Mutex<std::collections::HashSet<String>>,
+    taken: std::sync::Mutex<Vec<usize>>,
+}
+
+impl serve::Host for Greylister {
+    fn greeting(&self) -> String {
+        "grey.example ESMTP".into()
+    }
+    fn hello(&self) -> (String, Vec<std::borrow::Cow<'static, str>>) {
+        ("grey.example".into(), vec!["PIPELINING".into()])
+    }
+    fn recipient(&self, path: &ForwardPath) -> Result<Reply, Reply> {
+        if path.to_string().starts_with("joe@") {
+            Err(Reply::bare(550, "5.1.1 no such mailbox here"))
+        } else if self.asked.lock().unwrap().insert(path.to_string()) {
+            Err(Reply::bare(450, "4.7.1 come again"))
+        } else {
+            Ok(Reply::bare(250, "ok"))
+        }
+    }
+    fn take(&self, envelope: &Envelope, _: Vec<u8>) -> Reply {
+        self.taken.lock().unwrap().push(envelope.recipients.len());
+        Reply::bare(250, "ok")
+    }
+    fn count(&self, _: usize, _: usize) {}
+}
+
+#[tokio::test]
+async fn a_mail_server_comes_again_when_told_to_and_a_worm_does_not() {
+    for (behaviour, retries, taken) in
+        [(Behaviour::MailServer, 1, vec![2]), (Behaviour::Careless, 0, vec![])]
+    {
+        let grey = Arc::new(Greylister::default());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let door = listener.local_addr().unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve::listen(listener, Arc::clone(&grey), 5));
+        let sender = Sender {
+            ip: Ipv4Addr::new(127, 1, 2, 3),
+            hello: Domain::new("far.example").unwrap(),
+            behaviour,
+            letters: vec![letter("hasty@far.example", &["linda", "joe", "maria"])],
+        };
+        let tally = Tally::default();
+        send_all(&sender, door, &Arc::new(Wire::default()), &tally).await;
+        assert_eq!(tally.retries.load(Relaxed), retries, "{behaviour:?}");
+        assert_eq!(tally.refused.load(Relaxed), 1, "a refusal is not asked for twice");
+        assert_eq!(*grey.taken.lock().unwrap(), taken, "{behaviour:?}");
+    }
 }
