@@ -151,7 +151,8 @@ fn an_id_finds_its_session_in_both_formats_and_reads_hostile_text_back() {
         assert_eq!(refused.field("hello"), "h\" x=1");
         assert_eq!(refused.field("code"), "550");
         assert_eq!(story::rule_help(refused).unwrap(), "the recipient must exist");
-        assert!(story::sentence(refused).contains("550 5.1.1 no such mailbox here"));
+        let sentence = story::sentence(refused);
+        assert!(sentence.contains("550 5.1.1 no such mailbox here"), "{sentence}");
         assert!(story::next_step(refused).unwrap().starts_with("postern recipients lookup "));
     }
 }
