@@ -85,14 +85,20 @@ pub fn next_step(event: &Logged) -> Option<String> {
     let to = event.field("to");
     match event.field("rule").as_str() {
         "" => None,
-        "recipient" => Some(format!("postern recipients lookup '{to}'")),
+        "recipient" => Some(format!("postern recipients lookup {}", for_a_shell(&to))),
         _ if to.is_empty() => None,
         _ => Some(format!(
-            "postern explain --client {} --from '{}' --to '{to}'",
-            event.field("client"),
-            event.field("from")
+            "postern explain --client {} --from {} --to {}",
+            for_a_shell(&event.field("client")),
+            for_a_shell(&event.field("from")),
+            for_a_shell(&to)
         )),
     }
+}
+
+/// In single quotes: it is there to be copied, and a stranger has chosen it.
+fn for_a_shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn find(name: &str) -> Option<(Stage, &'static Rule)> {

@@ -193,3 +193,16 @@ fn events_that_nobody_has_words_for_keep_their_name() {
     let serde_json::Value::Object(fields) = fields else { panic!("an object") };
     assert_eq!(story::sentence(&Logged(fields)), "Novelty");
 }
+
+#[test]
+fn what_a_stranger_said_reaches_neither_terminal_nor_shell() {
+    let fields = serde_json::json!({
+        "event": "RecipientRefused", "rule": "recipient", "client": "192.0.2.7",
+        "to": "\"x'; reboot '\"@example.test", "hello": "\u{1b}[2J\u{202e}",
+    });
+    let serde_json::Value::Object(fields) = fields else { panic!("an object") };
+    let event = Logged(fields);
+    assert_eq!(event.field("hello"), "\u{fffd}[2J\u{fffd}");
+    let step = story::next_step(&event).unwrap();
+    assert_eq!(step, r#"postern recipients lookup '"x'\''; reboot '\''"@example.test'"#);
+}
