@@ -7,9 +7,10 @@ use super::configuration::{
 };
 use crate::config::Config;
 use crate::config::mistake::Mistake;
+use crate::directory::statistics::Statistics;
 use crate::listen::tls::Certificate;
 use crate::next_hop::tls::client_config;
-use crate::run::{build, recipients};
+use crate::run::contents;
 use clap::Args;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -41,7 +42,13 @@ struct Summary {
 /// Runs it.
 #[must_use]
 pub fn run(arguments: &CheckArguments) -> ExitCode {
-    match build::load(&arguments.config.config) {
+    let mut held = Vec::new();
+    let loaded = Config::load_with(&arguments.config.config, |listed| {
+        let (mistakes, statistics) = contents::read(listed);
+        held.extend(statistics);
+        mistakes
+    });
+    match loaded {
         Err(mistakes) => {
             if arguments.json {
                 print_json(&document(&mistakes.mistakes, &mistakes.warnings, None));
@@ -52,16 +59,15 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
             }
             ExitCode::from(EXIT_MISTAKES)
         }
-        Ok(config) => clean(&config, arguments),
+        Ok(config) => clean(&config, &Summary::new(&config, &held), arguments),
     }
 }
 
 /// Nothing is wrong with what was written; what remains is whether the TLS library takes it.
-fn clean(config: &Config, arguments: &CheckArguments) -> ExitCode {
+fn clean(config: &Config, summary: &Summary, arguments: &CheckArguments) -> ExitCode {
     let mistakes = tls_mistakes(config);
-    let summary = Summary::of(config);
     if arguments.json {
-        let summary = mistakes.is_empty().then_some(&summary);
+        let summary = mistakes.is_empty().then_some(summary);
         print_json(&document(&mistakes, &config.warnings, summary));
     } else {
         tell_warnings(&config.warnings);
@@ -114,15 +120,11 @@ fn document(mistakes: &[Mistake], warnings: &[Mistake], summary: Option<&Summary
 }
 
 impl Summary {
-    fn of(config: &Config) -> Self {
-        // Without the state directory: what counts is what the files say now.
-        let config = Config { state_dir: None, ..config.clone() };
-        let opened = recipients::open(&config);
-        let statistics: Vec<_> = opened.sources.iter().filter_map(|s| s.statistics()).collect();
-        let patterns = statistics.iter().flat_map(|source| &source.domains).map(|d| d.patterns);
+    fn new(config: &Config, held: &[Statistics]) -> Self {
+        let patterns = held.iter().flat_map(|source| &source.domains).map(|d| d.patterns);
         Self {
             domains: config.domains.len(),
-            addresses: statistics.iter().map(|statistics| statistics.addresses).sum(),
+            addresses: held.iter().map(|source| source.addresses).sum(),
             patterns: patterns.sum(),
             next_hops: config.next_hops.len(),
             listeners: config.listeners.len(),

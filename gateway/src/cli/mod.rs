@@ -2,9 +2,12 @@
 //! Exit codes that several share are here; each help says what they mean to it.
 
 pub mod check;
+pub mod completions;
 pub mod configuration;
 pub mod demo;
 pub mod explain;
+pub mod init;
+pub mod man;
 pub mod probe;
 pub mod recipients;
 pub mod run;
@@ -34,6 +37,8 @@ pub struct Arguments {
 pub enum Command {
     /// Show what Postern is for, in a minute, with nothing else installed.
     Demo(demo::DemoArguments),
+    /// Ask what is needed, look at the server behind, and write a configuration.
+    Init(init::InitArguments),
     /// Relay mail.
     Run(run::RunArguments),
     /// Find out what an SMTP server does: unknown recipients, relaying, line ends, TLS.
@@ -46,6 +51,10 @@ pub enum Command {
     Explain(Box<explain::ExplainArguments>),
     /// Show what the directory knows.
     Recipients(recipients::RecipientsArguments),
+    /// Print what a shell needs to complete arguments.
+    Completions(completions::CompletionsArguments),
+    /// Print manual pages, or write one per command.
+    Man(man::ManArguments),
 }
 
 /// Does what the arguments say.
@@ -53,11 +62,14 @@ pub enum Command {
 pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Probe(arguments) => probe::run(arguments),
         Command::Talk(arguments) => talk::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Recipients(arguments) => recipients::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     }
 }

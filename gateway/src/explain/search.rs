@@ -48,10 +48,10 @@ impl Id {
 pub struct Logged(pub Map<String, Value>);
 
 impl Logged {
-    /// A field as text; a list with commas; empty when it is not there.
+    /// A field as text for a terminal; a list with commas; empty when it is not there.
     #[must_use]
     pub fn field(&self, name: &str) -> String {
-        match self.0.get(name) {
+        let text = match self.0.get(name) {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
             Some(Value::Array(list)) => {
@@ -59,7 +59,8 @@ impl Logged {
                 list.collect::<Vec<_>>().join(", ")
             }
             Some(other) => other.to_string(),
-        }
+        };
+        text.replace(is_hostile, "\u{fffd}")
     }
 
     /// Whether it is what an id names.
@@ -83,6 +84,13 @@ impl Logged {
         fields.insert("event".into(), event.into());
         Some(Self(fields))
     }
+}
+
+/// What a terminal would obey, or what would make it show something else than is there: a client
+/// may have said anything.
+fn is_hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
 }
 
 /// `name=value name="quoted as in JSON"`.

@@ -1,6 +1,7 @@
 //! Events of a log in plain words.
 
 use super::search::Logged;
+use relay::policy::verdict::Refusal;
 use relay::policy::{Rule, Stage, rules};
 
 /// What happened, as a clause without its time.
@@ -53,9 +54,14 @@ pub fn sentence(event: &Logged) -> String {
     }
 }
 
+/// Code, status and text. The log leaves texts out that follow from the name of the refusal.
 fn refusal(event: &Logged) -> String {
-    let words = ["code", "status", "text"].map(|name| event.field(name));
-    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    let [code, status, text] = ["code", "status", "text"].map(|name| event.field(name));
+    let text = match Refusal::named(&event.field("refusal")) {
+        Some(refusal) if text.is_empty() => refusal.reply().text().to_owned(),
+        _ => text,
+    };
+    [code, status, text].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// What the rule of a refusal is for; nothing for an event that has none.
@@ -79,14 +85,20 @@ pub fn next_step(event: &Logged) -> Option<String> {
     let to = event.field("to");
     match event.field("rule").as_str() {
         "" => None,
-        "recipient" => Some(format!("postern recipients lookup '{to}'")),
+        "recipient" => Some(format!("postern recipients lookup {}", for_a_shell(&to))),
         _ if to.is_empty() => None,
         _ => Some(format!(
-            "postern explain --client {} --from '{}' --to '{to}'",
-            event.field("client"),
-            event.field("from")
+            "postern explain --client {} --from {} --to {}",
+            for_a_shell(&event.field("client")),
+            for_a_shell(&event.field("from")),
+            for_a_shell(&to)
         )),
     }
+}
+
+/// In single quotes: it is there to be copied, and a stranger has chosen it.
+fn for_a_shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn find(name: &str) -> Option<(Stage, &'static Rule)> {

@@ -151,7 +151,8 @@ fn an_id_finds_its_session_in_both_formats_and_reads_hostile_text_back() {
         assert_eq!(refused.field("hello"), "h\" x=1");
         assert_eq!(refused.field("code"), "550");
         assert_eq!(story::rule_help(refused).unwrap(), "the recipient must exist");
-        assert!(story::sentence(refused).contains("550 5.1.1 no such mailbox here"));
+        let sentence = story::sentence(refused);
+        assert!(sentence.contains("550 5.1.1 no such mailbox here"), "{sentence}");
         assert!(story::next_step(refused).unwrap().starts_with("postern recipients lookup "));
     }
 }
@@ -191,4 +192,17 @@ fn events_that_nobody_has_words_for_keep_their_name() {
     let fields = serde_json::json!({ "event": "Novelty" });
     let serde_json::Value::Object(fields) = fields else { panic!("an object") };
     assert_eq!(story::sentence(&Logged(fields)), "Novelty");
+}
+
+#[test]
+fn what_a_stranger_said_reaches_neither_terminal_nor_shell() {
+    let fields = serde_json::json!({
+        "event": "RecipientRefused", "rule": "recipient", "client": "192.0.2.7",
+        "to": "\"x'; reboot '\"@example.test", "hello": "\u{1b}[2J\u{202e}",
+    });
+    let serde_json::Value::Object(fields) = fields else { panic!("an object") };
+    let event = Logged(fields);
+    assert_eq!(event.field("hello"), "\u{fffd}[2J\u{fffd}");
+    let step = story::next_step(&event).unwrap();
+    assert_eq!(step, r#"postern recipients lookup '"x'\''; reboot '\''"@example.test'"#);
 }

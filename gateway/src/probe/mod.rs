@@ -194,6 +194,18 @@ pub async fn probe(
     Ok(report)
 }
 
+/// Asks only who the server is and what it does with unknown recipients: for `postern init`,
+/// whose user has not asked for what looks like an attack.
+/// # Errors
+/// As [`probe`].
+pub async fn probe_recipients(args: &Args) -> Result<Report, ProbeError> {
+    let mut prober = Prober::new(args, Instant::now(), Box::new(|_| {})).await?;
+    let mut report = greeting::ask(&mut prober).await?;
+    recipients::ask(&prober, &mut report).await;
+    report.conclude();
+    Ok(report)
+}
+
 /// What every question needs: where, how long, and under which names.
 struct Prober {
     server: String,

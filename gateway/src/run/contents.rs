@@ -4,8 +4,10 @@
 use super::recipients::{environment, file_source, scopes};
 use crate::config::built::ListedFile;
 use crate::config::mistake::Mistake;
+use crate::directory::RecipientSource;
 use crate::directory::file::{FileRecipients, LineError, LoadError, Malformed, Scope};
 use crate::directory::guard::{Hold, Outcome};
+use crate::directory::statistics::Statistics;
 use mail::address::Domain;
 use std::ops::Range;
 use std::path::Path;
@@ -16,13 +18,20 @@ const LINES_SHOWN_MAX: usize = 20;
 /// A file up to this size is kept in memory to show its lines.
 const SHOWN_FILE_OCTETS_MAX: u64 = 16 << 20;
 
-/// Everything that keeps a file from being used; it must be readable.
+/// Everything that keeps a file from being used.
 #[must_use]
 pub fn mistakes(listed: &ListedFile<'_>) -> Vec<Mistake> {
+    read(listed).0
+}
+
+/// As [`mistakes`], and what the file has.
+#[must_use]
+pub fn read(listed: &ListedFile<'_>) -> (Vec<Mistake>, Option<Statistics>) {
     let source = file_source(listed.file);
     let scope = Scope::new(scopes(listed));
-    let (_, outcomes) = FileRecipients::open(source, scope, &environment(None));
-    outcomes.iter().flat_map(|outcome| of_outcome(&listed.file.path, outcome)).collect()
+    let (opened, outcomes) = FileRecipients::open(source, scope, &environment(None));
+    let mistakes = outcomes.iter().flat_map(|outcome| of_outcome(&listed.file.path, outcome));
+    (mistakes.collect(), opened.statistics())
 }
 
 /// Relative to where the operator is, when it lies below.

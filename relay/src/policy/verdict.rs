@@ -88,6 +88,54 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// All whose words are ours: every one but [`Self::RecipientLeft`].
+    pub const WORDED: &[Self] = &[
+        Self::EarlyTalker,
+        Self::TooManyConnections,
+        Self::TooManyClientConnections,
+        Self::SessionRate,
+        Self::NotAccepting,
+        Self::HelloSyntax,
+        Self::HelloOwnName,
+        Self::MessageTooBig,
+        Self::TooManyMessages,
+        Self::MessageRate,
+        Self::RelayDenied,
+        Self::AddressTrick,
+        Self::TooManyRecipients,
+        Self::NoticeToSeveral,
+        Self::OtherPlan,
+        Self::OneAtATime,
+        Self::HarvestSuspected,
+        Self::HarvestClosed,
+        Self::RecipientRate,
+        Self::RecipientUnknown,
+        Self::DirectoryUnavailable,
+        Self::BareLineEnding,
+        Self::Nul,
+        Self::LineTooLong,
+        Self::HeaderTooBig,
+        Self::Loop,
+        Self::NextHopUnavailable,
+        Self::NextHopBusy,
+        Self::NextHopLost,
+        Self::OutcomeUnknown,
+        Self::RefusedAsAWhole,
+        Self::EightBit,
+        Self::LocalTrouble,
+        Self::CommandTimeout,
+        Self::ContentTimeout,
+        Self::SessionTimeout,
+        Self::Shutdown,
+        Self::Bug,
+    ];
+
+    /// The one that the log calls so, to find the words that a log leaves out.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::WORDED.iter().find(|refusal| refusal.name() == name)
+    }
+
     /// As it is written in the log.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -294,6 +342,19 @@ mod tests {
             (Refusal::Loop, 5),
         ] {
             assert_eq!(refusal.reply().enhanced().unwrap().0, class, "{}", refusal.name());
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_found_by_its_name() {
+        let source = include_str!("verdict.rs");
+        let (_, body) = source.split_once("pub enum Refusal {\n").unwrap();
+        let (body, _) = body.split_once("\n}\n").unwrap();
+        let variants =
+            body.lines().filter(|line| line.trim_start().starts_with(char::is_uppercase));
+        assert_eq!(variants.count(), Refusal::WORDED.len() + 1, "add the new one to WORDED");
+        for refusal in Refusal::WORDED {
+            assert_eq!(Refusal::named(refusal.name()), Some(refusal));
         }
     }
 

@@ -1,0 +1,124 @@
+//! `postern init`: asks for what a relay cannot guess, looks at the next hop, and writes a
+//! configuration with comments. What it writes is checked as `postern check` does.
+
+mod answers;
+mod compose;
+mod look;
+
+use super::EXIT_MISTAKES;
+use super::configuration::{count, print, tell_mistakes, tell_warnings};
+use crate::run::build;
+use clap::Args;
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  postern init --hostname mx.example.test --domain example.test \\\n    \
+    --next-hop 10.0.0.5:25 --recipients users.txt --output postern.toml\n\n\
+    What is not given is asked for on a terminal. The next hop is greeted, and offered three \
+    recipients that cannot exist, to see whether it refuses them; no mail is sent.\n\
+    Exit codes: 0 written and right, 2 nothing written, or what was written is not right yet."
+)]
+pub struct InitArguments {
+    /// What the relay calls itself: the name that its MX record has.
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
+    /// The domain that it takes mail for.
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+    /// The mail server behind it.
+    #[arg(long, value_name = "HOST:PORT")]
+    next_hop: Option<String>,
+    /// The file of addresses that exist: one a line, or CSV.
+    #[arg(long, value_name = "FILE")]
+    recipients: Option<PathBuf>,
+    /// Where clients connect.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:2525")]
+    listen: String,
+    /// The configuration to write.
+    #[arg(long, short, value_name = "FILE", default_value = "postern.toml")]
+    output: PathBuf,
+    /// Ask nothing.
+    #[arg(long)]
+    yes: bool,
+    /// Write over a file that is there.
+    #[arg(long)]
+    force: bool,
+    /// Do not talk to the next hop.
+    #[arg(long)]
+    offline: bool,
+}
+
+/// Runs it.
+#[must_use]
+pub fn run(arguments: &InitArguments) -> ExitCode {
+    match try_run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(EXIT_MISTAKES)
+        }
+    }
+}
+
+fn try_run(arguments: &InitArguments) -> Result<(), String> {
+    let output = &arguments.output;
+    if output.exists() && !arguments.force {
+        let shown = output.display();
+        return Err(format!("{shown} is there already.\nName another --output, or say --force."));
+    }
+    let interactive = io::stdin().is_terminal() && !arguments.yes;
+    let answers = if interactive {
+        answers::ask(arguments, &mut io::stdin().lock(), &mut io::stderr())
+    } else {
+        answers::given(arguments)
+    }?;
+    if arguments.offline {
+        eprintln!("The next hop was not looked at; `postern probe` does.");
+    } else {
+        eprint!("{}", look::at_next_hop(&answers));
+    }
+    if interactive && !answers::is_confirmed(output, &mut io::stdin().lock(), &mut io::stderr()) {
+        return Err("Nothing was written.".into());
+    }
+    write(output, arguments.force, &compose::configuration(&answers, output))?;
+    check(output)
+}
+
+fn write(output: &Path, force: bool, text: &str) -> Result<(), String> {
+    let mut options = OpenOptions::new();
+    // Somebody else may have made the file meanwhile.
+    options.write(true).create(true).truncate(true).create_new(!force);
+    let written = options.open(output).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        format!(
+            "cannot write {}: {error}\nName a place you may write to: --output",
+            output.display()
+        )
+    })
+}
+
+fn check(output: &Path) -> Result<(), String> {
+    let shown = output.display();
+    match build::load(output) {
+        Ok(config) => {
+            tell_warnings(&config.warnings);
+            print(&format!(
+                "{shown} is written and right. Start it:\n  postern run --config {shown}\n"
+            ));
+            Ok(())
+        }
+        Err(mistakes) => {
+            tell_mistakes(&mistakes);
+            let number = count(mistakes.mistakes.len() as u64, "mistake");
+            Err(format!(
+                "{shown} is written, with {number} to mend. Then:\n  \
+                postern check --config {shown}"
+            ))
+        }
+    }
+}
