@@ -76,7 +76,8 @@ fn a_changed_recipients_file_is_in_force_within_seconds_and_an_emptied_one_is_no
 #[test]
 fn told_to_end_it_lets_open_transactions_end_and_tells_the_idle_so() {
     let (folder, hop) = (Folder::new(), Hop::start());
-    let mut postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    let metrics = format!("{LIFTED}[metrics]\naddress = \"127.0.0.1:0\"\n");
+    let mut postern = Postern::start(&folder, &config(hop.address, &metrics));
     let mut idle = Client::greeted(postern.address());
     let mut open = Client::greeted(postern.address());
     open.envelope("a@client.example", &["jones@example.test"]);
@@ -89,7 +90,8 @@ fn told_to_end_it_lets_open_transactions_end_and_tells_the_idle_so() {
     kit::wait_until("nobody is greeted any more", || {
         TcpStream::connect(postern.address()).is_err()
     });
-    assert!(postern.process.ended().is_none());
+    let health = fetch(postern.figures.unwrap(), "/healthz");
+    assert!(health.starts_with("HTTP/1.1 503 ") && health.ends_with("draining\n"), "{health}");
     open.send(b"\r\nthe other half\r\n.\r\n");
     open.reply().expect("250 2.0.0 ");
     open.reply().expect("421 4.3.2 ");
