@@ -67,8 +67,6 @@ const CASES: &[Case] = &[
     case(&["-B", HARD, "-f", "rcpt"], HARD),
     case(&["-B", HARD, "-f", "data"], HARD),
     case(&["-B", HARD, "-f", "."], HARD),
-    // It refuses before it has seen the final dot.
-    case(&["-A", "0"], "550 "),
     // It is slow, and we are patient.
     case(&["-H", "1"], "250 2.0.0 "),
     case(&["-W", "connect:1"], "250 2.0.0 "),
@@ -145,6 +143,22 @@ fn whatever_the_next_hop_does_the_client_hears_what_is_true() {
         assert!(event["message"].is_string() && event["from"] == "sender@client.example");
     }
     assert_eq!(postern.events_named("OutcomeUnknown").len(), expected);
+}
+
+#[test]
+fn a_refusal_before_the_final_dot_is_never_consent() {
+    if !has(&["smtp-sink"]) {
+        return;
+    }
+    let (folder, sink) = (Folder::new(), Sink::start(&["-A", "0", "-c"]));
+    let postern = Postern::start(&folder, &config(sink.address, LIFTED));
+    for _ in 0..10 {
+        // Whether its word arrives before its connection is gone is a race that nobody decides.
+        let heard = hear(postern.address(), "jones@example.test");
+        let is_true = heard.starts_with("550 ") || heard.starts_with("451 4.4.2 ");
+        assert!(is_true, "{heard}");
+    }
+    assert_eq!(sink.messages(), 0);
 }
 
 fn table(hosts: &[SocketAddr], more: &str) -> String {

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Clients at work at the same time.
 const CLIENTS: usize = 8;
+/// What the messages consist of.
+const LINE: &str = ".a line that begins with a dot\r\n";
 
 /// What a client knows of one attempt to deliver a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +74,7 @@ fn unreliable_hop() -> Hop {
 }
 
 /// One attempt; the error is the connection's, and the book is written in any case.
-fn attempt(client: &mut Client, id: &str, size: usize, book: &Book) -> io::Result<Fate> {
+fn attempt(client: &mut Client, id: &str, lines: usize, book: &Book) -> io::Result<Fate> {
     let note = |fate| {
         book.lock().unwrap().insert(id.to_owned(), fate);
         fate
@@ -88,8 +90,7 @@ fn attempt(client: &mut Client, id: &str, size: usize, book: &Book) -> io::Resul
             return Ok(Fate::Refused);
         }
     }
-    let line = ".a line that begins with a dot\r\n";
-    let content = format!("Subject: {id}\r\n\r\n{}", line.repeat(size / line.len() + 1));
+    let content = format!("Subject: {id}\r\n\r\n{}", LINE.repeat(lines));
     let wire = [with_transparency(content.as_bytes()), b".\r\n".to_vec()].concat();
     note(Fate::Unanswered);
     client.try_send(&wire)?;
@@ -111,9 +112,7 @@ fn work(address: SocketAddr, name: &str, taken: &AtomicU64, stop: &AtomicBool, b
         let Ok(mut client) = connect(address) else { return };
         loop {
             count += 1;
-            // Most are small; some go to the next hop in many pieces.
-            let size = if count % 10 == 0 { 300_000 } else { 500 };
-            match attempt(&mut client, &format!("{name}.{count}"), size, book) {
+            match attempt(&mut client, &format!("{name}.{count}"), lines_of(count), book) {
                 Ok(Fate::Taken) => {
                     taken.fetch_add(1, SeqCst);
                 }
@@ -134,13 +133,16 @@ fn connect(address: SocketAddr) -> io::Result<Client> {
     Ok(client)
 }
 
+/// Most are small; some go to the next hop in many pieces, by way of a file.
+fn lines_of(count: usize) -> usize {
+    if count.is_multiple_of(10) { 10_000 } else { 16 }
+}
+
 /// Whether the content is whole: all of its lines, dots included.
-fn is_whole(content: &[u8]) -> bool {
-    let body = memchr::memmem::find(content, b"\r\n\r\n").map(|at| &content[at + 4..]);
-    body.is_some_and(|body| {
-        let line = b".a line that begins with a dot\r\n";
-        body.chunks(line.len()).all(|chunk| chunk == line)
-    })
+fn is_whole(id: &str, content: &[u8]) -> bool {
+    let count = id.rsplit('.').next().unwrap().parse().unwrap();
+    let at = memchr::memmem::find(content, b"\r\n\r\n").unwrap();
+    content[at + 4..] == LINE.repeat(lines_of(count)).into_bytes()
 }
 
 fn subject(content: &[u8]) -> String {
@@ -182,7 +184,7 @@ fn killed_in_the_middle_it_has_never_said_250_of_a_message_that_is_lost() {
     let mut arrived: HashMap<String, u32> = HashMap::new();
     for message in hop.taken() {
         let id = subject(&message.content);
-        assert!(is_whole(&message.content), "{id} was cut short");
+        assert!(is_whole(&id, &message.content), "{id} was cut short");
         *arrived.entry(id).or_default() += 1;
     }
     let book = book.lock().unwrap();

@@ -7,6 +7,7 @@ mod kit;
 use kit::certificates::Authority;
 use kit::servers::{Server, needs};
 use kit::{Client, Folder, Hop, LIFTED, Postern, config, has};
+use std::fs;
 use std::net::IpAddr;
 
 /// Header sections complete enough that no server adds to them.
@@ -97,23 +98,77 @@ fn content_without_a_single_octet_arrives_as_such() {
     assert!(field.clone().count() > 0 && field.clone().all(|line| line.starts_with(b"\t")));
 }
 
-#[test]
-fn postfix_logs_the_clients_own_address() {
+/// Several clients, one after the other, over one pooled connection: Postfix names each of them.
+fn postfix_names_the_clients(setting: &str, details: &str) {
     if !has(&["root", "postfix"]) {
         return;
     }
-    let server = Server::start("postfix", "smtpd_authorized_xforward_hosts = 127.0.0.1");
+    let server = Server::start("postfix", &format!("{setting} = 127.0.0.1"));
     let folder = Folder::new();
-    let postern = Postern::start(&folder, &config(server.address, LIFTED));
-    let source: IpAddr = "127.0.0.77".parse().unwrap();
-    let mut client = Client::silent_from(source, postern.address());
-    client.reply().expect("220 ");
-    client.say("EHLO far-away.example").expect("250 ");
-    client.message(format!("{}\r\nhello\r\n", header("xforward")).as_bytes()).expect("250 ");
-    kit::wait_until("Postfix names the client", || {
-        let log = std::fs::read_to_string(server.folder.file("postfix.log")).unwrap_or_default();
-        log.contains("[127.0.0.77]")
+    let table = format!(
+        "{LIFTED}[[next_hop]]\nname = \"inside\"\nhosts = [\"{}\"]\nconnections_max = 1\n\
+         client_details = \"{details}\"\n",
+        server.address
+    );
+    let postern = Postern::start(&folder, &config("inside", &table));
+    let log = || fs::read_to_string(server.folder.file("postfix.log")).unwrap_or_default();
+    for last in [77, 78, 77, 79] {
+        let source = IpAddr::from([127, 0, 0, last]);
+        let mut client = Client::silent_from(source, postern.address());
+        client.reply().expect("220 ");
+        client.say("EHLO far-away.example").expect("250 ");
+        let content = format!("{}\r\nhello\r\n", header(details));
+        let reply = client.message(content.as_bytes());
+        // Its queue id stands in what Postfix said, and in the line that names the client.
+        reply.expect("250 ");
+    }
+    postern.wait_for_nth("MessageDelivered", 4);
+    for event in postern.events_named("MessageDelivered") {
+        let reply = event["reply"].as_str().unwrap();
+        let id = reply.rsplit(' ').next().unwrap();
+        let address = format!("[{}]", event["client"].as_str().unwrap());
+        kit::wait_until(&format!("Postfix names {address} for {id}"), || {
+            log().lines().any(|line| {
+                line.contains(&format!(" {id}: ")) && line.contains("client=") && {
+                    assert!(line.contains(&address), "{line}, not {address}");
+                    true
+                }
+            })
+        });
+    }
+}
+
+#[test]
+fn postfix_logs_each_clients_own_address_by_xforward() {
+    postfix_names_the_clients("smtpd_authorized_xforward_hosts", "auto");
+}
+
+#[test]
+fn postfix_logs_each_clients_own_address_by_xclient() {
+    postfix_names_the_clients("smtpd_authorized_xclient_hosts", "xclient");
+}
+
+#[test]
+fn what_the_next_hop_must_refuse_is_refused_before_it() {
+    let (folder, hop) = (Folder::new(), Hop::offering("250-SIZE 2000\r\n"));
+    let table = format!(
+        "{LIFTED}[[next_hop]]\nname = \"inside\"\nhosts = [\"{}\"]\n\
+         content_line_octets_max = 998\n",
+        hop.address
+    );
+    let postern = Postern::start(&folder, &config("inside", &table));
+    kit::wait_until("its SIZE is offered", || {
+        let offered = Client::connect(postern.address()).say("EHLO client.example").lines;
+        assert!(!offered.contains(&"8BITMIME".into()), "{offered:?}");
+        offered.contains(&"SIZE 2000".into())
     });
+    let mut client = Client::greeted(postern.address());
+    client.say("MAIL FROM:<a@client.example> SIZE=2001").expect("552 5.3.4 ");
+    let long = |octets: usize| [b"Subject: x\r\n\r\n", &*vec![b'x'; octets], b"\r\n"].concat();
+    client.message(&long(999)).expect("554 5.6.");
+    client.message(&[long(900), long(900), long(900)].concat()).expect("552 5.3.4 ");
+    client.message(&long(998)).expect("250 ");
+    assert_eq!(hop.taken().len(), 1);
 }
 
 /// A next hop with a certificate for its address, and Postern with these settings towards it.

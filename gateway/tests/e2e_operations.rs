@@ -76,7 +76,8 @@ fn a_changed_recipients_file_is_in_force_within_seconds_and_an_emptied_one_is_no
 #[test]
 fn told_to_end_it_lets_open_transactions_end_and_tells_the_idle_so() {
     let (folder, hop) = (Folder::new(), Hop::start());
-    let mut postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    let metrics = format!("{LIFTED}[metrics]\naddress = \"127.0.0.1:0\"\n");
+    let mut postern = Postern::start(&folder, &config(hop.address, &metrics));
     let mut idle = Client::greeted(postern.address());
     let mut open = Client::greeted(postern.address());
     open.envelope("a@client.example", &["jones@example.test"]);
@@ -89,7 +90,8 @@ fn told_to_end_it_lets_open_transactions_end_and_tells_the_idle_so() {
     kit::wait_until("nobody is greeted any more", || {
         TcpStream::connect(postern.address()).is_err()
     });
-    assert!(postern.process.ended().is_none());
+    let health = fetch(postern.figures.unwrap(), "/healthz");
+    assert!(health.starts_with("HTTP/1.1 503 ") && health.ends_with("draining\n"), "{health}");
     open.send(b"\r\nthe other half\r\n.\r\n");
     open.reply().expect("250 2.0.0 ");
     open.reply().expect("421 4.3.2 ");
@@ -201,6 +203,28 @@ fn a_large_message_waits_in_a_file_that_has_no_name() {
     assert!(hop.taken()[0].content.ends_with(&expected));
 }
 
+#[test]
+fn no_room_for_a_large_message_costs_that_message_and_nothing_else() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let limits = format!("{LIFTED}[limits]\nmessage_memory_octets_max = 65536\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.env("TMPDIR", "/nonexistent");
+    let postern = Postern::start_by(&mut command, &folder, &config(hop.address, &limits));
+    let mut client = Client::greeted(postern.address());
+    client.envelope("a@client.example", &["jones@example.test"]);
+    client.say("DATA").expect("354 ");
+    let line = [&[b'x'; 62][..], b"\r\n"].concat();
+    let _ = client.try_send(&[b"Subject: large\r\n\r\n", &*line.repeat(4_096)].concat());
+    let _ = client.try_send(b".\r\n");
+    // The reply may be lost with the connection, since much of the content was never read.
+    if let Ok(reply) = client.try_reply() {
+        reply.expect("452 4.3.1 ");
+    }
+    postern.wait_for("SpillFailed");
+    Client::greeted(postern.address()).message(MESSAGE).expect("250 ");
+    assert_eq!(hop.taken().len(), 1);
+}
+
 /// A wrapper, so that the limit holds for our binary and not for the test.
 fn with_descriptors(limit: u32) -> Command {
     let mut command = Command::new("sh");
@@ -244,6 +268,25 @@ fn short_of_descriptors_it_says_421_rests_and_recovers() {
         }
     });
     kit::wait_until("its descriptors are back", || postern.process.descriptors().len() < 60);
+}
+
+#[test]
+fn clients_that_wait_for_their_greeting_have_seats_as_well() {
+    kit::raise_descriptor_limit();
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let text = config(hop.address, LIFTED).replace(
+        "address = \"127.0.0.1:0\"",
+        "address = \"127.0.0.1:0\"\ngreeting_delay_milliseconds = 5000",
+    );
+    let postern = Postern::start_by(&mut with_descriptors(256), &folder, &text);
+    let crowd: Vec<TcpStream> =
+        (0..150).map(|_| TcpStream::connect(postern.address()).unwrap()).collect();
+    let began = Instant::now();
+    Client::silent(postern.address()).reply().expect("421 4.3.2 ");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let held = postern.process.descriptors().len();
+    assert!(held < 120, "{held} descriptors");
+    drop(crowd);
 }
 
 #[test]

@@ -71,7 +71,8 @@ fn what_others_take_for_a_final_dot_smuggles_nothing() {
         client.send(format!("Subject: x\r\n\r\nx{dot}{smuggled}evil\r\n.\r\n").as_bytes());
         let reply = client.reply();
         assert!(reply.text().starts_with("550 5.6.0 "), "{dot:?}: {}", reply.text());
-        client.say("NOOP").expect("250 ");
+        // Whoever tries that may try more: the session is over.
+        assert!(client.is_closed());
     }
     assert!(hop.taken().is_empty() && !has_data(&hop));
 }
@@ -152,8 +153,6 @@ fn the_next_hop_never_sees_more_connections_than_are_allowed_it() {
     });
     assert_eq!(hop.taken().len(), 200);
     assert!(most.load(SeqCst) <= 3, "{} at once", most.load(SeqCst));
-    let opened = hop.connections();
-    assert!(opened < 100, "{opened} connections were opened for 200 messages");
 }
 
 #[test]
@@ -185,4 +184,21 @@ fn told_to_end_twice_it_ends_at_once() {
     postern.wait_for("Draining");
     postern.signal(Signal::SIGTERM);
     assert_eq!(postern.process.wait().code(), Some(130));
+}
+
+#[test]
+#[ignore = "known: a client that trickles its content holds a connection to the next hop"]
+fn clients_that_trickle_their_content_do_not_keep_others_from_the_next_hop() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let table = format!(
+        "[[next_hop]]\nname = \"inside\"\nhosts = [\"{}\"]\nconnections_max = 5\n",
+        hop.address
+    );
+    let postern = Postern::start(&folder, &config("inside", &table));
+    let mut slow: Vec<Client> = (0..5).map(|_| Client::greeted(postern.address())).collect();
+    for client in &mut slow {
+        client.envelope("a@client.example", &["jones@example.test"]);
+        client.say("DATA").expect("354 ");
+    }
+    Client::greeted(postern.address()).message(MESSAGE).expect("250 ");
 }

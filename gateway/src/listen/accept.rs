@@ -25,6 +25,9 @@ use tokio::time::{sleep, timeout};
 /// Between two attempts while there are no descriptors.
 const SHORT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(50);
 
+/// What a client hears for whom there is not even a session.
+const NO_SEAT: &[u8] = b"421 4.3.2 not accepting connections now\r\n";
+
 /// Accepts until we go down.
 pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<State>) {
     let mut drain = state.drain.subscribe();
@@ -60,7 +63,7 @@ pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<St
 async fn turn_away(listener: &TcpListener, reserve: &mut Option<File>) {
     *reserve = None;
     if let Ok(Ok((mut socket, _))) = timeout(SHORT_OF_DESCRIPTORS_PAUSE, listener.accept()).await {
-        let _ = socket.write_all(b"421 4.3.2 not accepting connections now\r\n").await;
+        let _ = socket.write_all(NO_SEAT).await;
     }
     *reserve = File::open("/dev/null").ok();
     sleep(SHORT_OF_DESCRIPTORS_PAUSE).await;
@@ -75,6 +78,14 @@ async fn prepare(
     state: Arc<State>,
     live: Arc<Live>,
 ) {
+    // Whoever waits for its greeting holds a descriptor like any other.
+    let waiting = state.seats.take(peer.ip(), true);
+    if waiting.taken > state.seats.max() {
+        if settings.tls != ListenerTls::Implicit {
+            let _ = socket.try_write(NO_SEAT);
+        }
+        return;
+    }
     let mut client = peer;
     if let Some(listed) = &settings.proxy_from {
         let ip = peer.ip().to_canonical();
@@ -91,6 +102,7 @@ async fn prepare(
         let spoke = timeout(settings.greeting_delay, socket.peek(&mut [0])).await;
         early_talker = matches!(spoke, Ok(Ok(1..)));
     }
+    drop(waiting);
     let Some(session) = begin(socket, client, early_talker, &settings, state, live) else {
         return;
     };

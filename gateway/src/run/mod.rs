@@ -246,9 +246,16 @@ fn start_figures(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHa
         let mut drain = state.drain.subscribe();
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
         let metrics = Arc::clone(&state.observer.metrics);
+        // While we drain, whoever watches us is told so.
+        let drained = async {
+            let _ = drain.changed().await;
+            while state.seats.taken() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
         tokio::select! {
             _ = server::serve(listener, metrics, Arc::clone(&state.draining)) => {}
-            _ = drain.changed() => {}
+            () = drained => {}
         }
     })
 }

@@ -93,7 +93,17 @@ impl Hop {
         Self::build(address, None)
     }
 
+    /// One that offers this in EHLO, each line as it is sent.
+    pub fn offering(keywords: &str) -> Self {
+        Self::build_offering("127.0.0.1:0".parse().unwrap(), None, keywords)
+    }
+
     fn build(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Self {
+        let keywords = "250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 52428800\r\n";
+        Self::build_offering(address, tls, keywords)
+    }
+
+    fn build_offering(address: SocketAddr, tls: Option<Arc<ServerConfig>>, keywords: &str) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let behaviour: Arc<Behaviour> = Arc::new(|_, _| Act::Obey);
@@ -102,7 +112,7 @@ impl Hop {
             commands: Mutex::default(),
             open: Mutex::default(),
             behaviour: Mutex::new(behaviour),
-            keywords: "250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 52428800\r\n".into(),
+            keywords: keywords.into(),
             tls,
             stopping: AtomicBool::new(false),
         });

@@ -148,6 +148,8 @@ pub struct ClientSession {
     encoder: ContentEncoder,
     /// Why it was closed.
     fault: Option<ClientFault>,
+    /// XCLIENT has made a client's own session of it.
+    impersonates: bool,
 }
 
 impl ClientSession {
@@ -169,6 +171,7 @@ impl ClientSession {
             mail_refused: None,
             encoder: ContentEncoder::default(),
             fault: None,
+            impersonates: false,
         }
     }
 
@@ -178,9 +181,14 @@ impl ClientSession {
         &self.capabilities
     }
 
-    /// Whether a new transaction may begin here: none is open, and no answer to one is due.
+    /// Whether a new transaction may begin here: none is open, and no answer to one is due. After
+    /// XCLIENT only where it is offered again; Postfix does so to the same client only, and would
+    /// take the next one's mail for his.
     #[must_use]
     pub fn is_idle(&self) -> bool {
+        if self.impersonates && !self.capabilities.xclient.addr {
+            return false;
+        }
         let mut due = self.expected.iter().chain(self.waiting.iter().map(|(_, expect)| expect));
         self.state == State::Idle && due.all(|e| matches!(e, Expect::Rset | Expect::Forgotten))
     }
@@ -414,6 +422,7 @@ impl ClientSession {
             }
             Expect::StartTls if closing.is_none() => self.on_start_tls(&reply),
             Expect::XClient if reply.code == 220 => {
+                self.impersonates = true;
                 self.say_ehlo();
                 None
             }

@@ -142,6 +142,25 @@ fn xclient_starts_the_session_anew() {
 }
 
 #[test]
+fn a_session_that_xclient_has_given_to_one_client_is_not_used_for_another() {
+    for (offered_again, is_idle) in
+        [("250 in\r\n", false), ("250-in\r\n250 XCLIENT ADDR\r\n", true)]
+    {
+        let mut s = ready("250-in\r\n250 XCLIENT ADDR\r\n");
+        begin(&mut s);
+        hear(&mut s, "");
+        hear(&mut s, "220 again\r\n");
+        hear(&mut s, offered_again);
+        hear(&mut s, "250 ok\r\n");
+        assert_eq!(hear(&mut s, "250 ok\r\n"), "rcpt 250");
+        s.reset();
+        hear(&mut s, "");
+        hear(&mut s, "250 ok\r\n");
+        assert_eq!(s.is_idle(), is_idle);
+    }
+}
+
+#[test]
 fn a_next_hop_that_says_goodbye_is_not_used_again() {
     let mut s = session(TlsWish::None);
     hear(&mut s, "220 hi\r\n");
