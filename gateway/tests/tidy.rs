@@ -1,6 +1,8 @@
 //! Style as a test: what a reader may rely on in every file, and what no reviewer should have to
 //! look for. Each rule says in its failure what to do.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
