@@ -6,7 +6,7 @@
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -289,6 +289,71 @@ impl Serving {
     }
 }
 
+/// What a client hears to RCPT, without its id, and the id.
+fn reply_to_rcpt(address: &str, to: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut reply = || loop {
+        let line = lines.next().unwrap().unwrap();
+        if line.as_bytes()[3] == b' ' {
+            return line;
+        }
+    };
+    reply();
+    for command in ["EHLO [127.0.0.1]", "MAIL FROM:<a@example.org>"] {
+        stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        assert!(reply().starts_with("250"));
+    }
+    stream.write_all(format!("RCPT TO:<{to}>\r\n").as_bytes()).unwrap();
+    let reply = reply();
+    let (text, id) = reply.split_once(" (id ").unwrap_or((&reply, ""));
+    (text.to_owned(), id.trim_end_matches(')').to_owned())
+}
+
+#[test]
+fn explain_says_what_a_relay_that_serves_says_and_finds_its_ids() {
+    let site = Site::new();
+    let config = CONFIG.replace("2525", "0").replace("127.0.0.1:2600", &accepts_all());
+    site.write("postern.toml", &config.replace("file = \"postern.log\"", ""));
+    let (_serving, mut log) = Serving::new(&site);
+    let listening = log.find(|event| event["event"] == "Listening").unwrap();
+    let address = listening["subject"].as_str().unwrap().to_owned();
+    for to in [
+        "jones@example.test",
+        "Smith+x@Example.Test",
+        "team-9@example.test",
+        "postmaster",
+        "noreply@example.test",
+        "nobody@example.test",
+        "old@example.test",
+        "a%b@example.test",
+        "jones@elsewhere.test",
+        "a@@example.test",
+    ] {
+        let (heard, id) = reply_to_rcpt(&address, to);
+        let explained = site.configured(&[
+            "explain",
+            "--client",
+            "127.0.0.1",
+            "--from",
+            "a@example.org",
+            "--to",
+            to,
+            "--json",
+        ]);
+        let explained = explained.json();
+        assert_eq!(explained["reply"], heard, "{to}");
+        let Some(rule) = explained["decided_by"].as_str().filter(|rule| *rule != "syntax") else {
+            continue;
+        };
+        let event = log.find(|event| event["id"] == id).unwrap();
+        assert_eq!(event["rule"], rule, "{to}");
+        let arguments = ["explain", "--log", "-", "--id", &id];
+        let found = site.run_with_input(&arguments, &event.to_string());
+        assert!(found.out.contains(&heard), "{heard}: {}", found.out);
+    }
+}
+
 #[test]
 fn a_list_that_shrinks_is_held_until_a_person_confirms_its_number() {
     let site = Site::new();
@@ -342,21 +407,25 @@ fn accepts_all() -> String {
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            let _ = stream.write_all(b"220 inside.example.test ESMTP\r\n");
-            for line in lines {
-                let Ok(line) = line else { break };
-                let reply = match line.split(' ').next().unwrap_or_default() {
-                    "EHLO" => "250-inside.example.test\r\n250 SIZE 1000000\r\n",
-                    "DATA" => "354 go\r\n",
-                    _ => "250 ok\r\n",
-                };
-                let _ = stream.write_all(reply.as_bytes());
-            }
+            let stream = stream.unwrap();
+            std::thread::spawn(move || accept_all(stream));
         }
     });
     address
+}
+
+fn accept_all(mut stream: TcpStream) {
+    let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let _ = stream.write_all(b"220 inside.example.test ESMTP\r\n");
+    for line in lines {
+        let Ok(line) = line else { break };
+        let reply = match line.split(' ').next().unwrap_or_default() {
+            "EHLO" => "250-inside.example.test\r\n250 SIZE 1000000\r\n",
+            "DATA" => "354 go\r\n",
+            _ => "250 ok\r\n",
+        };
+        let _ = stream.write_all(reply.as_bytes());
+    }
 }
 
 fn init(site: &Site, next_hop: &str, more: &[&str]) -> Ran {
