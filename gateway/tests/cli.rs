@@ -8,7 +8,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
 
 const CONFIG: &str = r#"
@@ -266,14 +268,20 @@ fn recipients_check_names_each_malformed_line() {
     assert_eq!(wrong["files"][0]["malformed"][0]["line"], 2);
 }
 
-/// A process that serves, ended when dropped.
-struct Serving(std::process::Child);
+/// A process that serves, ended when dropped, or after a minute, so that a test that waits for a
+/// line that never comes fails.
+struct Serving(Arc<Mutex<Child>>);
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        end(&self.0);
     }
+}
+
+fn end(child: &Mutex<Child>) {
+    let mut child = child.lock().unwrap();
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 impl Serving {
@@ -285,6 +293,12 @@ impl Serving {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let child = Arc::new(Mutex::new(child));
+        let late = Arc::clone(&child);
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(60));
+            end(&late);
+        });
         (Self(child), lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()))
     }
 }
@@ -365,9 +379,11 @@ fn a_list_that_shrinks_is_held_until_a_person_confirms_its_number() {
     let mut await_event = |name: &str| log.find(|event| event["event"] == name).unwrap();
     await_event("Listening");
     // The first poll keeps what was adopted.
-    while fs::read_dir(site.path("state")).unwrap().count() == 0 {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    let kept = || fs::read_dir(site.path("state")).unwrap().count() > 0;
+    assert!((0..200).any(|_| kept() || {
+        std::thread::sleep(Duration::from_millis(50));
+        false
+    }));
     assert_eq!(site.configured(&["recipients", "stats"]).code, 0);
     site.write("users.txt", &people(10));
     let held = await_event("RecipientsHeld");
