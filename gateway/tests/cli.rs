@@ -6,9 +6,11 @@
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
 
 const CONFIG: &str = r#"
@@ -266,14 +268,20 @@ fn recipients_check_names_each_malformed_line() {
     assert_eq!(wrong["files"][0]["malformed"][0]["line"], 2);
 }
 
-/// A process that serves, ended when dropped.
-struct Serving(std::process::Child);
+/// A process that serves, ended when dropped, or after a minute, so that a test that waits for a
+/// line that never comes fails.
+struct Serving(Arc<Mutex<Child>>);
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        end(&self.0);
     }
+}
+
+fn end(child: &Mutex<Child>) {
+    let mut child = child.lock().unwrap();
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 impl Serving {
@@ -285,7 +293,78 @@ impl Serving {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let child = Arc::new(Mutex::new(child));
+        let late = Arc::clone(&child);
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(60));
+            end(&late);
+        });
         (Self(child), lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()))
+    }
+}
+
+/// What a client hears to RCPT, without its id, and the id.
+fn reply_to_rcpt(address: &str, to: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut reply = || loop {
+        let line = lines.next().unwrap().unwrap();
+        if line.as_bytes()[3] == b' ' {
+            return line;
+        }
+    };
+    reply();
+    for command in ["EHLO [127.0.0.1]", "MAIL FROM:<a@example.org>"] {
+        stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        assert!(reply().starts_with("250"));
+    }
+    stream.write_all(format!("RCPT TO:<{to}>\r\n").as_bytes()).unwrap();
+    let reply = reply();
+    let (text, id) = reply.split_once(" (id ").unwrap_or((&reply, ""));
+    (text.to_owned(), id.trim_end_matches(')').to_owned())
+}
+
+#[test]
+fn explain_says_what_a_relay_that_serves_says_and_finds_its_ids() {
+    let site = Site::new();
+    let config = CONFIG.replace("2525", "0").replace("127.0.0.1:2600", &accepts_all());
+    site.write("postern.toml", &config.replace("file = \"postern.log\"", ""));
+    let (_serving, mut log) = Serving::new(&site);
+    let listening = log.find(|event| event["event"] == "Listening").unwrap();
+    let address = listening["subject"].as_str().unwrap().to_owned();
+    for to in [
+        "jones@example.test",
+        "Smith+x@Example.Test",
+        "team-9@example.test",
+        "postmaster",
+        "noreply@example.test",
+        "nobody@example.test",
+        "old@example.test",
+        "a%b@example.test",
+        "jones@elsewhere.test",
+        "a@@example.test",
+    ] {
+        let (heard, id) = reply_to_rcpt(&address, to);
+        let explained = site.configured(&[
+            "explain",
+            "--client",
+            "127.0.0.1",
+            "--from",
+            "a@example.org",
+            "--to",
+            to,
+            "--json",
+        ]);
+        let explained = explained.json();
+        assert_eq!(explained["reply"], heard, "{to}");
+        let Some(rule) = explained["decided_by"].as_str().filter(|rule| *rule != "syntax") else {
+            continue;
+        };
+        let event = log.find(|event| event["id"] == id).unwrap();
+        assert_eq!(event["rule"], rule, "{to}");
+        let arguments = ["explain", "--log", "-", "--id", &id];
+        let found = site.run_with_input(&arguments, &event.to_string());
+        assert!(found.out.contains(&heard), "{heard}: {}", found.out);
     }
 }
 
@@ -300,9 +379,11 @@ fn a_list_that_shrinks_is_held_until_a_person_confirms_its_number() {
     let mut await_event = |name: &str| log.find(|event| event["event"] == name).unwrap();
     await_event("Listening");
     // The first poll keeps what was adopted.
-    while fs::read_dir(site.path("state")).unwrap().count() == 0 {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    let kept = || fs::read_dir(site.path("state")).unwrap().count() > 0;
+    assert!((0..200).any(|_| kept() || {
+        std::thread::sleep(Duration::from_millis(50));
+        false
+    }));
     assert_eq!(site.configured(&["recipients", "stats"]).code, 0);
     site.write("users.txt", &people(10));
     let held = await_event("RecipientsHeld");
@@ -342,21 +423,25 @@ fn accepts_all() -> String {
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            let _ = stream.write_all(b"220 inside.example.test ESMTP\r\n");
-            for line in lines {
-                let Ok(line) = line else { break };
-                let reply = match line.split(' ').next().unwrap_or_default() {
-                    "EHLO" => "250-inside.example.test\r\n250 SIZE 1000000\r\n",
-                    "DATA" => "354 go\r\n",
-                    _ => "250 ok\r\n",
-                };
-                let _ = stream.write_all(reply.as_bytes());
-            }
+            let stream = stream.unwrap();
+            std::thread::spawn(move || accept_all(stream));
         }
     });
     address
+}
+
+fn accept_all(mut stream: TcpStream) {
+    let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let _ = stream.write_all(b"220 inside.example.test ESMTP\r\n");
+    for line in lines {
+        let Ok(line) = line else { break };
+        let reply = match line.split(' ').next().unwrap_or_default() {
+            "EHLO" => "250-inside.example.test\r\n250 SIZE 1000000\r\n",
+            "DATA" => "354 go\r\n",
+            _ => "250 ok\r\n",
+        };
+        let _ = stream.write_all(reply.as_bytes());
+    }
 }
 
 fn init(site: &Site, next_hop: &str, more: &[&str]) -> Ran {
