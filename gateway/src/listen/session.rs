@@ -165,9 +165,9 @@ impl Session {
             return Done::Gone;
         }
         timer.as_mut().reset(clock::instant(until).into());
-        let stream = &mut self.stream;
+        let (stream, next_hop) = (&mut self.stream, &mut self.next_hop);
         let (exchange, mut changed) = (&mut self.exchange, std::pin::pin!(drain.changed()));
-        poll_fn(|cx| {
+        let done = poll_fn(|cx| {
             if let Poll::Ready(read) = stream.poll_read_some(cx) {
                 return Poll::Ready(match read {
                     Ok(bytes) if !bytes.is_empty() => Done::Bytes(bytes),
@@ -181,9 +181,11 @@ impl Session {
                 exchange.drain();
                 return Poll::Ready(Done::Yes);
             }
-            Poll::Pending
+            next_hop.poll_recalled(cx).map(|()| Done::Yes)
         })
-        .await
+        .await;
+        self.next_hop.resume();
+        done
     }
 
     fn find(&mut self, need: Need) -> Lookup {

@@ -3,6 +3,7 @@
 
 pub mod connection;
 pub mod host;
+pub mod loan;
 pub mod pool;
 pub mod tls;
 pub mod transaction;

@@ -3,6 +3,7 @@
 
 use super::connection::{Connection, ConnectionError};
 use super::host::{Change, Host};
+use super::loan::{Loan, Loans};
 use super::tls::{TrustError, client_config};
 use crate::clock;
 use crate::config::built::{self, ClientDetails, NextHopTls};
@@ -33,6 +34,7 @@ pub struct NextHop {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     hosts: Vec<Arc<Host>>,
     turns: Arc<Semaphore>,
+    loans: Loans,
     /// Connections that exist, in use or not.
     open: AtomicU32,
     idle: Mutex<HashMap<ThreadId, Vec<Connection>>>,
@@ -48,6 +50,7 @@ pub struct Lease {
     /// The connection. Taken out only when the lease ends.
     connection: Option<Connection>,
     hop: Arc<NextHop>,
+    loan: Arc<Loan>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -86,6 +89,7 @@ impl NextHop {
             tls: client_config(&settings.tls)?,
             hosts: settings.hosts.iter().map(|host| Arc::new(Host::new(host))).collect(),
             turns: Arc::new(Semaphore::new(settings.connections_max as usize)),
+            loans: Loans::default(),
             open: AtomicU32::new(0),
             idle: Mutex::default(),
             hostname: hostname.clone(),
@@ -169,16 +173,33 @@ impl NextHop {
     pub async fn lease(self: &Arc<Self>, fresh: bool) -> Result<Lease, NoConnection> {
         let turn = match Arc::clone(&self.turns).try_acquire_owned() {
             Ok(turn) => turn,
-            Err(_) => timeout(TURN_PATIENCE, Arc::clone(&self.turns).acquire_owned())
-                .await
-                .map_err(|_| NoConnection::Busy)?
-                .map_err(|_| NoConnection::Busy)?,
+            Err(_) => self.stand_in_line().await.ok_or(NoConnection::Busy)?,
         };
         let connection = match if fresh { None } else { self.take_idle().await } {
             Some(connection) => connection,
             None => self.connect().await.ok_or(NoConnection::Unavailable)?,
         };
-        Ok(Lease { connection: Some(connection), hop: Arc::clone(self), _turn: turn })
+        let loan = self.loans.add(clock::now());
+        Ok(Lease { connection: Some(connection), hop: Arc::clone(self), loan, _turn: turn })
+    }
+
+    /// A turn as soon as there is one. Clients that keep theirs waiting lose it, one a second for
+    /// each that stands in line.
+    async fn stand_in_line(&self) -> Option<OwnedSemaphorePermit> {
+        let mut turn = std::pin::pin!(Arc::clone(&self.turns).acquire_owned());
+        for _ in 0..TURN_PATIENCE.as_secs() {
+            match timeout(Duration::from_secs(1), turn.as_mut()).await {
+                Ok(turn) => return turn.ok(),
+                Err(_) => {
+                    if self.loans.recall_oldest(clock::now()) {
+                        let name = self.hosts.first().map_or("", |host| &host.name);
+                        let detail = "taken from a client that kept it waiting, for another";
+                        self.observer.tell("ConnectionRecalled", name, detail);
+                    }
+                }
+            }
+        }
+        None
     }
 
     /// The youngest idle connection of this thread that still works.
@@ -274,6 +295,12 @@ impl Lease {
     #[must_use]
     pub fn hop(&self) -> &Arc<NextHop> {
         &self.hop
+    }
+
+    /// What can be called back while its client is waited for.
+    #[must_use]
+    pub fn loan(&self) -> &Loan {
+        &self.loan
     }
 
     /// Back to the pool, for the next transaction.

@@ -11,6 +11,7 @@ use mail::smtp::parameter::{Body, MailParameters};
 use mail::smtp::reply::Class;
 use relay::next_hop::{Lack, Outcome, Request};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -81,6 +82,22 @@ impl Transaction {
         connection.session().reset();
         if connection.send_pending().await.is_ok() {
             lease.give_back();
+        }
+    }
+
+    /// For a session that waits for its client: ready when the connection was called back for
+    /// somebody else. The transaction is lost then, as if the next hop had gone away.
+    pub fn poll_recalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(lease) = &self.lease else { return Poll::Pending };
+        ready!(lease.loan().poll_recalled(cx));
+        self.lease = None;
+        Poll::Ready(())
+    }
+
+    /// The client is not waited for any more.
+    pub fn resume(&self) {
+        if let Some(lease) = &self.lease {
+            lease.loan().resume();
         }
     }
 
