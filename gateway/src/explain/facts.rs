@@ -1,5 +1,5 @@
-//! What each rule looked at, in words. A rule without words of its own shows its help only; a
-//! test demands words for every rule.
+//! What each rule looked at, in words. A rule without words of its own shows what its stage is
+//! about, so that adding one needs nothing here.
 
 use super::asked::Asked;
 use mail::address::{ForwardPath, Host, ReversePath};
@@ -18,9 +18,6 @@ pub fn words(rule: &Rule, facts: &Facts<'_>, settings: &Settings, asked: Option<
         "connections" => of_connections(facts, settings),
         "session_rate" => {
             rate(facts, "session", |s| s.sessions, settings.rates.sessions_per_minute_max)
-        }
-        "hello_syntax" => {
-            format!("it says {}", facts.hello.map_or("nothing", |hello| &*hello.name))
         }
         "size" => match facts.parameters.size_octets {
             Some(octets) => format!("SIZE={octets}; EHLO offers {}", facts.size_octets_max),
@@ -54,7 +51,17 @@ pub fn words(rule: &Rule, facts: &Facts<'_>, settings: &Settings, asked: Option<
         "split" => "the first recipient of the message".into(),
         "content_faults" => "supposed to be an ordinary message".into(),
         "loops" => "supposed to have one Received field".into(),
-        _ => String::new(),
+        _ => of_stage(facts),
+    }
+}
+
+/// The newest thing that is known.
+fn of_stage(facts: &Facts<'_>) -> String {
+    match (facts.forward_path, facts.reverse_path, facts.hello) {
+        (Some(path), ..) => format!("the recipient is {path}"),
+        (None, Some(path), _) => format!("the sender is <{path}>"),
+        (None, None, Some(hello)) => format!("it says {}", hello.name),
+        (None, None, None) => format!("it comes from {}", facts.client.address.ip()),
     }
 }
 
