@@ -6,12 +6,10 @@ use super::certificate::Certificate;
 use super::connection::{Connection, Lost, Wire, quoted, reply_text, unanswered};
 use super::report::{Evidence, Finding, Group, Report, Severity};
 use super::{Prober, cut_short};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use crate::config::built::NextHopTls;
+use crate::next_hop::tls::client_config;
+use rustls::pki_types::ServerName;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
@@ -171,7 +169,11 @@ pub(crate) async fn shake_hands(
     name: ServerName<'static>,
     stream: Box<dyn Wire>,
 ) -> io::Result<TlsStream<Box<dyn Wire>>> {
-    TlsConnector::from(Arc::new(settings()?)).connect(name, stream).await
+    // As towards a next hop that need not prove who it is: we look at the certificate and send
+    // nothing that is secret.
+    let config = client_config(&NextHopTls::Opportunistic).map_err(io::Error::other)?;
+    let config = config.ok_or(io::ErrorKind::Unsupported)?;
+    TlsConnector::from(config).connect(name, stream).await
 }
 
 /// The name we were given, for SNI; the address when it is none.
@@ -179,55 +181,4 @@ fn server_name(prober: &Prober) -> ServerName<'static> {
     let host = prober.server.rsplit_once(':').map_or(prober.server.as_str(), |(host, _)| host);
     let by_address = || ServerName::from(prober.address.ip());
     ServerName::try_from(host.to_owned()).unwrap_or_else(|_| by_address())
-}
-
-fn settings() -> io::Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let any = Arc::new(AnyCertificate(provider.clone()));
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?;
-    let builder = builder.dangerous().with_custom_certificate_verifier(any);
-    Ok(builder.with_no_client_auth())
-}
-
-/// Takes any certificate: we look at it and send nothing that is secret.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
