@@ -3,6 +3,7 @@
 //! unknown. `KILLS=n` says how often; 20 by default.
 //!
 //! The next hop misbehaves as well: it refuses, goes away before and after it has taken a message.
+//! Told to end or to read its configuration again, in the same situation, it loses not one answer.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
@@ -10,6 +11,7 @@ mod kit;
 
 use kit::client::with_transparency;
 use kit::{Act, Client, Folder, Hop, LIFTED, Postern, Stage, config};
+use nix::sys::signal::Signal;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -83,6 +85,9 @@ fn attempt(client: &mut Client, id: &str, lines: usize, book: &Book) -> io::Resu
     for command in ["MAIL FROM:<a@client.example>", "RCPT TO:<jones@example.test>", "DATA"] {
         client.try_send(format!("{command}\r\n").as_bytes())?;
         let reply = client.try_reply()?;
+        if reply.code == 421 {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         if reply.code >= 400 {
             note(Fate::Refused);
             client.try_send(b"RSET\r\n")?;
@@ -148,6 +153,62 @@ fn is_whole(id: &str, content: &[u8]) -> bool {
 fn subject(content: &[u8]) -> String {
     let text = String::from_utf8_lossy(&content[..content.len().min(2_000)]).into_owned();
     text.split("Subject: ").nth(1).unwrap().lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn told_to_end_in_the_middle_it_leaves_no_message_without_an_answer() {
+    let (hop, folder, book) = (Hop::start(), Folder::new(), Book::default());
+    let text = config(hop.address, LIFTED);
+    for round in 0..5 {
+        let mut postern = Postern::start(&folder, &text);
+        let (address, taken) = (postern.address(), AtomicU64::new(0));
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for n in 0..CLIENTS {
+                let (taken, stop, book) = (&taken, &stop, &book);
+                scope.spawn(move || work(address, &format!("{round}.{n}"), taken, stop, book));
+            }
+            kit::wait_until("mail runs", || taken.load(SeqCst) > 20);
+            stop.store(true, SeqCst);
+            postern.signal(Signal::SIGTERM);
+            assert!(postern.process.wait().success());
+        });
+    }
+    let arrived: Vec<_> = hop.taken().iter().map(|m| subject(&m.content)).collect();
+    let book = book.lock().unwrap();
+    let mut taken: Vec<_> = book.iter().filter(|(_, fate)| **fate == Fate::Taken).collect();
+    taken.sort_by_key(|(id, _)| *id);
+    let unanswered: Vec<_> = book.iter().filter(|(_, f)| **f == Fate::Unanswered).collect();
+    assert!(unanswered.is_empty(), "{unanswered:?}");
+    assert_eq!(taken.len(), arrived.len());
+    assert!(taken.iter().all(|(id, _)| arrived.contains(id)));
+}
+
+#[test]
+fn mail_runs_on_while_the_configuration_is_read_again_and_again() {
+    let (hop, folder, book) = (Hop::start(), Folder::new(), Book::default());
+    let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    let (address, taken) = (postern.address(), AtomicU64::new(0));
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for n in 0..CLIENTS {
+            let (taken, stop, book) = (&taken, &stop, &book);
+            scope.spawn(move || work(address, &n.to_string(), taken, stop, book));
+        }
+        for n in 1..=20 {
+            postern.signal(Signal::SIGHUP);
+            postern.wait_for_nth("ConfigurationReloaded", n);
+        }
+        let now = taken.load(SeqCst);
+        kit::wait_until("mail runs on", || taken.load(SeqCst) > now + 50);
+        stop.store(true, SeqCst);
+        // Ends the sessions, and with them the clients.
+        postern.signal(Signal::SIGTERM);
+    });
+    let book = book.lock().unwrap();
+    let fates = |fate| book.values().filter(|known| **known == fate).count();
+    assert_eq!((fates(Fate::Refused), fates(Fate::Unanswered)), (0, 0));
+    assert_eq!(fates(Fate::Taken), hop.taken().len());
 }
 
 #[test]
