@@ -286,7 +286,7 @@ impl Exchange {
         self.refuse_relayed(Stage::Content, reply, sink)
     }
 
-    /// The next hop's refusal becomes ours. Its 421 ends its session, not the client's.
+    /// The next hop's refusal becomes ours, for now only where it is about us.
     fn refuse_relayed(
         &mut self,
         stage: Stage,
@@ -294,7 +294,7 @@ impl Exchange {
         sink: &mut impl Sink,
     ) -> Option<Do> {
         let reply = match reply.class() {
-            Class::Transient | Class::Permanent if reply.code != 421 => reply.clone(),
+            Class::Transient | Class::Permanent if !is_about_us(reply.code) => reply.clone(),
             Class::Transient | Class::Permanent => HeardReply { code: 451, ..reply.clone() },
             Class::Completion | Class::Intermediate => {
                 return self.refuse(stage, "next_hop", &Refusal::NextHopLost, sink);
@@ -322,6 +322,13 @@ impl Exchange {
             _ => None,
         }
     }
+}
+
+/// Whether a next hop's refusal speaks of its session with us, and not of the message: it leaves,
+/// takes no mail at all (RFC 7504), wants TLS or AUTH of us, or does not know or expect a command
+/// that no client chose. A sender's mail must not be returned to him for that.
+fn is_about_us(code: u16) -> bool {
+    matches!(code, 421 | 500 | 502 | 503 | 521 | 530 | 535 | 538)
 }
 
 impl Hop {
