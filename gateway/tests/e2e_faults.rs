@@ -67,6 +67,10 @@ const CASES: &[Case] = &[
     case(&["-B", HARD, "-f", "rcpt"], HARD),
     case(&["-B", HARD, "-f", "data"], HARD),
     case(&["-B", HARD, "-f", "."], HARD),
+    // What it refuses is us, and not the message: a wrong setting returns nobody's mail.
+    case(&["-B", "530 5.7.0 Must issue a STARTTLS command first", "-f", "mail"], "451 4.7.0 "),
+    case(&["-B", "503 5.5.1 Error: need MAIL command", "-f", "rcpt"], "451 4.5.1 "),
+    case(&["-B", "502 5.5.2 not implemented", "-f", "data"], "451 4.5.2 "),
     // It is slow, and we are patient.
     case(&["-H", "1"], "250 2.0.0 "),
     case(&["-W", "connect:1"], "250 2.0.0 "),
