@@ -24,8 +24,15 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Log {
     format: LineFormat,
     detail: bool,
-    batches: SyncSender<Vec<u8>>,
+    batches: SyncSender<Job>,
     lost_lines: Arc<AtomicU64>,
+}
+
+/// What the writer is to do.
+enum Job {
+    Write(Vec<u8>),
+    /// Go on in another file: the old one was moved away.
+    Reopen(Box<dyn Write + Send>),
 }
 
 /// The writer; joined at the end of the process.
@@ -77,12 +84,18 @@ impl Log {
             if batch.is_empty() { None } else { Some(std::mem::take(batch)) }
         });
         let Some(batch) = batch else { return };
-        if let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) =
-            self.batches.try_send(batch)
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
+            self.batches.try_send(Job::Write(batch))
         {
+            let Job::Write(batch) = job else { return };
             let lines = memchr::memchr_iter(b'\n', &batch).count() as u64;
             self.lost_lines.fetch_add(lines, Ordering::Relaxed);
         }
+    }
+
+    /// Goes on in another file from here on. Given up when the writer is stuck.
+    pub fn reopen(&self, out: impl Write + Send + 'static) {
+        let _ = self.batches.try_send(Job::Reopen(Box::new(out)));
     }
 
     /// Lines that were given up so far.
@@ -102,10 +115,16 @@ impl LogWriter {
     }
 }
 
-fn write(mut out: impl Write, batches: &Receiver<Vec<u8>>) {
-    while let Ok(batch) = batches.recv() {
-        // A log that cannot be written has nobody to be told to; what comes later may work again.
-        let _ = out.write_all(&batch).and_then(|()| out.flush());
+fn write(out: impl Write + Send + 'static, jobs: &Receiver<Job>) {
+    let mut out: Box<dyn Write + Send> = Box::new(out);
+    while let Ok(job) = jobs.recv() {
+        match job {
+            // A log that cannot be written has nobody to be told to; what comes later may work.
+            Job::Write(batch) => {
+                let _ = out.write_all(&batch).and_then(|()| out.flush());
+            }
+            Job::Reopen(next) => out = next,
+        }
     }
 }
 
@@ -155,6 +174,20 @@ mod tests {
         writer.close();
         let written = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         assert_eq!(written.lines().filter(|line| line.ends_with("\"detail\":\"d\"}")).count(), 100);
+    }
+
+    #[test]
+    fn it_goes_on_in_another_file() {
+        let (first, second) = (Shared::default(), Shared::default());
+        let (log, writer) = Log::start(first.clone(), LineFormat::Json, false).unwrap();
+        log.record(&event());
+        log.reopen(second.clone());
+        log.record(&event());
+        drop(log);
+        writer.close();
+        for out in [first, second] {
+            assert_eq!(out.0.lock().unwrap().iter().filter(|b| **b == b'\n').count(), 1);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Makes something that serves of a configuration: directory, next hops, certificate. On reload
 //! the new one takes the place of the old one whole, or not at all.
 
-use super::recipients::{self, OpenedDirectory};
+use super::recipients::{self, OpenSource, OpenedDirectory};
 use super::{Running, StartError, contents, seats_for};
 use crate::config::Mistakes;
 use crate::config::built::Config;
@@ -20,6 +20,8 @@ pub struct Assembled {
     pub live: Live,
     /// What watches files for it.
     pub watched: Watched,
+    /// Why recipient sources that were opened now are not to be relied on.
+    pub doubts: Vec<String>,
 }
 
 /// Threads that notice changes; they end when this is dropped.
@@ -27,13 +29,18 @@ pub struct Watched {
     _recipients: Option<Watcher>,
     _certificate: Option<CertificateWatch>,
     certificate: Option<Arc<Certificate>>,
+    sources: Vec<OpenSource>,
 }
 
-/// Opens everything that the configuration names.
+/// Opens everything that the configuration names and that is not open already.
 /// # Errors
 /// When a certificate or authorities cannot be loaded. Recipient sources that fail are merely
 /// unavailable.
-pub fn assemble(config: Config, observer: &Observer) -> Result<Assembled, StartError> {
+pub fn assemble(
+    config: Config,
+    open: &[OpenSource],
+    observer: &Observer,
+) -> Result<Assembled, StartError> {
     let tls = |what: &Path, why: String| StartError::Tls { what: what.display().to_string(), why };
     let certificate = match &config.tls {
         Some(files) => Some(
@@ -49,16 +56,21 @@ pub fn assemble(config: Config, observer: &Observer) -> Result<Assembled, StartE
         let name = settings.name.as_deref().unwrap_or("next hop");
         hops.push(hop.map_err(|e| tls(Path::new(name), e.to_string()))?);
     }
-    let OpenedDirectory { directory, sources, outcomes } = recipients::open(&config);
+    let OpenedDirectory { directory, sources, outcomes } = recipients::open(&config, open);
     outcomes.iter().for_each(|outcome| tell(observer, outcome));
+    let doubtful = outcomes.iter().filter(|outcome| !outcome.is_adopted());
+    let doubts = doubtful.map(ToString::to_string).collect();
     let told = observer.clone();
-    let recipients = Watcher::start(sources, INTERVAL, move |outcome| tell(&told, &outcome))?;
+    let watched_sources = sources.iter().map(|open| Arc::clone(&open.source)).collect();
+    let report = move |outcome| tell(&told, &outcome);
+    let recipients = Watcher::start(watched_sources, INTERVAL, report)?;
     let watch =
         certificate.clone().map(|c| CertificateWatch::start(c, observer.clone())).transpose()?;
     let live =
         Live { config, directory: Arc::new(directory), hops: Hops(hops), tls: server_config };
-    let watched = Watched { _recipients: Some(recipients), _certificate: watch, certificate };
-    Ok(Assembled { live, watched })
+    let watched =
+        Watched { _recipients: Some(recipients), _certificate: watch, certificate, sources };
+    Ok(Assembled { live, watched, doubts })
 }
 
 /// Loads a configuration and reads its recipient files, for `check`. To serve mail the latter
@@ -82,7 +94,16 @@ pub fn reload(state: &State, watched: &Mutex<Watched>) -> Result<(), String> {
     };
     let config = Config::load(path).map_err(|mistakes| refuse(mistakes.render(100, false)))?;
     let rebind = config.listeners != old.config.listeners || config.metrics != old.config.metrics;
-    let assembled = assemble(config, &state.observer).map_err(|error| refuse(error.to_string()))?;
+    let log_file = config.log.file.clone();
+    let open = lock(watched).sources.clone();
+    let assembled =
+        assemble(config, &open, &state.observer).map_err(|error| refuse(error.to_string()))?;
+    if !assembled.doubts.is_empty() {
+        return Err(refuse(assembled.doubts.join("\n")));
+    }
+    if let Some(path) = log_file {
+        reopen_log(&path, &state.observer);
+    }
     assembled.live.hops.recall(&old.hops);
     let connections_max = assembled.live.config.settings.limits.connections_max;
     if let Ok(seats) = seats_for(connections_max, &state.observer) {
@@ -97,6 +118,15 @@ pub fn reload(state: &State, watched: &Mutex<Watched>) -> Result<(), String> {
     };
     state.observer.tell("ConfigurationReloaded", &path.display().to_string(), detail);
     Ok(())
+}
+
+/// The log may have been moved away to be rotated: from here on it is written where it belongs.
+fn reopen_log(path: &Path, observer: &Observer) {
+    observer.log.flush();
+    match super::append_to(path) {
+        Ok(file) => observer.log.reopen(file),
+        Err(error) => observer.tell("LogRefused", &path.display().to_string(), &error.to_string()),
+    }
 }
 
 impl Watched {

@@ -23,7 +23,7 @@ use relay::split::SplitMemory;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -102,7 +102,7 @@ impl Running {
 
         let limits = config.settings.limits.clone();
         let seats_max = seats_for(limits.connections_max, &observer)?;
-        let Assembled { live, watched } = build::assemble(config, &observer)?;
+        let Assembled { live, watched, .. } = build::assemble(config, &[], &observer)?;
         let (drain, _) = watch::channel(false);
         let state = Arc::new(State {
             live: ArcSwap::from_pointee(live),
@@ -232,12 +232,16 @@ fn open_log(config: &Config) -> Result<(Log, LogWriter), StartError> {
     let started = match &config.log.file {
         None => Log::start(io::stdout(), format, false),
         Some(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = append_to(path);
             let file = file.map_err(|source| StartError::Log { path: path.clone(), source })?;
             Log::start(file, format, false)
         }
     };
     Ok(started?)
+}
+
+fn append_to(path: &Path) -> io::Result<std::fs::File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
 fn start_figures(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>> {

@@ -19,24 +19,41 @@ pub struct OpenedDirectory {
     /// The recipients of all domains.
     pub directory: Directory,
     /// Each source once.
-    pub sources: Vec<Arc<dyn RecipientSource>>,
+    pub sources: Vec<OpenSource>,
     /// What was loaded, held back or failed.
     pub outcomes: Vec<Outcome>,
 }
 
-/// Opens every source that the configuration names; one that fails is merely unavailable.
+/// A source, and what it was opened for.
+#[derive(Clone)]
+pub struct OpenSource {
+    /// The source.
+    pub source: Arc<dyn RecipientSource>,
+    settings: SourceSettings,
+    scopes: Vec<DomainScope>,
+}
+
+/// Opens every source that the configuration names; one that fails is merely unavailable. What is
+/// open for the same purpose already goes on with the list that it has.
 #[must_use]
-pub fn open(config: &Config) -> OpenedDirectory {
+pub fn open(config: &Config, open: &[OpenSource]) -> OpenedDirectory {
     let environment = environment(config.state_dir.clone());
     let mut by_file: HashMap<&FileSettings, Arc<dyn RecipientSource>> = HashMap::new();
     let (mut sources, mut outcomes) = (Vec::new(), Vec::new());
     for listed in listed(&config.settings.domain, &config.domains) {
-        let settings = source_settings(listed.file);
-        if let Some(opened) = directory::open(&settings, &scopes(&listed), &environment) {
-            outcomes.extend(opened.outcomes);
-            sources.push(Arc::clone(&opened.source));
-            by_file.insert(listed.file, opened.source);
-        }
+        let (settings, scopes) = (source_settings(listed.file), scopes(&listed));
+        let same = |known: &&OpenSource| known.settings == settings && known.scopes == scopes;
+        let source = match open.iter().find(same) {
+            Some(known) => known.clone(),
+            None => {
+                let opened = directory::open(&settings, &scopes, &environment);
+                let Some(opened) = opened else { continue };
+                outcomes.extend(opened.outcomes);
+                OpenSource { source: opened.source, settings, scopes }
+            }
+        };
+        by_file.insert(listed.file, Arc::clone(&source.source));
+        sources.push(source);
     }
     let domains = config.settings.domain.iter().zip(&config.domains);
     let domains = domains.map(|(settings, sources)| DomainDirectory {

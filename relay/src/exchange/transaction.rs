@@ -221,9 +221,9 @@ impl Exchange {
                     Some(plan) if reply.code != 421 => transaction.hop.with(plan, 0),
                     _ => transaction.hop.lost(),
                 };
-                return self.refuse_relayed(stage, &reply, sink);
+                return self.refuse_relayed(stage, false, &reply, sink);
             }
-            Outcome::MailRefused(reply) => return self.refuse_relayed(stage, &reply, sink),
+            Outcome::MailRefused(reply) => return self.refuse_relayed(stage, true, &reply, sink),
             Outcome::Content { reply, host } if reply.class() == Class::Completion => {
                 self.delivered(&reply, &host, sink);
                 return None;
@@ -283,13 +283,14 @@ impl Exchange {
             sink.split(from, &envelope.recipients);
             return self.refuse(Stage::Content, "next_hop", &Refusal::RefusedAsAWhole, sink);
         }
-        self.refuse_relayed(Stage::Content, reply, sink)
+        self.refuse_relayed(Stage::Content, false, reply, sink)
     }
 
     /// The next hop's refusal becomes ours, for now only where it is about us.
     fn refuse_relayed(
         &mut self,
         stage: Stage,
+        of_mail: bool,
         reply: &HeardReply,
         sink: &mut impl Sink,
     ) -> Option<Do> {
@@ -301,7 +302,8 @@ impl Exchange {
             }
         };
         let unknown = stage == Stage::Recipient
-            && reply.class() == Class::Permanent
+            && !of_mail
+            && matches!(reply.code, 550 | 551 | 553)
             && reply.status.is_none_or(|s| s == status::BAD_DESTINATION_MAILBOX);
         let relayed = Reply::relayed(&reply);
         self.refuse_with(stage, "next_hop", "next_hop_refused", relayed, unknown, sink)
