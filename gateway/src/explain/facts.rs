@@ -22,6 +22,7 @@ pub fn words(rule: &Rule, facts: &Facts<'_>, settings: &Settings, asked: Option<
         "hello_syntax" => {
             format!("it says {}", facts.hello.map_or("nothing", |hello| &*hello.name))
         }
+        "hello_own_name" => format!("our name is {}", settings.hostname),
         "size" => match facts.parameters.size_octets {
             Some(octets) => format!("SIZE={octets}; EHLO offers {}", facts.size_octets_max),
             None => format!("no SIZE= is given; EHLO offers {}", facts.size_octets_max),
