@@ -216,7 +216,7 @@ const NETWORK: &[Key] = &[
         "limits",
         &["normal", "lifted"],
         Value("\"normal\""),
-        "`lifted`: `[rates]`, `[harvest]`, `errors_max`, `messages_max` and \
+        "`lifted`: `[rates]`, `[harvest]`, `errors_max`, `junk_commands_max`, `messages_max` and \
          `client_connections_max` do not apply.",
     ),
     choice(

@@ -51,7 +51,7 @@ impl Seats {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// How loaded we are: hazards and limits tighten at 70 % and 90 %.
+    /// How loaded we are: limits tighten at 70 % and 90 %.
     #[must_use]
     pub fn pressure(&self) -> Pressure {
         let (taken, max) = (u64::from(self.taken()), u64::from(self.max()));

@@ -118,9 +118,14 @@ impl Exchange {
     }
 
     fn scene(&self) -> Scene<'_> {
+        // A name that is being refused is the one to tell.
+        let hello = match self.session.question() {
+            Some(Question::Hello(hello)) => Some(hello),
+            _ => self.session.hello(),
+        };
         Scene {
             client: &self.client,
-            hello: self.session.hello().map(|hello| &*hello.name),
+            hello: hello.map(|hello| &*hello.name),
             reverse_path: self.session.envelope().map(|envelope| &envelope.reverse_path),
         }
     }

@@ -6,6 +6,7 @@ mod connections;
 mod content_faults;
 mod early_talker;
 mod harvest;
+mod hello_own_name;
 mod hello_syntax;
 mod loops;
 mod message_rate;
@@ -57,6 +58,7 @@ const AT_CONNECT: &[Rule] = rules![
 
 const AT_HELLO: &[Rule] = rules![
     hello_syntax: "the name in EHLO must be able to be one",
+    hello_own_name: "the name in EHLO must not be ours",
 ];
 
 const AT_MAIL: &[Rule] = rules![
