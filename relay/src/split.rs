@@ -1,5 +1,5 @@
 //! Remembers envelopes that a next hop refused as a whole, so that their retry is admitted one
-//! recipient per transaction (docs/pictures/two-servers.md). Bounded: the oldest is forgotten first.
+//! recipient per transaction (docs/pictures/two-servers.md). Bounded: what has expired goes first.
 
 use crate::moment::Moment;
 use mail::address::{ForwardPath, ReversePath};
