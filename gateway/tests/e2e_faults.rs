@@ -8,6 +8,7 @@ use kit::servers::Sink;
 use kit::{Act, Client, Folder, Hop, LIFTED, Postern, Stage, config, free_port, has};
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// What smtp-sink is told to do wrong, and what the client hears: at RCPT where that is no 250,
@@ -324,4 +325,72 @@ fn a_pooled_connection_that_died_unseen_costs_nothing() {
     let hop = Hop::at(address);
     assert!(hear(postern.address(), "jones@example.test").starts_with("250 "));
     assert_eq!(hop.taken().len(), 1);
+}
+
+/// Misbehaves once, at DATA; the second connection finds it as it should be.
+fn hung_up_at_data(act: Act) -> Hop {
+    let is_first = AtomicBool::new(true);
+    Hop::acting(move |stage, _| match stage {
+        Stage::Data if is_first.swap(false, SeqCst) => act.clone(),
+        _ => Act::Obey,
+    })
+}
+
+#[test]
+fn a_next_hop_that_hung_up_while_the_client_was_sending_is_told_everything_once_more() {
+    for act in [Act::Close, Act::SayAndClose("421 4.4.2 you took too long")] {
+        let (folder, hop) = (Folder::new(), hung_up_at_data(act));
+        folder.write("users.txt", "jones@example.test\nsmith@example.test\nlee@example.test\n");
+        let hosts = table(&[hop.address], "connections_max = 1");
+        let postern = Postern::start(&folder, &config("inside", &hosts));
+        let mut client = Client::greeted(postern.address());
+        let all = ["jones@example.test", "smith@example.test", "lee@example.test"];
+        client.envelope("sender@client.example", &all);
+        client.content(b"Subject: x\r\n\r\nx\r\n").expect("250 ");
+        let taken = hop.taken();
+        assert_eq!(taken.len(), 1);
+        assert_eq!(
+            (taken[0].from.as_str(), taken[0].to.as_slice()),
+            ("sender@client.example", &all.map(String::from)[..])
+        );
+    }
+}
+
+#[test]
+fn a_recipient_that_is_refused_the_second_time_is_not_left_out_in_silence() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let (is_first, gone) = (AtomicBool::new(true), AtomicBool::new(false));
+    hop.behave(move |stage, line| match stage {
+        Stage::Data if is_first.swap(false, SeqCst) => {
+            gone.store(true, SeqCst);
+            Act::Close
+        }
+        Stage::Rcpt if line.contains("smith") && gone.load(SeqCst) => Act::Say("450 4.2.1 not now"),
+        _ => Act::Obey,
+    });
+    folder.write("users.txt", "jones@example.test\nsmith@example.test\n");
+    let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    let mut client = Client::greeted(postern.address());
+    client.envelope("sender@client.example", &["jones@example.test", "smith@example.test"]);
+    client.content(b"Subject: x\r\n\r\nx\r\n").expect("451 4.4.2 ");
+    assert!(hop.taken().is_empty());
+}
+
+#[test]
+fn what_a_next_hop_says_before_the_final_dot_is_no_acceptance_and_may_be_a_refusal() {
+    for (early, expected) in [
+        ("354 go on\r\n250 2.0.0 taken", "451 4.4.2 "),
+        ("354 go on\r\n552 5.3.4 too big", "552 5.3.4 too big"),
+        ("354 go on\r\n421 4.3.2 not now", "451 4.3.2 not now"),
+    ] {
+        let hop = Hop::acting(move |stage, _| match stage {
+            Stage::Data => Act::SayAndClose(early),
+            _ => Act::Obey,
+        });
+        let folder = Folder::new();
+        let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+        let heard = hear(postern.address(), "jones@example.test");
+        assert!(heard.starts_with(expected), "{early:?}: {heard}");
+        assert!(postern.events_named("OutcomeUnknown").is_empty());
+    }
 }

@@ -189,22 +189,29 @@ impl Connection {
 
     /// Whether the host has not hung up meanwhile. Replies that were due (to RSET) are taken.
     pub async fn is_alive(&mut self) -> bool {
+        match self.overhear().await {
+            Ok(false) => true,
+            Ok(true) => matches!(self.session.step(), ClientStep::Receive),
+            Err(_) => false,
+        }
+    }
+
+    /// Takes what has come without waiting for more; says whether anything has.
+    /// # Errors
+    /// When the host has hung up.
+    pub async fn overhear(&mut self) -> Result<bool, ConnectionError> {
         let looked = std::future::poll_fn(|cx| {
             Poll::Ready(match self.stream.poll_read_some(cx) {
                 Poll::Pending => Ok(None),
                 Poll::Ready(read) => read.map(Some),
             })
         })
-        .await;
-        match looked {
-            Ok(None) => true,
-            Ok(Some(bytes)) if !bytes.is_empty() => {
-                self.session.receive(&bytes);
-                buffers::give(bytes);
-                matches!(self.session.step(), ClientStep::Receive)
-            }
-            Ok(Some(_)) | Err(_) => false,
-        }
+        .await?;
+        let Some(bytes) = looked else { return Ok(false) };
+        self.session.receive(&bytes);
+        let ended = bytes.is_empty();
+        buffers::give(bytes);
+        if ended { Err(ConnectionError::Closed) } else { Ok(true) }
     }
 
     /// Says goodbye; nobody waits for the answer.

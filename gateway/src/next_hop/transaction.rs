@@ -5,10 +5,10 @@ use super::connection::{Connection, ConnectionError};
 use super::pool::{Lease, NextHop, NoConnection};
 use crate::listen::content::Content;
 use mail::address::{ForwardPath, ReversePath};
-use mail::smtp::client::Answer;
+use mail::smtp::client::{Answer, ClientFault, ClientStep};
 use mail::smtp::introduction::ClientDetails;
 use mail::smtp::parameter::{Body, MailParameters};
-use mail::smtp::reply::Class;
+use mail::smtp::reply::{Class, HeardReply};
 use relay::next_hop::{Lack, Outcome, Request};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -22,6 +22,15 @@ const ONE_PIECE_OCTETS_MAX: usize = 48 << 10;
 #[derive(Default)]
 pub struct Transaction {
     lease: Option<Box<Lease>>,
+    said: Option<Box<Said>>,
+}
+
+/// What the next hop has been told and has accepted, to be told once more where it hangs up while
+/// the client is still sending.
+struct Said {
+    reverse_path: ReversePath,
+    parameters: MailParameters,
+    recipients: Vec<ForwardPath>,
 }
 
 /// What the content request needs beyond the request itself.
@@ -61,9 +70,17 @@ impl Transaction {
                     recipient: &recipient,
                     details: &load.details,
                 };
-                self.open(hop, &opening).await
+                let outcome = self.open(hop, &opening).await;
+                let said = Said { reverse_path, parameters, recipients: Vec::new() };
+                self.said = Some(Box::new(said));
+                self.note(recipient, &outcome);
+                outcome
             }
-            Request::Recipient(recipient) => self.recipient(&recipient).await,
+            Request::Recipient(recipient) => {
+                let outcome = self.recipient(&recipient).await;
+                self.note(recipient, &outcome);
+                outcome
+            }
             Request::Content { longest_line_octets } => {
                 let mut reached = None;
                 let sending = self.content(load, longest_line_octets, &mut reached);
@@ -77,6 +94,7 @@ impl Transaction {
 
     /// The transaction is over: RSET if it is still open, and back to the pool.
     pub async fn forget(&mut self) {
+        self.said = None;
         let Some(mut lease) = self.lease.take() else { return };
         let Some(connection) = lease.connection() else { return };
         connection.session().reset();
@@ -98,6 +116,14 @@ impl Transaction {
     pub fn resume(&self) {
         if let Some(lease) = &self.lease {
             lease.loan().resume();
+        }
+    }
+
+    /// Remembers a recipient that the next hop has accepted.
+    fn note(&mut self, recipient: ForwardPath, outcome: &Outcome) {
+        let is_accepted = matches!(outcome, Outcome::Recipient(reply) if is_completion(reply));
+        if let Some(said) = self.said.as_mut().filter(|_| is_accepted) {
+            said.recipients.push(recipient);
         }
     }
 
@@ -159,33 +185,24 @@ impl Transaction {
         longest_line_octets: u32,
         reached: &mut Option<Arc<str>>,
     ) -> Outcome {
-        let Load { content, trace, .. } = load;
-        let Some(mut lease) = self.lease.take() else { return Outcome::Lost };
+        let Load { content, trace, details } = load;
+        let Some(lease) = &self.lease else { return Outcome::Lost };
         let hop = Arc::clone(lease.hop());
         if hop.settings.content_line_octets_max.is_some_and(|max| longest_line_octets > max) {
-            self.lease = Some(lease);
             return Outcome::Incapable(Lack::LineLength);
         }
+        let octets = content.octets() + trace.len() as u64;
+        let mut lease = match self.data(&hop, octets, &details).await {
+            Ok(lease) => lease,
+            Err(outcome) => return outcome,
+        };
         let Some(connection) = lease.connection() else { return Outcome::Lost };
-        let size_max = connection.session().capabilities().size_octets_max;
-        if size_max.is_some_and(|max| content.octets() + trace.len() as u64 > max) {
-            self.lease = Some(lease);
-            return Outcome::Incapable(Lack::Size);
-        }
-        connection.session().data();
-        match connection.answer(&hop, hop.settings.data_max).await {
-            Ok(Answer::Data(reply)) if reply.code == 354 => {}
-            Ok(Answer::Data(reply)) => {
-                self.lease = Some(lease);
-                return Outcome::DataRefused(reply);
-            }
-            Ok(_) | Err(_) => return Outcome::Lost,
-        }
         let host = Arc::clone(&connection.host.name);
         match send(connection, &hop, content, &trace, reached).await {
             Ok(()) => {}
             Err(Sending::Local) => return Outcome::LocalTrouble,
             Err(Sending::Lost) => return Outcome::Lost,
+            Err(Sending::Refused(reply)) => return Outcome::Content { reply, host },
             Err(Sending::LostAtEnd) => return Outcome::Unknown { host },
         }
         match connection.answer(&hop, hop.settings.final_reply_max).await {
@@ -197,6 +214,68 @@ impl Transaction {
             Ok(_) | Err(_) => Outcome::Unknown { host },
         }
     }
+
+    /// DATA and its 354. A client may take longer over its content than the next hop waits for a
+    /// command (RFC 5321 §4.5.3.2): one that has hung up is told everything once more. Nothing is
+    /// doubled by that, since no content was sent.
+    async fn data(
+        &mut self,
+        hop: &Arc<NextHop>,
+        octets: u64,
+        details: &ClientDetails,
+    ) -> Result<Box<Lease>, Outcome> {
+        for may_have_hung_up in [true, false] {
+            let Some(mut lease) = self.lease.take() else { return Err(Outcome::Lost) };
+            let Some(connection) = lease.connection() else { return Err(Outcome::Lost) };
+            let size_max = connection.session().capabilities().size_octets_max;
+            if size_max.is_some_and(|max| octets > max) {
+                self.lease = Some(lease);
+                return Err(Outcome::Incapable(Lack::Size));
+            }
+            connection.session().data();
+            match connection.answer(hop, hop.settings.data_max).await {
+                Ok(Answer::Data(reply)) if reply.code == 354 => return Ok(lease),
+                Ok(Answer::Data(reply)) if reply.code == 421 && may_have_hung_up => {}
+                Ok(Answer::Data(reply)) => {
+                    self.lease = Some(lease);
+                    return Err(Outcome::DataRefused(reply));
+                }
+                Err(ConnectionError::Closed | ConnectionError::Io(_)) if may_have_hung_up => {}
+                Ok(_) | Err(_) => return Err(Outcome::Lost),
+            }
+            // Its turn is given back before the next one is waited for.
+            drop(lease);
+            self.lease = self.say_again(hop, details).await;
+        }
+        Err(Outcome::Lost)
+    }
+
+    /// The transaction so far, on a new connection; nothing unless all of it is accepted again.
+    async fn say_again(&self, hop: &Arc<NextHop>, details: &ClientDetails) -> Option<Box<Lease>> {
+        let Said { reverse_path, parameters, recipients } = self.said.as_deref()?;
+        let (first, rest) = recipients.split_first()?;
+        let mut lease = Box::new(hop.lease(true).await.ok()?);
+        let connection = lease.connection()?;
+        if lack(connection, *parameters).is_some() {
+            return None;
+        }
+        connection.begin();
+        connection.session().begin(reverse_path, *parameters, first, Some(details));
+        for next in rest.iter().map(Some).chain([None]) {
+            match connection.answer(hop, hop.settings.command_max).await {
+                Ok(Answer::Rcpt(reply)) if is_completion(&reply) => {}
+                Ok(_) | Err(_) => return None,
+            }
+            if let Some(recipient) = next {
+                connection.session().recipient(recipient);
+            }
+        }
+        Some(lease)
+    }
+}
+
+fn is_completion(reply: &HeardReply) -> bool {
+    reply.class() == Class::Completion
 }
 
 /// What went wrong while content was sent.
@@ -205,6 +284,8 @@ enum Sending {
     Local,
     /// The connection, before the final dot.
     Lost,
+    /// The next hop refused before the final dot, which it never saw.
+    Refused(HeardReply),
     /// The connection, in the write that held the final dot.
     LostAtEnd,
 }
@@ -220,6 +301,46 @@ async fn send(
     let mut wire = Vec::with_capacity(ONE_PIECE_OCTETS_MAX.min(content.octets() as usize + 1_024));
     connection.session().encode(trace.as_bytes(), |slice| wire.extend_from_slice(slice));
     let patience = hop.settings.data_max;
+    match send_content(connection, &mut wire, content, patience).await {
+        Err(Sending::Lost) => return Err(said_early(connection).await),
+        sent => sent?,
+    }
+    if connection.overhear().await.is_err() {
+        return Err(said_early(connection).await);
+    }
+    let end = connection.session().finish();
+    if end.is_empty() {
+        return Err(said_early(connection).await);
+    }
+    wire.extend_from_slice(end);
+    *reached = Some(Arc::clone(&connection.host.name));
+    connection.send(&wire, patience).await.map_err(|_| Sending::LostAtEnd)?;
+    connection.flush().await.map_err(|_| Sending::LostAtEnd)
+}
+
+/// What a next hop says out of turn is no answer to content that it has not seen the end of. But
+/// a refusal stands: such a next hop would say the same to every retry.
+async fn said_early(connection: &mut Connection) -> Sending {
+    let _ = connection.overhear().await;
+    if !connection.session().finish().is_empty() {
+        return Sending::Lost;
+    }
+    match connection.session().step() {
+        ClientStep::Failed(ClientFault::Unasked(reply))
+            if matches!(reply.class(), Class::Transient | Class::Permanent) =>
+        {
+            Sending::Refused(reply)
+        }
+        _ => Sending::Lost,
+    }
+}
+
+async fn send_content(
+    connection: &mut Connection,
+    wire: &mut Vec<u8>,
+    content: &mut Content,
+    patience: Duration,
+) -> Result<(), Sending> {
     if content.is_in_file() {
         let mut part = Vec::new();
         let mut first = true;
@@ -231,22 +352,14 @@ async fn send(
             if part.is_empty() {
                 break;
             }
-            transmit(connection, &mut wire, &part, patience).await?;
+            transmit(connection, wire, &part, patience).await?;
         }
     }
     // All of it, or what came after the last move to the file.
     for chunk in content.in_memory() {
-        transmit(connection, &mut wire, chunk, patience).await?;
+        transmit(connection, wire, chunk, patience).await?;
     }
-    let end = connection.session().finish();
-    if end.is_empty() {
-        // It spoke out of turn: whatever it says now is no answer to this content.
-        return Err(Sending::Lost);
-    }
-    wire.extend_from_slice(end);
-    *reached = Some(Arc::clone(&connection.host.name));
-    connection.send(&wire, patience).await.map_err(|_| Sending::LostAtEnd)?;
-    connection.flush().await.map_err(|_| Sending::LostAtEnd)
+    Ok(())
 }
 
 /// Encodes a chunk: gathered while it is little, sent as it lies when it is much.
