@@ -18,6 +18,9 @@ use tokio::time::timeout;
 /// Whether content is small enough to be sent in one piece, in octets.
 const ONE_PIECE_OCTETS_MAX: usize = 48 << 10;
 
+/// Until RSET has left; nobody waits for its reply.
+const RESET_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The way to one next hop; closed at first.
 #[derive(Default)]
 pub struct Transaction {
@@ -98,7 +101,7 @@ impl Transaction {
         let Some(mut lease) = self.lease.take() else { return };
         let Some(connection) = lease.connection() else { return };
         connection.session().reset();
-        if connection.send_pending().await.is_ok() {
+        if connection.send_pending(RESET_PATIENCE).await.is_ok() {
             lease.give_back();
         }
     }
@@ -136,12 +139,12 @@ impl Transaction {
                 Err(NoConnection::Busy) => return Outcome::Busy,
                 Err(NoConnection::Unavailable) => return Outcome::Unavailable,
             };
+            let used = lease.is_pooled();
             let Some(connection) = lease.connection() else { return Outcome::Unavailable };
             if let Some(lack) = lack(connection, opening.parameters) {
                 lease.give_back();
                 return Outcome::Incapable(lack);
             }
-            let used = connection.is_used();
             connection.begin();
             let Opening { reverse_path, parameters, recipient, details } = opening;
             connection.session().begin(reverse_path, *parameters, recipient, Some(details));
