@@ -258,7 +258,7 @@ impl NextHop {
     }
 
     /// Where TLS is opportunistic, a handshake that fails is no reason to keep the mail: the
-    /// other choice was clear text from the start (RFC 7435 §3).
+    /// other choice was clear text from the start.
     async fn open(&self, host: &Arc<Host>) -> Result<Connection, ConnectionError> {
         match Connection::open(self, host, self.tls_wish()).await {
             Err(ConnectionError::Handshake(why)) if self.tls_wish() == TlsWish::Opportunistic => {

@@ -2,10 +2,11 @@
 
 use super::Hops;
 use super::connection::{Connection, ConnectionError};
+use super::content::{Sending, send};
 use super::pool::{Lease, NextHop, NoConnection};
 use crate::listen::content::Content;
 use mail::address::{ForwardPath, ReversePath};
-use mail::smtp::client::{Answer, ClientFault, ClientStep};
+use mail::smtp::client::Answer;
 use mail::smtp::introduction::ClientDetails;
 use mail::smtp::parameter::{Body, MailParameters};
 use mail::smtp::reply::{Class, HeardReply};
@@ -14,9 +15,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::timeout;
-
-/// Whether content is small enough to be sent in one piece, in octets.
-const ONE_PIECE_OCTETS_MAX: usize = 48 << 10;
 
 /// Until RSET has left; nobody waits for its reply.
 const RESET_PATIENCE: Duration = Duration::from_secs(5);
@@ -28,9 +26,10 @@ pub struct Transaction {
     said: Option<Box<Said>>,
 }
 
-/// What the next hop has been told and has accepted, to be told once more where it hangs up while
-/// the client is still sending.
+/// What the next hop has been told and has accepted, to be told once more where the connection is
+/// lost, or lent to somebody else, while the client is still sending.
 struct Said {
+    hop: Arc<NextHop>,
     reverse_path: ReversePath,
     parameters: MailParameters,
     recipients: Vec<ForwardPath>,
@@ -74,13 +73,14 @@ impl Transaction {
                     details: &load.details,
                 };
                 let outcome = self.open(hop, &opening).await;
-                let said = Said { reverse_path, parameters, recipients: Vec::new() };
+                let recipients = Vec::new();
+                let said = Said { hop: Arc::clone(hop), reverse_path, parameters, recipients };
                 self.said = Some(Box::new(said));
                 self.note(recipient, &outcome);
                 outcome
             }
             Request::Recipient(recipient) => {
-                let outcome = self.recipient(&recipient).await;
+                let outcome = self.recipient(&recipient, &load.details).await;
                 self.note(recipient, &outcome);
                 outcome
             }
@@ -107,7 +107,7 @@ impl Transaction {
     }
 
     /// For a session that waits for its client: ready when the connection was called back for
-    /// somebody else. The transaction is lost then, as if the next hop had gone away.
+    /// somebody else. What was said on it is said once more when the client goes on.
     pub fn poll_recalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(lease) = &self.lease else { return Poll::Pending };
         ready!(lease.loan().poll_recalled(cx));
@@ -167,7 +167,10 @@ impl Transaction {
         Outcome::Lost
     }
 
-    async fn recipient(&mut self, recipient: &ForwardPath) -> Outcome {
+    async fn recipient(&mut self, recipient: &ForwardPath, details: &ClientDetails) -> Outcome {
+        if self.lease.is_none() {
+            self.lease = self.say_again(details).await;
+        }
         let Some(lease) = &mut self.lease else { return Outcome::Lost };
         let hop = Arc::clone(lease.hop());
         let Some(connection) = lease.connection() else { return Outcome::Lost };
@@ -189,8 +192,8 @@ impl Transaction {
         reached: &mut Option<Arc<str>>,
     ) -> Outcome {
         let Load { content, trace, details } = load;
-        let Some(lease) = &self.lease else { return Outcome::Lost };
-        let hop = Arc::clone(lease.hop());
+        let Some(said) = &self.said else { return Outcome::Lost };
+        let hop = Arc::clone(&said.hop);
         if hop.settings.content_line_octets_max.is_some_and(|max| longest_line_octets > max) {
             return Outcome::Incapable(Lack::LineLength);
         }
@@ -228,7 +231,10 @@ impl Transaction {
         details: &ClientDetails,
     ) -> Result<Box<Lease>, Outcome> {
         for may_have_hung_up in [true, false] {
-            let Some(mut lease) = self.lease.take() else { return Err(Outcome::Lost) };
+            let mut lease = match self.lease.take() {
+                Some(lease) => lease,
+                None => self.say_again(details).await.ok_or(Outcome::Lost)?,
+            };
             let Some(connection) = lease.connection() else { return Err(Outcome::Lost) };
             let size_max = connection.session().capabilities().size_octets_max;
             if size_max.is_some_and(|max| octets > max) {
@@ -246,16 +252,14 @@ impl Transaction {
                 Err(ConnectionError::Closed | ConnectionError::Io(_)) if may_have_hung_up => {}
                 Ok(_) | Err(_) => return Err(Outcome::Lost),
             }
-            // Its turn is given back before the next one is waited for.
-            drop(lease);
-            self.lease = self.say_again(hop, details).await;
+            // Its turn is given back here, before the next one is waited for.
         }
         Err(Outcome::Lost)
     }
 
     /// The transaction so far, on a new connection; nothing unless all of it is accepted again.
-    async fn say_again(&self, hop: &Arc<NextHop>, details: &ClientDetails) -> Option<Box<Lease>> {
-        let Said { reverse_path, parameters, recipients } = self.said.as_deref()?;
+    async fn say_again(&self, details: &ClientDetails) -> Option<Box<Lease>> {
+        let Said { hop, reverse_path, parameters, recipients } = self.said.as_deref()?;
         let (first, rest) = recipients.split_first()?;
         let mut lease = Box::new(hop.lease(true).await.ok()?);
         let connection = lease.connection()?;
@@ -279,117 +283,6 @@ impl Transaction {
 
 fn is_completion(reply: &HeardReply) -> bool {
     reply.class() == Class::Completion
-}
-
-/// What went wrong while content was sent.
-enum Sending {
-    /// The content could not be read back.
-    Local,
-    /// The connection, before the final dot.
-    Lost,
-    /// The next hop refused before the final dot, which it never saw.
-    Refused(HeardReply),
-    /// The connection, in the write that held the final dot.
-    LostAtEnd,
-}
-
-/// Sends trace field, content and final dot. A small message leaves in one piece.
-async fn send(
-    connection: &mut Connection,
-    hop: &NextHop,
-    content: &mut Content,
-    trace: &str,
-    reached: &mut Option<Arc<str>>,
-) -> Result<(), Sending> {
-    let mut wire = Vec::with_capacity(ONE_PIECE_OCTETS_MAX.min(content.octets() as usize + 1_024));
-    connection.session().encode(trace.as_bytes(), |slice| wire.extend_from_slice(slice));
-    let patience = hop.settings.data_max;
-    match send_content(connection, &mut wire, content, patience).await {
-        Err(Sending::Lost) => return Err(said_early(connection).await),
-        sent => sent?,
-    }
-    if connection.overhear().await.is_err() {
-        return Err(said_early(connection).await);
-    }
-    let end = connection.session().finish();
-    if end.is_empty() {
-        return Err(said_early(connection).await);
-    }
-    wire.extend_from_slice(end);
-    *reached = Some(Arc::clone(&connection.host.name));
-    connection.send(&wire, patience).await.map_err(|_| Sending::LostAtEnd)?;
-    connection.flush().await.map_err(|_| Sending::LostAtEnd)
-}
-
-/// What a next hop says out of turn is no answer to content that it has not seen the end of. But
-/// a refusal stands: such a next hop would say the same to every retry.
-async fn said_early(connection: &mut Connection) -> Sending {
-    let _ = connection.overhear().await;
-    if !connection.session().finish().is_empty() {
-        return Sending::Lost;
-    }
-    match connection.session().step() {
-        ClientStep::Failed(ClientFault::Unasked(reply))
-            if matches!(reply.class(), Class::Transient | Class::Permanent) =>
-        {
-            Sending::Refused(reply)
-        }
-        _ => Sending::Lost,
-    }
-}
-
-async fn send_content(
-    connection: &mut Connection,
-    wire: &mut Vec<u8>,
-    content: &mut Content,
-    patience: Duration,
-) -> Result<(), Sending> {
-    if content.is_in_file() {
-        let mut part = Vec::new();
-        let mut first = true;
-        loop {
-            // Read where it may block: the file is ours, without a name, and small reads of it
-            // come from memory in all likelihood.
-            content.read_part(first, &mut part).map_err(|_| Sending::Local)?;
-            first = false;
-            if part.is_empty() {
-                break;
-            }
-            transmit(connection, wire, &part, patience).await?;
-        }
-    }
-    // All of it, or what came after the last move to the file.
-    for chunk in content.in_memory() {
-        transmit(connection, wire, chunk, patience).await?;
-    }
-    Ok(())
-}
-
-/// Encodes a chunk: gathered while it is little, sent as it lies when it is much.
-async fn transmit(
-    connection: &mut Connection,
-    wire: &mut Vec<u8>,
-    chunk: &[u8],
-    patience: Duration,
-) -> Result<(), Sending> {
-    let mut slices: Vec<&[u8]> = Vec::new();
-    connection.session().encode(chunk, |slice| slices.push(slice));
-    for slice in slices {
-        if wire.len() + slice.len() <= ONE_PIECE_OCTETS_MAX {
-            wire.extend_from_slice(slice);
-            continue;
-        }
-        if !wire.is_empty() {
-            connection.send(wire, patience).await.map_err(|_| Sending::Lost)?;
-            wire.clear();
-        }
-        if slice.len() > ONE_PIECE_OCTETS_MAX / 4 {
-            connection.send(slice, patience).await.map_err(|_| Sending::Lost)?;
-        } else {
-            wire.extend_from_slice(slice);
-        }
-    }
-    Ok(())
 }
 
 /// What the message needs and the next hop has not.
