@@ -6,7 +6,7 @@ mod kit;
 
 use kit::certificates::Authority;
 use kit::servers::{Server, needs};
-use kit::{Client, Folder, Hop, LIFTED, Postern, config, has};
+use kit::{Act, Client, Folder, Hop, LIFTED, Postern, Stage, config, has};
 use std::fs;
 use std::net::IpAddr;
 
@@ -173,11 +173,19 @@ fn what_the_next_hop_must_refuse_is_refused_before_it() {
 
 /// A next hop with a certificate for its address, and Postern with these settings towards it.
 fn with_tls(settings: impl Fn(&Authority, &kit::certificates::Certificate) -> String) -> Tls {
+    with_tls_acting(|_, _| Act::Obey, settings)
+}
+
+fn with_tls_acting(
+    act: impl Fn(Stage, &str) -> Act + Send + Sync + 'static,
+    settings: impl Fn(&Authority, &kit::certificates::Certificate) -> String,
+) -> Tls {
     let authority = Authority::new();
     let certificate = authority.sign("127.0.0.1");
     let folder = Folder::new();
     folder.write("ca.pem", &authority.pem);
     let hop = Hop::with_tls(certificate.server());
+    hop.behave(act);
     let settings = settings(&authority, &certificate);
     let table =
         format!("[[next_hop]]\nname = \"inside\"\nhosts = [\"{}\"]\n{settings}\n", hop.address);
@@ -222,6 +230,33 @@ impl Tls {
 #[test]
 fn opportunistic_tls_believes_any_certificate() {
     with_tls(|_, _| String::new()).was_delivered(true);
+}
+
+#[test]
+fn opportunistic_tls_that_cannot_be_agreed_on_is_clear_text() {
+    let acts = [Act::SayAndClose("220 go ahead"), Act::Say("454 4.7.0 not now")];
+    for (n, act) in acts.into_iter().enumerate() {
+        let act = move |stage, _: &str| match stage {
+            Stage::StartTls => act.clone(),
+            _ => Act::Obey,
+        };
+        let tls = with_tls_acting(act, |_, _| String::new());
+        tls.was_delivered(false);
+        if n == 0 {
+            let failed = tls.postern.wait_for("NextHopTlsFailed");
+            assert_eq!(failed["subject"], tls.hop.address.to_string());
+        }
+    }
+}
+
+#[test]
+fn required_tls_that_cannot_be_agreed_on_sends_nothing() {
+    let act = |stage, _: &str| match stage {
+        Stage::StartTls => Act::SayAndClose("220 go ahead"),
+        _ => Act::Obey,
+    };
+    let settings = |_: &_, _: &_| "tls = \"require\"\ntls_ca = \"ca.pem\"".to_owned();
+    with_tls_acting(act, settings).was_held_back();
 }
 
 #[test]

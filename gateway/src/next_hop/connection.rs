@@ -1,21 +1,25 @@
 //! One connection to a host: a socket and a client session, and the deadlines between them.
 
 use super::host::Host;
-use super::pool::NextHop;
+use super::pool::{NextHop, Place};
 use crate::clock;
 use crate::listen::buffers;
 use crate::listen::stream::Stream;
-use mail::smtp::client::{Answer, ClientFault, ClientSession, ClientStep};
+use mail::smtp::client::{Answer, ClientFault, ClientSession, ClientStep, TlsWish};
 use relay::moment::Moment;
 use rustls::pki_types::ServerName;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
+
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 8;
 
 /// Why a connection failed.
 #[derive(Debug, Error)]
@@ -32,9 +36,9 @@ pub enum ConnectionError {
     /// It said something that ends the session.
     #[error("{0}")]
     Protocol(String),
-    /// Its name is none that a certificate can bear.
-    #[error("no name to verify: {0}")]
-    Name(String),
+    /// TLS was offered, and could not be agreed on.
+    #[error("no TLS: {0}")]
+    Handshake(io::Error),
 }
 
 /// A connection that is ready, or in a transaction.
@@ -46,25 +50,30 @@ pub struct Connection {
     born: Moment,
     idle_since: Moment,
     messages: u32,
+    _place: Option<Place>,
 }
 
 impl Connection {
     /// Connects, greets, and goes under TLS where that is wanted.
     /// # Errors
     /// When any of it fails or takes too long.
-    pub async fn open(hop: &NextHop, host: &Arc<Host>) -> Result<Self, ConnectionError> {
+    pub async fn open(
+        hop: &NextHop,
+        host: &Arc<Host>,
+        tls: TlsWish,
+    ) -> Result<Self, ConnectionError> {
         let settings = &hop.settings;
-        let connecting = timeout(settings.connect_max, TcpStream::connect(&*host.name)).await;
-        let socket = connecting.map_err(|_| ConnectionError::TimedOut)??;
+        let socket = connect(&host.name, settings.connect_max).await?;
         socket.set_nodelay(true)?;
         let now = clock::now();
         let mut connection = Self {
             stream: Stream::Plain(socket),
-            session: ClientSession::new(hop.hostname.clone(), hop.tls_wish(), hop.introduction()),
+            session: ClientSession::new(hop.hostname.clone(), tls, hop.introduction()),
             host: Arc::clone(host),
             born: now,
             idle_since: now,
             messages: 0,
+            _place: None,
         };
         match connection.answer(hop, settings.greeting_max).await? {
             Answer::Ready => Ok(connection),
@@ -77,10 +86,9 @@ impl Connection {
         &mut self.session
     }
 
-    /// Whether it has carried a message before.
-    #[must_use]
-    pub fn is_used(&self) -> bool {
-        self.messages > 0
+    /// It is counted from now on until it is closed.
+    pub fn take_place(&mut self, place: Place) {
+        self._place = Some(place);
     }
 
     /// Counts a transaction.
@@ -128,11 +136,13 @@ impl Connection {
     /// read when the connection is used again.
     /// # Errors
     /// As the socket's.
-    pub async fn send_pending(&mut self) -> Result<(), ConnectionError> {
+    pub async fn send_pending(&mut self, patience: Duration) -> Result<(), ConnectionError> {
         if self.session.step() == ClientStep::Send {
             let output = self.session.take_output();
-            self.stream.write_all(&output).await?;
-            self.stream.flush().await?;
+            self.send(&output, patience).await?;
+            timeout(patience, self.stream.flush())
+                .await
+                .map_err(|_| ConnectionError::TimedOut)??;
         }
         Ok(())
     }
@@ -157,16 +167,17 @@ impl Connection {
             return Err(ConnectionError::Protocol("TLS was not wanted".into()));
         };
         let name = hop.tls_name().unwrap_or(&self.host.host).to_owned();
-        let name = ServerName::try_from(name.clone()).map_err(|_| ConnectionError::Name(name))?;
-        let Stream::Plain(_) = &self.stream else {
+        let unfit = |error| ConnectionError::Handshake(io::Error::other(error));
+        let name = ServerName::try_from(name).map_err(unfit)?;
+        let stream = std::mem::replace(&mut self.stream, Stream::Gone);
+        let Stream::Plain(socket) = stream else {
             return Err(ConnectionError::Protocol("TLS within TLS".into()));
         };
-        let stream = std::mem::replace(&mut self.stream, Stream::Gone);
-        if let Stream::Plain(socket) = stream {
-            let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
-            let tls = connector.connect(name, socket).await?;
-            self.stream = Stream::Tls(Box::new(tls.into()));
-        }
+        let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
+        // Less than the greeting may take in all, so that it is known what took so long.
+        let shaking = timeout(hop.settings.greeting_max / 2, connector.connect(name, socket)).await;
+        let tls = shaking.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        self.stream = Stream::Tls(Box::new(tls.map_err(ConnectionError::Handshake)?.into()));
         self.session.behind_tls();
         Ok(())
     }
@@ -221,6 +232,32 @@ impl Connection {
     }
 }
 
+/// A connection to the first address of a name that takes one. Each has its share of the time, so
+/// that one which drops every packet does not hide those behind it (RFC 5321 §5.1).
+async fn connect(name: &str, patience: Duration) -> Result<TcpStream, ConnectionError> {
+    let until = Instant::now() + patience;
+    let found =
+        timeout(patience, lookup_host(name)).await.map_err(|_| ConnectionError::TimedOut)?;
+    let addresses: Vec<SocketAddr> = found?.take(ADDRESSES_MAX).collect();
+    connect_any(&addresses, until).await
+}
+
+async fn connect_any(
+    addresses: &[SocketAddr],
+    until: Instant,
+) -> Result<TcpStream, ConnectionError> {
+    let mut error = ConnectionError::Io(io::ErrorKind::NotFound.into());
+    for (address, left) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+        let share = until.saturating_duration_since(Instant::now()) / left;
+        error = match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(refused)) => refused.into(),
+            Err(_) => ConnectionError::TimedOut,
+        };
+    }
+    Err(error)
+}
+
 fn told(fault: &ClientFault) -> String {
     match fault {
         ClientFault::Refused(reply) => format!("refused: {} {}", reply.code, reply.text),
@@ -228,5 +265,42 @@ fn told(fault: &ClientFault) -> String {
         ClientFault::Nonsense(_) => "talked nonsense".into(),
         ClientFault::NoTls => "TLS is required and not offered".into(),
         ClientFault::Injection => "sent bytes between STARTTLS and the handshake".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Socket, Type};
+
+    /// An address where connections are neither taken nor refused.
+    fn silent() -> (SocketAddr, Vec<Socket>) {
+        let new = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let listener = new();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut sockets = vec![listener];
+        // The backlog is full after these.
+        for _ in 0..4 {
+            let socket = new();
+            socket.set_nonblocking(true).unwrap();
+            let _ = socket.connect(&address);
+            sockets.push(socket);
+        }
+        (address.as_socket().unwrap(), sockets)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_drops_every_packet_does_not_hide_the_next() {
+        let (silent, _sockets) = silent();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let until = || Instant::now() + Duration::from_millis(400);
+        let alone = connect_any(&[silent], until()).await;
+        assert!(matches!(alone, Err(ConnectionError::TimedOut)), "{alone:?}");
+        let connected = connect_any(&[silent, good], until()).await.unwrap();
+        assert_eq!(connected.peer_addr().unwrap(), good);
+        assert!(connect_any(&[], until()).await.is_err());
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::built::NextHopHost;
 use mail::smtp::extension::Capabilities;
 use relay::moment::Moment;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// One server.
@@ -17,6 +17,7 @@ pub struct Host {
     /// Left alone until this moment, in milliseconds.
     left_alone_until: AtomicU64,
     capabilities: Mutex<Option<Capabilities>>,
+    has_failed_at_tls: AtomicBool,
 }
 
 /// What a success or failure changed.
@@ -45,6 +46,7 @@ impl Host {
             failures: AtomicU32::new(0),
             left_alone_until: AtomicU64::new(0),
             capabilities: Mutex::new(None),
+            has_failed_at_tls: AtomicBool::new(false),
         }
     }
 
@@ -76,6 +78,11 @@ impl Host {
         }
         let until = now.plus_milliseconds(retry_milliseconds).0.max(1);
         if self.left_alone_until.swap(until, Relaxed) == 0 { Change::Down } else { Change::None }
+    }
+
+    /// It offered TLS, and the handshake failed; whether that is news.
+    pub fn tls_failed(&self) -> bool {
+        !self.has_failed_at_tls.swap(true, Relaxed)
     }
 
     /// What it offered last.

@@ -2,6 +2,7 @@
 //! [`Hops`] is the list that `NextHopId` counts into; [`Transaction`] is one client's way to one.
 
 pub mod connection;
+mod content;
 pub mod host;
 pub mod loan;
 pub mod pool;

@@ -15,7 +15,7 @@ use mail::smtp::introduction::Introduction;
 use relay::moment::Moment;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -36,7 +36,9 @@ pub struct NextHop {
     turns: Arc<Semaphore>,
     loans: Loans,
     /// Connections that exist, in use or not.
-    open: AtomicU32,
+    open: Arc<AtomicU32>,
+    /// A reload has put another in its place: nothing is kept for later any more.
+    is_retired: AtomicBool,
     idle: Mutex<HashMap<ThreadId, Vec<Connection>>>,
     observer: Observer,
 }
@@ -45,13 +47,26 @@ pub struct NextHop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct ThreadId(u32);
 
-/// A connection in use; goes back to the pool, or is closed.
+/// A connection in use; goes back to the pool. A lease that is not given back closes its
+/// connection: whatever it was in the middle of is void then, and the next hop sees that there is
+/// no final dot.
 pub struct Lease {
     /// The connection. Taken out only when the lease ends.
     connection: Option<Connection>,
+    is_pooled: bool,
     hop: Arc<NextHop>,
     loan: Arc<Loan>,
     _turn: OwnedSemaphorePermit,
+}
+
+/// A connection is counted for as long as it holds this.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicU32>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Why there is no connection.
@@ -90,7 +105,8 @@ impl NextHop {
             hosts: settings.hosts.iter().map(|host| Arc::new(Host::new(host))).collect(),
             turns: Arc::new(Semaphore::new(settings.connections_max as usize)),
             loans: Loans::default(),
-            open: AtomicU32::new(0),
+            open: Arc::default(),
+            is_retired: AtomicBool::new(false),
             idle: Mutex::default(),
             hostname: hostname.clone(),
             settings: settings.clone(),
@@ -175,12 +191,14 @@ impl NextHop {
             Ok(turn) => turn,
             Err(_) => self.stand_in_line().await.ok_or(NoConnection::Busy)?,
         };
-        let connection = match if fresh { None } else { self.take_idle().await } {
+        let pooled = if fresh { None } else { self.take_idle().await };
+        let is_pooled = pooled.is_some();
+        let connection = match pooled {
             Some(connection) => connection,
             None => self.connect().await.ok_or(NoConnection::Unavailable)?,
         };
-        let loan = self.loans.add(clock::now());
-        Ok(Lease { connection: Some(connection), hop: Arc::clone(self), loan, _turn: turn })
+        let (loan, hop) = (self.loans.add(clock::now()), Arc::clone(self));
+        Ok(Lease { connection: Some(connection), is_pooled, hop, loan, _turn: turn })
     }
 
     /// A turn as soon as there is one. Clients that keep theirs waiting lose it, one a second for
@@ -209,13 +227,14 @@ impl NextHop {
             if connection.may_go_on(self, clock::now()) && connection.is_alive().await {
                 return Some(connection);
             }
-            self.close(connection);
         }
     }
 
     /// A new connection, to the first host that answers.
-    async fn connect(self: &Arc<Self>) -> Option<Connection> {
-        if self.open.load(Relaxed) >= self.settings.connections_max {
+    async fn connect(&self) -> Option<Connection> {
+        let place = Place(Arc::clone(&self.open));
+        // Counted before it is made, so that no two threads take one place.
+        if self.open.fetch_add(1, Relaxed) >= self.settings.connections_max {
             self.evict_idle();
         }
         let retry = u64::try_from(self.settings.breaker_retry.as_millis()).unwrap_or(u64::MAX);
@@ -223,22 +242,34 @@ impl NextHop {
             if !host.may_be_tried(clock::now(), retry) {
                 continue;
             }
-            self.open.fetch_add(1, Relaxed);
-            match Connection::open(self, host).await {
+            match self.open(host).await {
                 Ok(mut connection) => {
                     let capabilities = *connection.session().capabilities();
                     if host.succeeded(capabilities) == Change::Up {
                         self.observer.tell("NextHopUp", &host.name, "it answers again");
                     }
+                    connection.take_place(place);
                     return Some(connection);
                 }
-                Err(error) => {
-                    self.open.fetch_sub(1, Relaxed);
-                    self.failed(host, &error);
-                }
+                Err(error) => self.failed(host, &error),
             }
         }
         None
+    }
+
+    /// Where TLS is opportunistic, a handshake that fails is no reason to keep the mail: the
+    /// other choice was clear text from the start.
+    async fn open(&self, host: &Arc<Host>) -> Result<Connection, ConnectionError> {
+        match Connection::open(self, host, self.tls_wish()).await {
+            Err(ConnectionError::Handshake(why)) if self.tls_wish() == TlsWish::Opportunistic => {
+                if host.tls_failed() {
+                    let detail = format!("{why}; its mail goes in the clear");
+                    self.observer.tell("NextHopTlsFailed", &host.name, &detail);
+                }
+                Connection::open(self, host, TlsWish::None).await
+            }
+            opened => opened,
+        }
     }
 
     fn failed(&self, host: &Host, error: &ConnectionError) {
@@ -257,9 +288,7 @@ impl NextHop {
     /// Makes room for a connection of this thread by closing an idle one of another.
     fn evict_idle(&self) {
         let evicted = self.lock_idle().values_mut().find_map(Vec::pop);
-        if let Some(connection) = evicted {
-            self.close(connection);
-        }
+        drop(evicted);
     }
 
     /// Closes what has been idle for too long, on this thread.
@@ -270,14 +299,16 @@ impl NextHop {
             (*own, old) = (keep, close);
         }
         for connection in old {
-            self.open.fetch_sub(1, Relaxed);
             tokio::spawn(connection.quit());
         }
     }
 
-    fn close(&self, connection: Connection) {
-        self.open.fetch_sub(1, Relaxed);
-        drop(connection);
+    /// A reload has put another in its place. Sessions that are open use it until they end, which
+    /// may be long after; what is idle is closed now, and nobody sweeps here any more.
+    pub fn retire(&self) {
+        self.is_retired.store(true, Relaxed);
+        let idle = std::mem::take(&mut *self.lock_idle());
+        drop(idle);
     }
 
     fn lock_idle(&self) -> std::sync::MutexGuard<'_, HashMap<ThreadId, Vec<Connection>>> {
@@ -303,26 +334,30 @@ impl Lease {
         &self.loan
     }
 
+    /// Whether it was used, or kept ready, before: then it may have died unseen.
+    #[must_use]
+    pub fn is_pooled(&self) -> bool {
+        self.is_pooled
+    }
+
     /// Back to the pool, for the next transaction.
     pub fn give_back(mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         let now = clock::now();
+        connection.rest(now);
         if !connection.may_go_on(&self.hop, now) {
-            self.hop.open.fetch_sub(1, Relaxed);
             tokio::spawn(connection.quit());
             return;
         }
-        connection.rest(now);
-        self.hop.lock_idle().entry(this_thread()).or_default().push(connection);
-    }
-}
-
-impl Drop for Lease {
-    /// A lease that is not given back closes its connection: whatever it was in the middle of is
-    /// void then, and the next hop sees that there is no final dot.
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.hop.close(connection);
+        let mut idle = self.hop.lock_idle();
+        if self.hop.is_retired.load(Relaxed) {
+            tokio::spawn(connection.quit());
+        } else {
+            idle.entry(this_thread()).or_default().push(connection);
         }
     }
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

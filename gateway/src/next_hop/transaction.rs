@@ -2,10 +2,11 @@
 
 use super::Hops;
 use super::connection::{Connection, ConnectionError};
+use super::content::{Sending, send};
 use super::pool::{Lease, NextHop, NoConnection};
 use crate::listen::content::Content;
 use mail::address::{ForwardPath, ReversePath};
-use mail::smtp::client::{Answer, ClientFault, ClientStep};
+use mail::smtp::client::Answer;
 use mail::smtp::introduction::ClientDetails;
 use mail::smtp::parameter::{Body, MailParameters};
 use mail::smtp::reply::{Class, HeardReply};
@@ -15,8 +16,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Whether content is small enough to be sent in one piece, in octets.
-const ONE_PIECE_OCTETS_MAX: usize = 48 << 10;
+/// Until RSET has left; nobody waits for its reply.
+const RESET_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The way to one next hop; closed at first.
 #[derive(Default)]
@@ -25,8 +26,8 @@ pub struct Transaction {
     said: Option<Box<Said>>,
 }
 
-/// What the next hop has been told and has accepted, to be told once more where it hangs up, or the
-/// connection is called back, while the client is still sending.
+/// What the next hop has been told and has accepted, to be told once more where the connection is
+/// lost, or lent to somebody else, while the client is still sending.
 struct Said {
     hop: Arc<NextHop>,
     reverse_path: ReversePath,
@@ -72,8 +73,8 @@ impl Transaction {
                     details: &load.details,
                 };
                 let outcome = self.open(hop, &opening).await;
-                let hop = Arc::clone(hop);
-                let said = Said { hop, reverse_path, parameters, recipients: Vec::new() };
+                let recipients = Vec::new();
+                let said = Said { hop: Arc::clone(hop), reverse_path, parameters, recipients };
                 self.said = Some(Box::new(said));
                 self.note(recipient, &outcome);
                 outcome
@@ -100,13 +101,13 @@ impl Transaction {
         let Some(mut lease) = self.lease.take() else { return };
         let Some(connection) = lease.connection() else { return };
         connection.session().reset();
-        if connection.send_pending().await.is_ok() {
+        if connection.send_pending(RESET_PATIENCE).await.is_ok() {
             lease.give_back();
         }
     }
 
     /// For a session that waits for its client: ready when the connection was called back for
-    /// somebody else. What was said on it is said again on another when the client goes on.
+    /// somebody else. What was said on it is said once more when the client goes on.
     pub fn poll_recalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(lease) = &self.lease else { return Poll::Pending };
         ready!(lease.loan().poll_recalled(cx));
@@ -138,12 +139,12 @@ impl Transaction {
                 Err(NoConnection::Busy) => return Outcome::Busy,
                 Err(NoConnection::Unavailable) => return Outcome::Unavailable,
             };
+            let used = lease.is_pooled();
             let Some(connection) = lease.connection() else { return Outcome::Unavailable };
             if let Some(lack) = lack(connection, opening.parameters) {
                 lease.give_back();
                 return Outcome::Incapable(lack);
             }
-            let used = connection.is_used();
             connection.begin();
             let Opening { reverse_path, parameters, recipient, details } = opening;
             connection.session().begin(reverse_path, *parameters, recipient, Some(details));
@@ -167,15 +168,12 @@ impl Transaction {
     }
 
     async fn recipient(&mut self, recipient: &ForwardPath, details: &ClientDetails) -> Outcome {
-        let Some(hop) = self.said.as_ref().map(|said| Arc::clone(&said.hop)) else {
-            return Outcome::Lost;
-        };
         if self.lease.is_none() {
-            self.lease = self.say_again(&hop, details).await;
+            self.lease = self.say_again(details).await;
         }
-        let Some(connection) = self.lease.as_mut().and_then(|lease| lease.connection()) else {
-            return Outcome::Lost;
-        };
+        let Some(lease) = &mut self.lease else { return Outcome::Lost };
+        let hop = Arc::clone(lease.hop());
+        let Some(connection) = lease.connection() else { return Outcome::Lost };
         connection.session().recipient(recipient);
         match connection.answer(&hop, hop.settings.command_max).await {
             Ok(Answer::Rcpt(reply)) => Outcome::Recipient(reply),
@@ -194,9 +192,8 @@ impl Transaction {
         reached: &mut Option<Arc<str>>,
     ) -> Outcome {
         let Load { content, trace, details } = load;
-        let Some(hop) = self.said.as_ref().map(|said| Arc::clone(&said.hop)) else {
-            return Outcome::Lost;
-        };
+        let Some(said) = &self.said else { return Outcome::Lost };
+        let hop = Arc::clone(&said.hop);
         if hop.settings.content_line_octets_max.is_some_and(|max| longest_line_octets > max) {
             return Outcome::Incapable(Lack::LineLength);
         }
@@ -234,10 +231,10 @@ impl Transaction {
         details: &ClientDetails,
     ) -> Result<Box<Lease>, Outcome> {
         for may_have_hung_up in [true, false] {
-            if self.lease.is_none() {
-                self.lease = self.say_again(hop, details).await;
-            }
-            let Some(mut lease) = self.lease.take() else { return Err(Outcome::Lost) };
+            let mut lease = match self.lease.take() {
+                Some(lease) => lease,
+                None => self.say_again(details).await.ok_or(Outcome::Lost)?,
+            };
             let Some(connection) = lease.connection() else { return Err(Outcome::Lost) };
             let size_max = connection.session().capabilities().size_octets_max;
             if size_max.is_some_and(|max| octets > max) {
@@ -261,8 +258,8 @@ impl Transaction {
     }
 
     /// The transaction so far, on a new connection; nothing unless all of it is accepted again.
-    async fn say_again(&self, hop: &Arc<NextHop>, details: &ClientDetails) -> Option<Box<Lease>> {
-        let Said { reverse_path, parameters, recipients, .. } = self.said.as_deref()?;
+    async fn say_again(&self, details: &ClientDetails) -> Option<Box<Lease>> {
+        let Said { hop, reverse_path, parameters, recipients } = self.said.as_deref()?;
         let (first, rest) = recipients.split_first()?;
         let mut lease = Box::new(hop.lease(true).await.ok()?);
         let connection = lease.connection()?;
@@ -286,117 +283,6 @@ impl Transaction {
 
 fn is_completion(reply: &HeardReply) -> bool {
     reply.class() == Class::Completion
-}
-
-/// What went wrong while content was sent.
-enum Sending {
-    /// The content could not be read back.
-    Local,
-    /// The connection, before the final dot.
-    Lost,
-    /// The next hop refused before the final dot, which it never saw.
-    Refused(HeardReply),
-    /// The connection, in the write that held the final dot.
-    LostAtEnd,
-}
-
-/// Sends trace field, content and final dot. A small message leaves in one piece.
-async fn send(
-    connection: &mut Connection,
-    hop: &NextHop,
-    content: &mut Content,
-    trace: &str,
-    reached: &mut Option<Arc<str>>,
-) -> Result<(), Sending> {
-    let mut wire = Vec::with_capacity(ONE_PIECE_OCTETS_MAX.min(content.octets() as usize + 1_024));
-    connection.session().encode(trace.as_bytes(), |slice| wire.extend_from_slice(slice));
-    let patience = hop.settings.data_max;
-    match send_content(connection, &mut wire, content, patience).await {
-        Err(Sending::Lost) => return Err(said_early(connection).await),
-        sent => sent?,
-    }
-    if connection.overhear().await.is_err() {
-        return Err(said_early(connection).await);
-    }
-    let end = connection.session().finish();
-    if end.is_empty() {
-        return Err(said_early(connection).await);
-    }
-    wire.extend_from_slice(end);
-    *reached = Some(Arc::clone(&connection.host.name));
-    connection.send(&wire, patience).await.map_err(|_| Sending::LostAtEnd)?;
-    connection.flush().await.map_err(|_| Sending::LostAtEnd)
-}
-
-/// What a next hop says out of turn is no answer to content that it has not seen the end of. But
-/// a refusal stands: such a next hop would say the same to every retry.
-async fn said_early(connection: &mut Connection) -> Sending {
-    let _ = connection.overhear().await;
-    if !connection.session().finish().is_empty() {
-        return Sending::Lost;
-    }
-    match connection.session().step() {
-        ClientStep::Failed(ClientFault::Unasked(reply))
-            if matches!(reply.class(), Class::Transient | Class::Permanent) =>
-        {
-            Sending::Refused(reply)
-        }
-        _ => Sending::Lost,
-    }
-}
-
-async fn send_content(
-    connection: &mut Connection,
-    wire: &mut Vec<u8>,
-    content: &mut Content,
-    patience: Duration,
-) -> Result<(), Sending> {
-    if content.is_in_file() {
-        let mut part = Vec::new();
-        let mut first = true;
-        loop {
-            // Read where it may block: the file is ours, without a name, and small reads of it
-            // come from memory in all likelihood.
-            content.read_part(first, &mut part).map_err(|_| Sending::Local)?;
-            first = false;
-            if part.is_empty() {
-                break;
-            }
-            transmit(connection, wire, &part, patience).await?;
-        }
-    }
-    // All of it, or what came after the last move to the file.
-    for chunk in content.in_memory() {
-        transmit(connection, wire, chunk, patience).await?;
-    }
-    Ok(())
-}
-
-/// Encodes a chunk: gathered while it is little, sent as it lies when it is much.
-async fn transmit(
-    connection: &mut Connection,
-    wire: &mut Vec<u8>,
-    chunk: &[u8],
-    patience: Duration,
-) -> Result<(), Sending> {
-    let mut slices: Vec<&[u8]> = Vec::new();
-    connection.session().encode(chunk, |slice| slices.push(slice));
-    for slice in slices {
-        if wire.len() + slice.len() <= ONE_PIECE_OCTETS_MAX {
-            wire.extend_from_slice(slice);
-            continue;
-        }
-        if !wire.is_empty() {
-            connection.send(wire, patience).await.map_err(|_| Sending::Lost)?;
-            wire.clear();
-        }
-        if slice.len() > ONE_PIECE_OCTETS_MAX / 4 {
-            connection.send(slice, patience).await.map_err(|_| Sending::Lost)?;
-        } else {
-            wire.extend_from_slice(slice);
-        }
-    }
-    Ok(())
 }
 
 /// What the message needs and the next hop has not.

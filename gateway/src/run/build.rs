@@ -110,6 +110,7 @@ pub fn reload(state: &State, watched: &Mutex<Watched>) -> Result<(), String> {
         state.seats.set_max(seats);
     }
     state.live.store(Arc::new(assembled.live));
+    old.hops.0.iter().for_each(|hop| hop.retire());
     *lock(watched) = assembled.watched;
     let detail = if rebind {
         "in force for new sessions; listeners change with a restart only"

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 pub enum Stage {
     Connect,
     Ehlo,
+    StartTls,
     Mail,
     Rcpt,
     Data,
@@ -222,6 +223,10 @@ impl Session<'_> {
                 self.act(Stage::Ehlo, &line, &reply)
             }
             "STARTTLS" => {
+                let act = self.behaviour(Stage::StartTls, &line);
+                if !matches!(act, Act::Obey) {
+                    return self.perform(act, "");
+                }
                 self.say("220 2.0.0 go ahead\r\n")?;
                 Ok(Then::ShakeHands)
             }
