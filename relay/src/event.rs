@@ -113,6 +113,10 @@ pub enum Kind<'a> {
 pub enum Value<'a> {
     /// Text, not yet escaped for any format.
     Text(&'a str),
+    /// A word of our own: printable, and nothing that any format would have to escape.
+    Word(&'a str),
+    /// An enhanced status code (RFC 3463).
+    Status(u16, u16, u16),
     /// Something that prints itself.
     Shown(&'a dyn Display),
     /// An address; the most frequent of those.
@@ -158,7 +162,7 @@ impl Event<'_> {
     pub fn fields(&self, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
         if let Some(scene) = &self.scene {
             let digits = scene.client.session.digits();
-            visit("session", Value::Text(std::str::from_utf8(&digits).unwrap_or_default()));
+            visit("session", Value::Word(std::str::from_utf8(&digits).unwrap_or_default()));
             visit("client", Value::Shown(&scene.client.address.ip()));
             if let Some(hello) = scene.hello {
                 visit("hello", Value::Text(hello));
@@ -176,7 +180,7 @@ impl Kind<'_> {
         match self {
             Self::SessionOpened | Self::MailAccepted => {}
             Self::SessionClosed { why, delivered, refusals } => {
-                visit("why", Value::Text(why));
+                visit("why", Value::Word(why));
                 visit("delivered", Value::Number(u64::from(*delivered)));
                 visit("refusals", Value::Number(u64::from(*refusals)));
             }
@@ -184,11 +188,11 @@ impl Kind<'_> {
                 if let Some(path) = forward_path {
                     visit("to", path.mailbox().map_or(Value::Shown(path), Value::Address));
                 }
-                visit("rule", Value::Text(rule));
-                visit("refusal", Value::Text(refusal));
+                visit("rule", Value::Word(rule));
+                visit("refusal", Value::Word(refusal));
                 visit("code", Value::Number(u64::from(reply.code())));
                 if let Some((class, subject, detail)) = reply.enhanced() {
-                    visit("status", Value::Shown(&format_args!("{class}.{subject}.{detail}")));
+                    visit("status", Value::Status(class, subject, detail));
                 }
                 // Our own words follow from the refusal; a next hop's, or an operator's, do not.
                 if matches!(*refusal, "next_hop_refused" | "recipient_left") {

@@ -107,7 +107,12 @@ impl Session {
             let done = match act {
                 Do::Read { until } => self.read(until, timer.as_mut(), &mut drain).await,
                 Do::LookUp(need) => match self.find(need) {
-                    Now(found) => Done::Found(found),
+                    // Nothing was waited for, so it is no later than before.
+                    Now(found) => {
+                        let now = self.sink.now;
+                        self.exchange.done(Done::Found(found), now, &mut self.sink);
+                        continue;
+                    }
                     Later(answer) => Done::Found(answer.await),
                 },
                 Do::NextHop(request) => {

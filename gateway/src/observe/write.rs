@@ -44,7 +44,12 @@ fn json(out: &mut Vec<u8>, event: &Event<'_>) {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
         match value {
-            Value::Number(number) => shown(out, &number),
+            Value::Number(number) => digits(out, number),
+            Value::Word(_) | Value::Status(..) => {
+                out.push(b'"');
+                plain(out, &value);
+                out.push(b'"');
+            }
             Value::List(list) => {
                 out.push(b'[');
                 for (n, path) in list.iter().take(LISTED_MAX).enumerate() {
@@ -88,8 +93,15 @@ fn text(out: &mut Vec<u8>, event: &Event<'_>) {
 /// A value as it is, not escaped for anything.
 fn plain(out: &mut Vec<u8>, value: &Value<'_>) {
     match value {
-        Value::Text(text) => out.extend_from_slice(text.as_bytes()),
-        Value::Number(number) => shown(out, number),
+        Value::Text(text) | Value::Word(text) => out.extend_from_slice(text.as_bytes()),
+        Value::Number(number) => digits(out, *number),
+        Value::Status(class, subject, detail) => {
+            digits(out, u64::from(*class));
+            out.push(b'.');
+            digits(out, u64::from(*subject));
+            out.push(b'.');
+            digits(out, u64::from(*detail));
+        }
         Value::Shown(value) => shown(out, value),
         Value::Address(mailbox) => match (&mailbox.host, mailbox.local_part.needs_quotes()) {
             (Host::Domain(domain), false) => {
@@ -107,6 +119,20 @@ fn plain(out: &mut Vec<u8>, value: &Value<'_>) {
             if list.len() > LISTED_MAX {
                 out.extend_from_slice(b",...");
             }
+        }
+    }
+}
+
+/// A number, without the machinery of formatting: every line has several.
+fn digits(out: &mut Vec<u8>, mut number: u64) {
+    let mut text = [0; 20];
+    let mut at = text.len();
+    loop {
+        at -= 1;
+        text[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return out.extend_from_slice(&text[at..]);
         }
     }
 }

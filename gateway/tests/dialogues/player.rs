@@ -78,7 +78,8 @@ impl Voice for Reader {
         let mut fields = Vec::new();
         event.fields(&mut |name, value| {
             let value = match value {
-                Value::Text(text) => text.to_owned(),
+                Value::Text(text) | Value::Word(text) => text.to_owned(),
+                Value::Status(class, subject, detail) => format!("{class}.{subject}.{detail}"),
                 Value::Shown(shown) => shown.to_string(),
                 Value::Address(mailbox) => mailbox.to_string(),
                 Value::List(paths) => {
