@@ -1,7 +1,7 @@
 //! Makes something that serves of a configuration: directory, next hops, certificate. On reload
 //! the new one takes the place of the old one whole, or not at all.
 
-use super::recipients::{self, OpenedDirectory};
+use super::recipients::{self, Opened, OpenedDirectory};
 use super::{Running, StartError, contents, seats_for};
 use crate::config::Mistakes;
 use crate::config::built::Config;
@@ -25,15 +25,20 @@ pub struct Assembled {
 /// Threads that notice changes; they end when this is dropped.
 pub struct Watched {
     _recipients: Option<Watcher>,
+    sources: Vec<Opened>,
     _certificate: Option<CertificateWatch>,
     certificate: Option<Arc<Certificate>>,
 }
 
-/// Opens everything that the configuration names.
+/// Opens everything that the configuration names; sources that were opened for the same go on.
 /// # Errors
 /// When a certificate or authorities cannot be loaded. Recipient sources that fail are merely
 /// unavailable.
-pub fn assemble(config: Config, observer: &Observer) -> Result<Assembled, StartError> {
+pub fn assemble(
+    config: Config,
+    observer: &Observer,
+    before: &[Opened],
+) -> Result<Assembled, StartError> {
     let tls = |what: &Path, why: String| StartError::Tls { what: what.display().to_string(), why };
     let certificate = match &config.tls {
         Some(files) => Some(
@@ -49,15 +54,17 @@ pub fn assemble(config: Config, observer: &Observer) -> Result<Assembled, StartE
         let name = settings.name.as_deref().unwrap_or("next hop");
         hops.push(hop.map_err(|e| tls(Path::new(name), e.to_string()))?);
     }
-    let OpenedDirectory { directory, sources, outcomes } = recipients::open(&config);
+    let OpenedDirectory { directory, sources, outcomes } = recipients::open_after(&config, before);
     outcomes.iter().for_each(|outcome| tell(observer, outcome));
     let told = observer.clone();
-    let recipients = Watcher::start(sources, INTERVAL, move |outcome| tell(&told, &outcome))?;
+    let watched = sources.iter().map(|opened| Arc::clone(&opened.source)).collect();
+    let recipients = Watcher::start(watched, INTERVAL, move |outcome| tell(&told, &outcome))?;
     let watch =
         certificate.clone().map(|c| CertificateWatch::start(c, observer.clone())).transpose()?;
     let live =
         Live { config, directory: Arc::new(directory), hops: Hops(hops), tls: server_config };
-    let watched = Watched { _recipients: Some(recipients), _certificate: watch, certificate };
+    let recipients = Some(recipients);
+    let watched = Watched { _recipients: recipients, sources, _certificate: watch, certificate };
     Ok(Assembled { live, watched })
 }
 
@@ -82,7 +89,9 @@ pub fn reload(state: &State, watched: &Mutex<Watched>) -> Result<(), String> {
     };
     let config = Config::load(path).map_err(|mistakes| refuse(mistakes.render(100, false)))?;
     let rebind = config.listeners != old.config.listeners || config.metrics != old.config.metrics;
-    let assembled = assemble(config, &state.observer).map_err(|error| refuse(error.to_string()))?;
+    let before = lock(watched).sources.clone();
+    let assembled =
+        assemble(config, &state.observer, &before).map_err(|error| refuse(error.to_string()))?;
     assembled.live.hops.recall(&old.hops);
     let connections_max = assembled.live.config.settings.limits.connections_max;
     if let Ok(seats) = seats_for(connections_max, &state.observer) {

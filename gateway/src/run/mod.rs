@@ -102,7 +102,7 @@ impl Running {
 
         let limits = config.settings.limits.clone();
         let seats_max = seats_for(limits.connections_max, &observer)?;
-        let Assembled { live, watched } = build::assemble(config, &observer)?;
+        let Assembled { live, watched } = build::assemble(config, &observer, &[])?;
         let (drain, _) = watch::channel(false);
         let state = Arc::new(State {
             live: ArcSwap::from_pointee(live),

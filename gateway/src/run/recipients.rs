@@ -19,23 +19,64 @@ pub struct OpenedDirectory {
     /// The recipients of all domains.
     pub directory: Directory,
     /// Each source once.
-    pub sources: Vec<Arc<dyn RecipientSource>>,
+    pub sources: Vec<Opened>,
     /// What was loaded, held back or failed.
     pub outcomes: Vec<Outcome>,
+}
+
+/// A source, and what it was opened for.
+#[derive(Clone)]
+pub struct Opened {
+    file: FileSettings,
+    scopes: Vec<DomainScope>,
+    state_dir: Option<PathBuf>,
+    /// The source.
+    pub source: Arc<dyn RecipientSource>,
+}
+
+impl Opened {
+    /// Goes on with what is in use. What is missing is read again now, since an operator may have
+    /// mended what no change of the file tells of.
+    fn go_on(&self) -> Vec<Outcome> {
+        let domains = self.source.statistics().map_or(Vec::new(), |all| all.domains);
+        if domains.iter().all(|domain| domain.entries.is_some()) {
+            self.source.poll()
+        } else {
+            self.source.reload(None)
+        }
+    }
 }
 
 /// Opens every source that the configuration names; one that fails is merely unavailable.
 #[must_use]
 pub fn open(config: &Config) -> OpenedDirectory {
+    open_after(config, &[])
+}
+
+/// The same at a reload: a source that was opened for the same goes on, so that a list which the
+/// guards would hold back does not get past them by a reload.
+#[must_use]
+pub fn open_after(config: &Config, before: &[Opened]) -> OpenedDirectory {
     let environment = environment(config.state_dir.clone());
     let mut by_file: HashMap<&FileSettings, Arc<dyn RecipientSource>> = HashMap::new();
     let (mut sources, mut outcomes) = (Vec::new(), Vec::new());
     for listed in listed(&config.settings.domain, &config.domains) {
+        let (file, scopes) = (listed.file.clone(), scopes(&listed));
+        let state_dir = &config.state_dir;
+        let is_same =
+            |o: &&Opened| o.file == file && o.scopes == scopes && o.state_dir == *state_dir;
+        if let Some(opened) = before.iter().find(is_same) {
+            outcomes.extend(opened.go_on());
+            by_file.insert(listed.file, Arc::clone(&opened.source));
+            sources.push(opened.clone());
+            continue;
+        }
         let settings = source_settings(listed.file);
-        if let Some(opened) = directory::open(&settings, &scopes(&listed), &environment) {
+        if let Some(opened) = directory::open(&settings, &scopes, &environment) {
             outcomes.extend(opened.outcomes);
-            sources.push(Arc::clone(&opened.source));
-            by_file.insert(listed.file, opened.source);
+            by_file.insert(listed.file, Arc::clone(&opened.source));
+            let (state_dir, source) = (state_dir.clone(), opened.source);
+            sources.push(Opened { file, scopes, state_dir, source });
         }
     }
     let domains = config.settings.domain.iter().zip(&config.domains);

@@ -6,7 +6,7 @@ use relay::settings::{DomainId, DomainSettings, LocalPartCase};
 use std::collections::HashMap;
 
 /// One domain a source answers for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainScope {
     /// Its place in the settings.
     pub id: DomainId,
