@@ -151,17 +151,38 @@ fn figures_count_what_happened_and_health_says_ok() {
     assert!(has_line(&["postern_connections "], ""), "{page}");
 }
 
-#[test]
-fn the_log_goes_to_its_file_a_json_object_a_line() {
-    let (folder, hop) = (Folder::new(), Hop::start());
+/// Starts with a log file, `postern.log`.
+fn with_log_file(folder: &Folder, hop: &Hop) -> (kit::process::Process, SocketAddr) {
     let port = kit::free_port();
     let text = config(hop.address, &format!("{LIFTED}[log]\nfile = \"postern.log\"\n"))
         .replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
     let path = folder.write("postern.toml", text);
     let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-    let mut process = kit::process::Process::start(command.arg("run").arg("--config").arg(path));
+    let process = kit::process::Process::start(command.arg("run").arg("--config").arg(path));
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     kit::wait_for_port(address);
+    (process, address)
+}
+
+#[test]
+fn a_log_that_was_moved_away_is_opened_anew_at_a_hangup() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let (mut process, address) = with_log_file(&folder, &hop);
+    fs::rename(folder.file("postern.log"), folder.file("postern.log.1")).unwrap();
+    process.signal(Signal::SIGHUP);
+    kit::wait_until("the log is there again", || folder.file("postern.log").exists());
+    Client::greeted(address).message(MESSAGE).expect("250 ");
+    process.signal(Signal::SIGTERM);
+    assert!(process.wait().success());
+    let read = |name| fs::read_to_string(folder.file(name)).unwrap();
+    assert!(read("postern.log").contains("MessageDelivered"));
+    assert!(!read("postern.log.1").contains("MessageDelivered"));
+}
+
+#[test]
+fn the_log_goes_to_its_file_a_json_object_a_line() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let (mut process, address) = with_log_file(&folder, &hop);
     // A client's name cannot forge a line of its own.
     let mut client = Client::connect(address);
     client.say("EHLO evil\u{1b}[31m\u{0}\",\"event\":\"x").expect("5");
@@ -366,4 +387,23 @@ fn an_unreadable_recipients_file_costs_451_and_never_550() {
         let heard = recipient(&postern, path);
         assert!(heard.starts_with("451 4.4.3 "), "{heard}");
     }
+}
+
+#[test]
+fn a_list_that_is_held_back_does_not_get_past_the_guard_by_a_reload() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let all: Vec<String> = (0..10).map(|n| format!("u{n}@example.test\n")).collect();
+    folder.write("users.txt", all.concat());
+    let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    folder.write("users.txt", "u0@example.test\n");
+    postern.wait_for("RecipientsHeld");
+    postern.signal(Signal::SIGHUP);
+    postern.wait_for("ConfigurationReloaded");
+    let reply = recipient(&postern, "u9@example.test");
+    assert!(reply.starts_with("250 "), "{reply}");
+    // Mended, it is taken as ever.
+    folder.write("users.txt", format!("{}new@example.test\n", all.concat()));
+    kit::wait_until("the new list is in force", || {
+        recipient(&postern, "new@example.test").starts_with("250 ")
+    });
 }

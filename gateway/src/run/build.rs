@@ -1,7 +1,7 @@
 //! Makes something that serves of a configuration: directory, next hops, certificate. On reload
 //! the new one takes the place of the old one whole, or not at all.
 
-use super::recipients::{self, OpenSource, OpenedDirectory};
+use super::recipients::{self, Opened, OpenedDirectory};
 use super::{Running, StartError, contents, seats_for};
 use crate::config::Mistakes;
 use crate::config::built::Config;
@@ -20,26 +20,26 @@ pub struct Assembled {
     pub live: Live,
     /// What watches files for it.
     pub watched: Watched,
-    /// Why recipient sources that were opened now are not to be relied on.
+    /// Why recipient sources that were opened just now are not to be relied on.
     pub doubts: Vec<String>,
 }
 
 /// Threads that notice changes; they end when this is dropped.
 pub struct Watched {
     _recipients: Option<Watcher>,
+    sources: Vec<Opened>,
     _certificate: Option<CertificateWatch>,
     certificate: Option<Arc<Certificate>>,
-    sources: Vec<OpenSource>,
 }
 
-/// Opens everything that the configuration names and that is not open already.
+/// Opens everything that the configuration names; sources that were opened for the same go on.
 /// # Errors
 /// When a certificate or authorities cannot be loaded. Recipient sources that fail are merely
 /// unavailable.
 pub fn assemble(
     config: Config,
-    open: &[OpenSource],
     observer: &Observer,
+    before: &[Opened],
 ) -> Result<Assembled, StartError> {
     let tls = |what: &Path, why: String| StartError::Tls { what: what.display().to_string(), why };
     let certificate = match &config.tls {
@@ -56,20 +56,18 @@ pub fn assemble(
         let name = settings.name.as_deref().unwrap_or("next hop");
         hops.push(hop.map_err(|e| tls(Path::new(name), e.to_string()))?);
     }
-    let OpenedDirectory { directory, sources, outcomes } = recipients::open(&config, open);
+    let OpenedDirectory { directory, sources, outcomes, doubts } =
+        recipients::open_after(&config, before);
     outcomes.iter().for_each(|outcome| tell(observer, outcome));
-    let doubtful = outcomes.iter().filter(|outcome| !outcome.is_adopted());
-    let doubts = doubtful.map(ToString::to_string).collect();
     let told = observer.clone();
-    let watched_sources = sources.iter().map(|open| Arc::clone(&open.source)).collect();
-    let report = move |outcome| tell(&told, &outcome);
-    let recipients = Watcher::start(watched_sources, INTERVAL, report)?;
+    let watched = sources.iter().map(|opened| Arc::clone(&opened.source)).collect();
+    let recipients = Watcher::start(watched, INTERVAL, move |outcome| tell(&told, &outcome))?;
     let watch =
         certificate.clone().map(|c| CertificateWatch::start(c, observer.clone())).transpose()?;
     let live =
         Live { config, directory: Arc::new(directory), hops: Hops(hops), tls: server_config };
-    let watched =
-        Watched { _recipients: Some(recipients), _certificate: watch, certificate, sources };
+    let recipients = Some(recipients);
+    let watched = Watched { _recipients: recipients, sources, _certificate: watch, certificate };
     Ok(Assembled { live, watched, doubts })
 }
 
@@ -95,9 +93,9 @@ pub fn reload(state: &State, watched: &Mutex<Watched>) -> Result<(), String> {
     let config = Config::load(path).map_err(|mistakes| refuse(mistakes.render(100, false)))?;
     let rebind = config.listeners != old.config.listeners || config.metrics != old.config.metrics;
     let log_file = config.log.file.clone();
-    let open = lock(watched).sources.clone();
+    let before = lock(watched).sources.clone();
     let assembled =
-        assemble(config, &open, &state.observer).map_err(|error| refuse(error.to_string()))?;
+        assemble(config, &state.observer, &before).map_err(|error| refuse(error.to_string()))?;
     if !assembled.doubts.is_empty() {
         return Err(refuse(assembled.doubts.join("\n")));
     }

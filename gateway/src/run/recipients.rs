@@ -19,41 +19,69 @@ pub struct OpenedDirectory {
     /// The recipients of all domains.
     pub directory: Directory,
     /// Each source once.
-    pub sources: Vec<OpenSource>,
+    pub sources: Vec<Opened>,
     /// What was loaded, held back or failed.
     pub outcomes: Vec<Outcome>,
+    /// Why sources that were opened just now are not to be relied on.
+    pub doubts: Vec<String>,
 }
 
 /// A source, and what it was opened for.
 #[derive(Clone)]
-pub struct OpenSource {
+pub struct Opened {
+    file: FileSettings,
+    scopes: Vec<DomainScope>,
+    state_dir: Option<PathBuf>,
     /// The source.
     pub source: Arc<dyn RecipientSource>,
-    settings: SourceSettings,
-    scopes: Vec<DomainScope>,
 }
 
-/// Opens every source that the configuration names; one that fails is merely unavailable. What is
-/// open for the same purpose already goes on with the list that it has.
+impl Opened {
+    /// Goes on with what is in use. What is missing is read again now, since an operator may have
+    /// mended what no change of the file tells of.
+    fn go_on(&self) -> Vec<Outcome> {
+        let domains = self.source.statistics().map_or(Vec::new(), |all| all.domains);
+        if domains.iter().all(|domain| domain.entries.is_some()) {
+            self.source.poll()
+        } else {
+            self.source.reload(None)
+        }
+    }
+}
+
+/// Opens every source that the configuration names; one that fails is merely unavailable.
 #[must_use]
-pub fn open(config: &Config, open: &[OpenSource]) -> OpenedDirectory {
+pub fn open(config: &Config) -> OpenedDirectory {
+    open_after(config, &[])
+}
+
+/// The same at a reload: a source that was opened for the same goes on, so that a list which the
+/// guards would hold back does not get past them by a reload.
+#[must_use]
+pub fn open_after(config: &Config, before: &[Opened]) -> OpenedDirectory {
     let environment = environment(config.state_dir.clone());
     let mut by_file: HashMap<&FileSettings, Arc<dyn RecipientSource>> = HashMap::new();
-    let (mut sources, mut outcomes) = (Vec::new(), Vec::new());
+    let (mut sources, mut outcomes, mut doubts) = (Vec::new(), Vec::new(), Vec::new());
     for listed in listed(&config.settings.domain, &config.domains) {
-        let (settings, scopes) = (source_settings(listed.file), scopes(&listed));
-        let same = |known: &&OpenSource| known.settings == settings && known.scopes == scopes;
-        let source = match open.iter().find(same) {
-            Some(known) => known.clone(),
-            None => {
-                let opened = directory::open(&settings, &scopes, &environment);
-                let Some(opened) = opened else { continue };
-                outcomes.extend(opened.outcomes);
-                OpenSource { source: opened.source, settings, scopes }
-            }
-        };
-        by_file.insert(listed.file, Arc::clone(&source.source));
-        sources.push(source);
+        let (file, scopes) = (listed.file.clone(), scopes(&listed));
+        let state_dir = &config.state_dir;
+        let is_same =
+            |o: &&Opened| o.file == file && o.scopes == scopes && o.state_dir == *state_dir;
+        if let Some(opened) = before.iter().find(is_same) {
+            outcomes.extend(opened.go_on());
+            by_file.insert(listed.file, Arc::clone(&opened.source));
+            sources.push(opened.clone());
+            continue;
+        }
+        let settings = source_settings(listed.file);
+        if let Some(opened) = directory::open(&settings, &scopes, &environment) {
+            let doubtful = opened.outcomes.iter().filter(|outcome| !outcome.is_adopted());
+            doubts.extend(doubtful.map(ToString::to_string));
+            outcomes.extend(opened.outcomes);
+            by_file.insert(listed.file, Arc::clone(&opened.source));
+            let (state_dir, source) = (state_dir.clone(), opened.source);
+            sources.push(Opened { file, scopes, state_dir, source });
+        }
     }
     let domains = config.settings.domain.iter().zip(&config.domains);
     let domains = domains.map(|(settings, sources)| DomainDirectory {
@@ -61,7 +89,8 @@ pub fn open(config: &Config, open: &[OpenSource]) -> OpenedDirectory {
         bitbuckets: bitbuckets(sources, settings.local_part_case),
         leavers: leavers(sources, settings.local_part_case),
     });
-    OpenedDirectory { directory: Directory::new(domains.collect()), sources, outcomes }
+    let directory = Directory::new(domains.collect());
+    OpenedDirectory { directory, sources, outcomes, doubts }
 }
 
 /// What sources need of the process.

@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &LookupArguments, config: &Config) -> ExitCode {
     let Some(domain) = config.settings.domain_of_path(&path) else {
         return not_ours(arguments, config);
     };
-    let opened = crate::run::recipients::open(config, &[]);
+    let opened = crate::run::recipients::open(config);
     tell_outcomes(&opened.outcomes);
     let asked = match asked::ask(&opened.directory, &config.settings, domain, &path) {
         Ok(asked) => asked,
