@@ -315,6 +315,11 @@ impl Exchange {
     /// Moves the question on: judge it, ask the next hop, answer it.
     fn consider(&mut self, sink: &mut impl Sink) -> Option<Do> {
         match std::mem::replace(&mut self.activity, Activity::Idle) {
+            // A whole flight of commands may be there already, each of which takes its time.
+            Activity::Idle if self.clock.session_is_over() && !self.is_content_complete() => {
+                self.end(&Refusal::SessionTimeout, sink);
+                None
+            }
             Activity::Idle | Activity::Asking => self.judge(Known::default(), sink),
             Activity::Judging(known) => self.judge(known, sink),
             Activity::Heard(outcome) => self.on_outcome(outcome, sink),
@@ -323,6 +328,10 @@ impl Exchange {
                 None
             }
         }
+    }
+
+    fn is_content_complete(&self) -> bool {
+        matches!(self.session.question(), Some(Question::Content(_)))
     }
 
     fn judge(&mut self, known: Known, sink: &mut impl Sink) -> Option<Do> {

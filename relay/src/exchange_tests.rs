@@ -122,3 +122,30 @@ fn a_next_hop_that_was_left_for_another_is_opened_again() {
     let opened = |request: &Request| matches!(request, Request::Open { .. });
     assert!(requests.iter().all(opened), "{requests:?}");
 }
+
+#[test]
+fn a_flight_of_recipients_before_a_slow_next_hop_ends_with_the_session() {
+    let (mut exchange, mut codes) = (exchange(), Codes::default());
+    let many = "RCPT TO:<x@a.example>\r\n".repeat(100);
+    let mut flights = ["EHLO c.example\r\n".into(), format!("MAIL FROM:<>\r\n{many}")].into_iter();
+    let mut now = Moment(0);
+    loop {
+        let done = match exchange.next(&mut codes) {
+            Do::Read { .. } => Done::Bytes(flights.next().unwrap().into()),
+            Do::LookUp(Need::Recipient) => {
+                Done::Found(Found::Recipient(RecipientStatus::Exists { target: None }))
+            }
+            Do::LookUp(Need::Standing) => Done::Found(Found::Standing(Standing::default())),
+            Do::LookUp(Need::Split) => Done::Found(Found::Split(false)),
+            Do::NextHop(_) => {
+                now = now.plus_seconds(60);
+                Done::NextHop(Outcome::Lost)
+            }
+            Do::Forget | Do::Wait { .. } | Do::StartTls => Done::Yes,
+            Do::Close => break,
+        };
+        exchange.done(done, now, &mut codes);
+    }
+    assert_eq!(now, Moment(3_600_000));
+    assert_eq!(codes.0.last(), Some(&421));
+}
