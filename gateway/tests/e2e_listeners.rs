@@ -271,3 +271,18 @@ fn whoever_talks_before_the_greeting_is_refused_and_others_wait_a_moment() {
     patient.say("EHLO patient.example").expect("250 ");
     patient.message(MESSAGE).expect("250 ");
 }
+
+#[test]
+fn who_was_shaking_hands_when_we_were_told_to_end_is_told_so() {
+    let (folder, hop, authority) = (Folder::new(), Hop::start(), Authority::new());
+    authority.sign("mx.example.test").write(&folder);
+    let mut postern = Postern::start(&folder, &tls_listening(&hop, "implicit"));
+    let mut client = Client::silent(postern.address());
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    postern.signal(nix::sys::signal::Signal::SIGTERM);
+    postern.wait_for("Draining");
+    client.shake_hands(&authority.client()).unwrap();
+    client.reply().expect("220 ");
+    client.reply().expect("421 4.3.2 ");
+    assert!(postern.process.wait().success());
+}

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const MESSAGE: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
 
@@ -208,4 +208,28 @@ fn clients_that_trickle_their_content_do_not_keep_others_from_the_next_hop() {
         client.reply().expect("250 ");
     }
     assert_eq!(hop.taken().len(), 6);
+}
+
+#[test]
+fn a_slow_next_hop_does_not_keep_back_what_was_said_of_the_message_before() {
+    let hop = Hop::acting(|stage, command| {
+        if stage == Stage::Rcpt && command.contains("smith") {
+            std::thread::sleep(Duration::from_secs(4));
+        }
+        Act::Obey
+    });
+    let folder = Folder::new();
+    folder.write("users.txt", "jones@example.test\nsmith@example.test\n");
+    let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    let mut client = Client::greeted(postern.address());
+    client.envelope("a@client.example", &["jones@example.test"]);
+    client.say("DATA").expect("354 ");
+    let began = Instant::now();
+    let next = "MAIL FROM:<a@client.example>\r\nRCPT TO:<smith@example.test>\r\n";
+    client.send(format!("Subject: x\r\n\r\nhello\r\n.\r\n{next}").as_bytes());
+    client.reply().expect("250 2.0.0 ");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    client.reply().expect("250 2.1.0 ");
+    client.reply().expect("250 2.1.5 ");
+    assert!(began.elapsed() > Duration::from_secs(3), "{:?}", began.elapsed());
 }

@@ -35,8 +35,8 @@ pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<St
     loop {
         let accepted = tokio::select! {
             biased;
+            _ = drain.wait_for(|draining| *draining) => return,
             accepted = listener.accept() => accepted,
-            _ = drain.changed() => return,
         };
         match accepted {
             Ok((socket, peer)) => {

@@ -14,12 +14,13 @@ use mail::smtp::reply::Reply;
 use relay::event::Event;
 use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::moment::Moment;
+use relay::next_hop::Request;
 use relay::policy::facts::{Found, Need};
 use relay::policy::verdict::Refusal;
 use relay::recipient::RecipientStatus;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -29,6 +30,8 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 /// How long a client may take to take our replies.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long replies wait to leave together with that of a next hop.
+const GATHERING: Duration = Duration::from_secs(1);
 
 /// One session: the exchange and what it needs of the edge.
 pub struct Session {
@@ -36,6 +39,8 @@ pub struct Session {
     stream: Stream,
     sink: EdgeSink,
     next_hop: Transaction,
+    /// The client did not take a reply.
+    is_gone: bool,
     _seat: Seat,
 }
 
@@ -83,7 +88,8 @@ impl Session {
         seat: Seat,
     ) -> Box<Self> {
         let sink = EdgeSink { state, live, output: Vec::new(), content: None, now: clock::now() };
-        Box::new(Self { exchange, stream, sink, next_hop: Transaction::default(), _seat: seat })
+        let next_hop = Transaction::default();
+        Box::new(Self { exchange, stream, sink, next_hop, is_gone: false, _seat: seat })
     }
 
     /// The same, behind a handshake that comes before everything else (RFC 8314 §3).
@@ -100,11 +106,22 @@ impl Session {
     /// Until the end of the connection. Boxed, and with its rare and large steps boxed again: most
     /// sessions of a busy server do nothing but wait.
     pub async fn run(mut self: Box<Self>) {
-        let mut timer = std::pin::pin!(sleep_until(Instant::now()));
+        let mut timer = pin!(sleep_until(Instant::now()));
         let mut drain = self.sink.state.drain.subscribe();
+        // We may have been told so while the client was shaking hands.
+        if *drain.borrow_and_update() {
+            self.exchange.drain();
+        }
         loop {
             let Ok(act) = self.next() else { return Box::pin(self.on_bug()).await };
             let done = match act {
+                Do::Forget => {
+                    self.sink.content = None;
+                    Box::pin(self.next_hop.forget()).await;
+                    Done::Yes
+                }
+                Do::Close => return Box::pin(self.close()).await,
+                _ if self.is_gone => Done::Gone,
                 Do::Read { until } => self.read(until, timer.as_mut(), &mut drain).await,
                 Do::LookUp(need) => match self.find(need) {
                     // Nothing was waited for, so it is no later than before.
@@ -115,26 +132,9 @@ impl Session {
                     }
                     Later(answer) => Done::Found(answer.await),
                 },
-                Do::NextHop(request) => {
-                    let details = self.exchange.client_details();
-                    let trace = self.exchange.trace_field(&clock::date());
-                    let room = &self.sink.state.room;
-                    let new = || Box::new(Content::new(Arc::clone(room)));
-                    let content = self.sink.content.get_or_insert_with(new);
-                    let load = Load { details, content, trace };
-                    let hops = &self.sink.live.hops;
-                    let limit = self.sink.live.config.settings.limits.final_reply_seconds_max;
-                    let limit = Duration::from_secs(u64::from(limit));
-                    Done::NextHop(Box::pin(self.next_hop.perform(hops, request, load, limit)).await)
-                }
-                Do::Forget => {
-                    self.sink.content = None;
-                    Box::pin(self.next_hop.forget()).await;
-                    Done::Yes
-                }
+                Do::NextHop(request) => Box::pin(self.ask_next_hop(request)).await,
                 Do::Wait { until } => Box::pin(self.wait(until, timer.as_mut())).await,
                 Do::StartTls => Box::pin(self.start_tls()).await,
-                Do::Close => return Box::pin(self.close()).await,
             };
             self.report(done);
         }
@@ -150,6 +150,29 @@ impl Session {
         self.sink.now = clock::now();
         self.exchange.set_pressure(self.sink.state.seats.pressure());
         self.exchange.done(done, self.sink.now, &mut self.sink);
+    }
+
+    /// Performs a request. A next hop that takes its time does not keep the replies back that
+    /// were given before, least of all that to a whole message.
+    async fn ask_next_hop(&mut self, request: Request) -> Done {
+        let details = self.exchange.client_details();
+        let trace = self.exchange.trace_field(&clock::date());
+        let EdgeSink { state, live, output, content, .. } = &mut self.sink;
+        let new = || Box::new(Content::new(Arc::clone(&state.room)));
+        let load = Load { details, content: content.get_or_insert_with(new), trace };
+        let limit = live.config.settings.limits.final_reply_seconds_max;
+        let limit = Duration::from_secs(u64::from(limit));
+        let mut performing = pin!(self.next_hop.perform(&live.hops, request, load, limit));
+        if output.is_empty() {
+            return Done::NextHop(performing.await);
+        }
+        if let Ok(outcome) = timeout(GATHERING, performing.as_mut()).await {
+            return Done::NextHop(outcome);
+        }
+        let (outcome, sent) = tokio::join!(performing, flush(&mut self.stream, output));
+        // Whatever became of the message is told before the client is given up.
+        self.is_gone = !sent;
+        Done::NextHop(outcome)
     }
 
     async fn read(
@@ -171,7 +194,7 @@ impl Session {
         }
         timer.as_mut().reset(clock::instant(until).into());
         let (stream, next_hop) = (&mut self.stream, &mut self.next_hop);
-        let (exchange, mut changed) = (&mut self.exchange, std::pin::pin!(drain.changed()));
+        let (exchange, mut changed) = (&mut self.exchange, pin!(drain.changed()));
         let done = poll_fn(|cx| {
             if let Poll::Ready(read) = stream.poll_read_some(cx) {
                 return Poll::Ready(match read {
@@ -281,43 +304,7 @@ impl Session {
 
     /// Sends what was written; false when the client is gone.
     async fn flush(&mut self) -> bool {
-        if self.sink.output.is_empty() {
-            return true;
-        }
-        let output = std::mem::take(&mut self.sink.output);
-        // Nearly always the socket takes it at once: no deadline has to be set up for that.
-        let sent = match self.send_at_once(&output).await {
-            Ok((sent, true)) if sent == output.len() => true,
-            Ok((sent, _)) => Box::pin(self.send_patiently(&output[sent..])).await,
-            Err(_) => false,
-        };
-        buffers::give(output);
-        sent
-    }
-
-    /// How many octets the stream takes without waiting, and whether they have left (under TLS
-    /// some may be held back).
-    async fn send_at_once(&mut self, output: &[u8]) -> std::io::Result<(usize, bool)> {
-        poll_fn(|cx| {
-            let sent = match Pin::new(&mut self.stream).poll_write(cx, output) {
-                Poll::Ready(sent) => sent?,
-                Poll::Pending => 0,
-            };
-            let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-            Poll::Ready(match flushed {
-                Poll::Ready(result) => result.map(|()| (sent, true)),
-                Poll::Pending => Ok((sent, false)),
-            })
-        })
-        .await
-    }
-
-    async fn send_patiently(&mut self, rest: &[u8]) -> bool {
-        let sending = async {
-            self.stream.write_all(rest).await?;
-            self.stream.flush().await
-        };
-        matches!(timeout(WRITE_PATIENCE, sending).await, Ok(Ok(())))
+        flush(&mut self.stream, &mut self.sink.output).await
     }
 
     async fn close(&mut self) {
@@ -332,6 +319,47 @@ impl Session {
         Refusal::Bug.reply().write_to(&mut self.sink.output);
         self.close().await;
     }
+}
+
+/// Sends what was written; false when the client is gone.
+async fn flush(stream: &mut Stream, output: &mut Vec<u8>) -> bool {
+    if output.is_empty() {
+        return true;
+    }
+    let output = std::mem::take(output);
+    // Nearly always the socket takes it at once: no deadline has to be set up for that.
+    let sent = match send_at_once(stream, &output).await {
+        Ok((sent, true)) if sent == output.len() => true,
+        Ok((sent, _)) => Box::pin(send_patiently(stream, &output[sent..])).await,
+        Err(_) => false,
+    };
+    buffers::give(output);
+    sent
+}
+
+/// How many octets the stream takes without waiting, and whether they have left (under TLS
+/// some may be held back).
+async fn send_at_once(stream: &mut Stream, output: &[u8]) -> std::io::Result<(usize, bool)> {
+    poll_fn(|cx| {
+        let sent = match Pin::new(&mut *stream).poll_write(cx, output) {
+            Poll::Ready(sent) => sent?,
+            Poll::Pending => 0,
+        };
+        let flushed = Pin::new(&mut *stream).poll_flush(cx);
+        Poll::Ready(match flushed {
+            Poll::Ready(result) => result.map(|()| (sent, true)),
+            Poll::Pending => Ok((sent, false)),
+        })
+    })
+    .await
+}
+
+async fn send_patiently(stream: &mut Stream, rest: &[u8]) -> bool {
+    let sending = async {
+        stream.write_all(rest).await?;
+        stream.flush().await
+    };
+    matches!(timeout(WRITE_PATIENCE, sending).await, Ok(Ok(())))
 }
 
 /// A fact that is there, or on its way.

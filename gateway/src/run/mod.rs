@@ -252,7 +252,7 @@ fn start_figures(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHa
         let metrics = Arc::clone(&state.observer.metrics);
         // While we drain, whoever watches us is told so.
         let drained = async {
-            let _ = drain.changed().await;
+            let _ = drain.wait_for(|draining| *draining).await;
             while state.seats.taken() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
