@@ -367,3 +367,22 @@ fn an_unreadable_recipients_file_costs_451_and_never_550() {
         assert!(heard.starts_with("451 4.4.3 "), "{heard}");
     }
 }
+
+#[test]
+fn a_list_that_is_held_back_does_not_get_past_the_guard_by_a_reload() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let all: Vec<String> = (0..10).map(|n| format!("u{n}@example.test\n")).collect();
+    folder.write("users.txt", all.concat());
+    let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    folder.write("users.txt", "u0@example.test\n");
+    postern.wait_for("RecipientsHeld");
+    postern.signal(Signal::SIGHUP);
+    postern.wait_for("ConfigurationReloaded");
+    let reply = recipient(&postern, "u9@example.test");
+    assert!(reply.starts_with("250 "), "{reply}");
+    // Mended, it is taken as ever.
+    folder.write("users.txt", format!("{}new@example.test\n", all.concat()));
+    kit::wait_until("the new list is in force", || {
+        recipient(&postern, "new@example.test").starts_with("250 ")
+    });
+}
