@@ -150,7 +150,7 @@ fn postfix_logs_each_clients_own_address_by_xclient() {
 
 #[test]
 fn what_the_next_hop_must_refuse_is_refused_before_it() {
-    let (folder, hop) = (Folder::new(), Hop::offering("250-SIZE 2000\r\n"));
+    let (folder, hop) = (Folder::new(), Hop::offering("250-SIZE 4000\r\n"));
     let table = format!(
         "{LIFTED}[[next_hop]]\nname = \"inside\"\nhosts = [\"{}\"]\n\
          content_line_octets_max = 998\n",
@@ -160,13 +160,13 @@ fn what_the_next_hop_must_refuse_is_refused_before_it() {
     kit::wait_until("its SIZE is offered", || {
         let offered = Client::connect(postern.address()).say("EHLO client.example").lines;
         assert!(!offered.contains(&"8BITMIME".into()), "{offered:?}");
-        offered.contains(&"SIZE 2000".into())
+        offered.contains(&"SIZE 2976".into())
     });
     let mut client = Client::greeted(postern.address());
-    client.say("MAIL FROM:<a@client.example> SIZE=2001").expect("552 5.3.4 ");
+    client.say("MAIL FROM:<a@client.example> SIZE=2977").expect("552 5.3.4 ");
     let long = |octets: usize| [b"Subject: x\r\n\r\n", &*vec![b'x'; octets], b"\r\n"].concat();
     client.message(&long(999)).expect("554 5.6.");
-    client.message(&[long(900), long(900), long(900)].concat()).expect("552 5.3.4 ");
+    client.message(&[long(900), long(900), long(900), long(900)].concat()).expect("552 5.3.4 ");
     client.message(&long(998)).expect("250 ");
     assert_eq!(hop.taken().len(), 1);
 }

@@ -4,15 +4,12 @@
 //! Leaves to others: connections, time, and what a refusal means to our own client.
 
 use super::content::ContentEncoder;
-use super::extension::Capabilities;
+use super::extension::{Capabilities, TRACE_OCTETS};
 use super::introduction::{ClientDetails, Introduction, Told};
 use super::parameter::{Body, MailParameters};
 use super::reply::{Class, HEARD_LINE_OCTETS_MAX, HeardReply, ReplyFault, parse_reply};
 use crate::address::{Domain, ForwardPath, ReversePath};
 use std::collections::VecDeque;
-
-/// What our trace field may add to the size that a client announced, in octets.
-const TRACE_OCTETS: u64 = 1_024;
 
 /// Whether TLS is wanted on the way to a next hop (RFC 3207).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

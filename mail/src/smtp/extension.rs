@@ -6,6 +6,9 @@
 use super::reply::HeardReply;
 use std::borrow::Cow;
 
+/// What our trace field may add to a message, in octets.
+pub(super) const TRACE_OCTETS: u64 = 1_024;
+
 /// What we say after `250-hostname`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offer {
@@ -33,10 +36,13 @@ impl Offer {
         lines
     }
 
-    /// What remains of this offer before a next hop with these capabilities.
+    /// What remains of this offer before a next hop with these capabilities: of its size, what our
+    /// trace field leaves.
     #[must_use]
     pub fn within(self, next_hop: &Capabilities) -> Self {
-        let size = next_hop.size_octets_max.unwrap_or(u64::MAX);
+        // Never 0, which would mean that there is no limit (RFC 1870 §4).
+        let room = |octets: u64| octets.saturating_sub(TRACE_OCTETS).max(1);
+        let size = next_hop.size_octets_max.map_or(u64::MAX, room);
         Self {
             size_octets_max: self.size_octets_max.min(size),
             eight_bit_mime: self.eight_bit_mime && next_hop.eight_bit_mime,
@@ -153,11 +159,13 @@ mod tests {
 
     #[test]
     fn we_promise_no_more_than_the_next_hop() {
-        let ours = Offer { size_octets_max: 500, eight_bit_mime: true, start_tls: true };
-        let small = Capabilities { size_octets_max: Some(100), ..Capabilities::default() };
+        let ours = Offer { size_octets_max: 5_000, eight_bit_mime: true, start_tls: true };
+        let small = Capabilities { size_octets_max: Some(2_000), ..Capabilities::default() };
         let offer = ours.within(&small);
-        assert_eq!((offer.size_octets_max, offer.eight_bit_mime), (100, false));
-        assert_eq!(offer.keywords(), ["PIPELINING", "SIZE 100", "STARTTLS", "ENHANCEDSTATUSCODES"]);
-        assert_eq!(ours.within(&Capabilities::default()).size_octets_max, 500);
+        assert_eq!((offer.size_octets_max, offer.eight_bit_mime), (976, false));
+        assert_eq!(offer.keywords(), ["PIPELINING", "SIZE 976", "STARTTLS", "ENHANCEDSTATUSCODES"]);
+        let tiny = Capabilities { size_octets_max: Some(100), ..Capabilities::default() };
+        assert_eq!(ours.within(&tiny).size_octets_max, 1);
+        assert_eq!(ours.within(&Capabilities::default()).size_octets_max, 5_000);
     }
 }
