@@ -407,3 +407,35 @@ fn a_list_that_is_held_back_does_not_get_past_the_guard_by_a_reload() {
         recipient(&postern, "new@example.test").starts_with("250 ")
     });
 }
+
+#[test]
+fn a_reload_asks_a_new_next_hop_what_it_offers() {
+    let (folder, old, new) = (Folder::new(), Hop::start(), Hop::start());
+    let postern = Postern::start(&folder, &config(old.address, LIFTED));
+    folder.write("postern.toml", config(new.address, LIFTED));
+    postern.signal(Signal::SIGHUP);
+    kit::wait_until("8BITMIME is offered before anybody sends", || {
+        let offered = Client::connect(postern.address()).say("EHLO client.example").lines;
+        new.connections() > 0 && offered.contains(&"8BITMIME".into())
+    });
+}
+
+#[test]
+fn a_reload_changes_how_much_memory_content_may_take() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    let limits = format!("{LIFTED}[limits]\nmessage_memory_octets_max = 65536\n");
+    folder.write("postern.toml", config(hop.address, &limits));
+    postern.signal(Signal::SIGHUP);
+    postern.wait_for("ConfigurationReloaded");
+    let mut client = Client::greeted(postern.address());
+    client.envelope("a@client.example", &["jones@example.test"]);
+    client.say("DATA").expect("354 ");
+    client.send("Subject: x\r\n\r\n".as_bytes());
+    client.send("0123456789abcdef0123456789abcdef\r\n".repeat(10_000).as_bytes());
+    kit::wait_until("it is in a file", || {
+        postern.process.descriptors().iter().any(|path| path.ends_with(" (deleted)"))
+    });
+    client.send(b".\r\n");
+    client.reply().expect("250 ");
+}

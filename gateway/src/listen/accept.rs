@@ -15,8 +15,8 @@ use relay::policy::facts::Arrival;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -157,15 +157,10 @@ fn begin(
 
 /// Unique for as long as a log is kept: the time at which the process began, and a count.
 fn new_session_id() -> SessionId {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let count = NEXT.fetch_add(1, Ordering::Relaxed);
-    if count == 0 {
-        // 2^24 sessions within each second of the process' life before two could meet.
-        let first = clock::unix_seconds() << 24;
-        NEXT.store(first + 1, Ordering::Relaxed);
-        return SessionId(first);
-    }
-    SessionId(count)
+    // 2^24 sessions within each second of the process' life before two could meet.
+    static NEXT: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(clock::unix_seconds() << 24));
+    SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Opens the listeners that are sockets of our own.

@@ -13,16 +13,26 @@ pub struct Room {
     /// Content in memory, in octets.
     used_octets: AtomicU64,
     /// Its limit over all sessions.
-    octets_max: u64,
+    octets_max: AtomicU64,
     /// Its limit for one message.
-    message_octets_max: u64,
+    message_octets_max: AtomicU64,
 }
 
 impl Room {
     /// With these limits, in octets.
     #[must_use]
     pub fn new(octets_max: u64, message_octets_max: u64) -> Self {
-        Self { used_octets: AtomicU64::new(0), octets_max, message_octets_max }
+        Self {
+            used_octets: AtomicU64::new(0),
+            octets_max: AtomicU64::new(octets_max),
+            message_octets_max: AtomicU64::new(message_octets_max),
+        }
+    }
+
+    /// Changes the limits, in octets; content that is there is measured by them from now on.
+    pub fn set_max(&self, octets_max: u64, message_octets_max: u64) {
+        self.octets_max.store(octets_max, Ordering::Relaxed);
+        self.message_octets_max.store(message_octets_max, Ordering::Relaxed);
     }
 
     /// Content in memory now, in octets.
@@ -80,8 +90,9 @@ impl Content {
     /// Whether what is in memory must go to the file now.
     #[must_use]
     pub fn is_over_room(&self) -> bool {
-        let over = self.memory_octets > self.room.message_octets_max
-            || self.room.used_octets() > self.room.octets_max;
+        let limit = |octets_max: &AtomicU64| octets_max.load(Ordering::Relaxed);
+        let over = self.memory_octets > limit(&self.room.message_octets_max)
+            || self.room.used_octets() > limit(&self.room.octets_max);
         over && self.memory_octets > 0
     }
 

@@ -45,10 +45,12 @@ impl Hops {
         self.0.iter().for_each(|hop| hop.recall(&known));
     }
 
-    /// Makes one connection to each, to learn what they offer before anybody asks.
-    pub async fn greet(&self) {
-        for hop in &self.0 {
-            hop.greet().await;
+    /// Makes one connection to each that is not known, to learn what they offer before anybody
+    /// asks.
+    pub fn greet(&self) {
+        for hop in self.0.iter().cloned() {
+            // One that does not answer is not waited for by the others.
+            tokio::spawn(async move { hop.greet().await });
         }
     }
 }

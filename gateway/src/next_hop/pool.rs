@@ -170,8 +170,11 @@ impl NextHop {
         }
     }
 
-    /// Makes one connection, to learn what it offers.
+    /// Makes one connection, to learn what it offers, unless that is known.
     pub async fn greet(self: &Arc<Self>) {
+        if self.capabilities().is_some() {
+            return;
+        }
         if let Ok(lease) = self.lease(false).await {
             lease.give_back();
         }

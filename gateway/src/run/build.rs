@@ -103,10 +103,11 @@ pub fn reload(state: &State, watched: &Mutex<Watched>) -> Result<(), String> {
         reopen_log(&path, &state.observer);
     }
     assembled.live.hops.recall(&old.hops);
-    let connections_max = assembled.live.config.settings.limits.connections_max;
-    if let Ok(seats) = seats_for(connections_max, &state.observer) {
+    let limits = &assembled.live.config.settings.limits;
+    if let Ok(seats) = seats_for(limits.connections_max, &state.observer) {
         state.seats.set_max(seats);
     }
+    state.room.set_max(limits.memory_octets_max, limits.message_memory_octets_max);
     state.live.store(Arc::new(assembled.live));
     old.hops.0.iter().for_each(|hop| hop.retire());
     *lock(watched) = assembled.watched;

@@ -7,7 +7,7 @@ use crate::listen::accept;
 use crate::state::State;
 use std::io;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle, available_parallelism};
 use std::time::Duration;
 
@@ -45,17 +45,20 @@ async fn serve(listeners: Vec<(Arc<Listener>, TcpListener)>, state: Arc<State>, 
             Err(error) => state.observer.tell("Bug", "listener", &error.to_string()),
         }
     }
-    if first {
-        let hops = state.live.load().hops.clone();
-        tokio::spawn(async move { hops.greet().await });
-    }
-    tick(&state).await;
+    tick(&state, first).await;
 }
 
-/// Until we go down and the last session of all has ended.
-async fn tick(state: &State) {
-    let mut lost = 0;
+/// Until we go down and the last session of all has ended. The first thread asks next hops what
+/// they offer, whenever there are new ones.
+async fn tick(state: &State, first: bool) {
+    let (mut lost, mut greeted) = (0, Weak::new());
     loop {
+        let live = state.live.load_full();
+        if first && !std::ptr::eq(greeted.as_ptr(), Arc::as_ptr(&live)) {
+            greeted = Arc::downgrade(&live);
+            live.hops.greet();
+        }
+        drop(live);
         tokio::time::sleep(TICK).await;
         state.observer.log.flush();
         let now = clock::now();
