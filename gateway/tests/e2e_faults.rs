@@ -394,3 +394,32 @@ fn what_a_next_hop_says_before_the_final_dot_is_no_acceptance_and_may_be_a_refus
         assert!(postern.events_named("OutcomeUnknown").is_empty());
     }
 }
+
+#[test]
+fn a_next_hop_that_takes_no_further_connection_is_not_left_alone() {
+    let hop = Hop::start();
+    let folder = Folder::new();
+    let hosts = table(&[hop.address], "breaker_failures = 1");
+    let postern = Postern::start(&folder, &config("inside", &hosts));
+    let mut open = Client::greeted(postern.address());
+    open.envelope("sender@client.example", &["jones@example.test"]);
+    hop.behave(|stage, _| match stage {
+        Stage::Connect => Act::SayAndClose("421 4.3.2 too many connections"),
+        _ => Act::Obey,
+    });
+    let ask = || {
+        let mut client = Client::greeted(postern.address());
+        client.say("MAIL FROM:<sender@client.example>").expect("250 ");
+        let reply = client.say("RCPT TO:<jones@example.test>").text();
+        (client, reply)
+    };
+    // Some may get the connection that learned what it offers.
+    let asked: Vec<_> = (0..6).map(|_| ask()).collect();
+    let refused = asked.iter().filter(|(_, reply)| reply.starts_with("451 4.4.1 ")).count();
+    assert!(refused >= 3, "{refused}");
+    drop(asked);
+    hop.behave(|_, _| Act::Obey);
+    assert!(hear(postern.address(), "jones@example.test").starts_with("250 "));
+    open.content(b"Subject: x\r\n\r\nx\r\n").expect("250 ");
+    assert!(postern.events_named("NextHopDown").is_empty());
+}

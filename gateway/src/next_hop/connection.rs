@@ -33,6 +33,9 @@ pub enum ConnectionError {
     /// It closed the connection.
     #[error("connection closed")]
     Closed,
+    /// It said 421: it takes no further connection now.
+    #[error("no room: {0}")]
+    NoRoom(Box<str>),
     /// It said something that ends the session.
     #[error("{0}")]
     Protocol(String),
@@ -127,6 +130,9 @@ impl Connection {
                 }
                 ClientStep::StartTls => self.start_tls(hop).await?,
                 ClientStep::Heard(answer) => return Ok(answer),
+                ClientStep::Failed(ClientFault::Refused(reply)) if reply.code == 421 => {
+                    return Err(ConnectionError::NoRoom(reply.text));
+                }
                 ClientStep::Failed(fault) => return Err(ConnectionError::Protocol(told(&fault))),
             }
         }

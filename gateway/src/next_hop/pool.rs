@@ -277,6 +277,11 @@ impl NextHop {
 
     fn failed(&self, host: &Host, error: &ConnectionError) {
         let settings = &self.settings;
+        // It takes fewer connections than we may make, and those that it took go on: it is not
+        // down, and there may be room the next moment. Besides them there is the one that failed.
+        if matches!(error, ConnectionError::NoRoom(_)) && self.open_connections() > 1 {
+            return self.observer.tell("NextHopFailed", &host.name, &error.to_string());
+        }
         let retry = u64::try_from(settings.breaker_retry.as_millis()).unwrap_or(u64::MAX);
         let detail = error.to_string();
         match host.failed(clock::now(), settings.breaker_failures, retry) {
