@@ -48,7 +48,8 @@ impl Hops {
     /// Makes one connection to each that is not known, to learn what they offer before anybody
     /// asks.
     pub fn greet(&self) {
-        for hop in self.0.iter().cloned() {
+        for hop in &self.0 {
+            let hop = Arc::clone(hop);
             // One that does not answer is not waited for by the others.
             tokio::spawn(async move { hop.greet().await });
         }
