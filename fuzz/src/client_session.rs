@@ -151,6 +151,11 @@ impl Edge<'_> {
 
     fn begin_next(&mut self, option: u8) -> bool {
         self.messages += 1;
+        // A next hop that took XCLIENT and offers it no second time knows us by the wrong name.
+        if option & 16 != 0 && !self.session.is_idle() {
+            assert!(!self.session.capabilities().xclient.addr);
+            return false;
+        }
         self.begin(option);
         true
     }
