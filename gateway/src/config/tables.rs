@@ -109,7 +109,8 @@ const TOP: &[Key] = &[
         "state_dir",
         Words("nothing is kept over a restart"),
         "\"/var/lib/postern\"",
-        "Directory for what must outlive a restart. It must exist.",
+        "Directory for what must outlive a restart, and for content that memory has no room for \
+         (else the system's temporary folder). It must exist.",
     ),
     text(
         "user",

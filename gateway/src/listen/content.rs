@@ -4,6 +4,7 @@
 use super::buffers::BUFFER_OCTETS;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,16 +17,19 @@ pub struct Room {
     octets_max: AtomicU64,
     /// Its limit for one message.
     message_octets_max: AtomicU64,
+    /// Where files go; the system's temporary folder when there is none of our own.
+    folder: Option<PathBuf>,
 }
 
 impl Room {
     /// With these limits, in octets.
     #[must_use]
-    pub fn new(octets_max: u64, message_octets_max: u64) -> Self {
+    pub fn new(octets_max: u64, message_octets_max: u64, folder: Option<PathBuf>) -> Self {
         Self {
             used_octets: AtomicU64::new(0),
             octets_max: AtomicU64::new(octets_max),
             message_octets_max: AtomicU64::new(message_octets_max),
+            folder,
         }
     }
 
@@ -102,7 +106,10 @@ impl Content {
     pub fn spill(&mut self) -> io::Result<()> {
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => tempfile::tempfile()?,
+            None => match &self.room.folder {
+                Some(folder) => tempfile::tempfile_in(folder)?,
+                None => tempfile::tempfile()?,
+            },
         };
         for chunk in &self.chunks {
             file.write_all(chunk)?;
@@ -157,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_comes_back_from_memory_and_from_the_file() {
-        let room = Arc::new(Room::new(1_000_000, 100_000));
+        let room = Arc::new(Room::new(1_000_000, 100_000, None));
         let mut content = Content::new(Arc::clone(&room));
         let mut kept = Vec::new();
         for n in 0..40_u8 {
@@ -185,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_message_in_memory_is_given_up_with_its_room() {
-        let room = Arc::new(Room::new(1_000_000, 100_000));
+        let room = Arc::new(Room::new(1_000_000, 100_000, None));
         let mut content = Content::new(Arc::clone(&room));
         content.keep(b"hello");
         assert_eq!(content.in_memory().concat(), b"hello");

@@ -136,7 +136,9 @@ impl Session {
                 Do::Wait { until } => Box::pin(self.wait(until, timer.as_mut())).await,
                 Do::StartTls => Box::pin(self.start_tls()).await,
             };
-            self.report(done);
+            if self.report(done).is_err() {
+                return Box::pin(self.on_bug()).await;
+            }
         }
     }
 
@@ -146,10 +148,12 @@ impl Session {
         catch_unwind(AssertUnwindSafe(|| exchange.next(sink))).map_err(|_| ())
     }
 
-    fn report(&mut self, done: Done) {
+    /// As above: what came may be what the core has a bug about.
+    fn report(&mut self, done: Done) -> Result<(), ()> {
         self.sink.now = clock::now();
-        self.exchange.set_pressure(self.sink.state.seats.pressure());
-        self.exchange.done(done, self.sink.now, &mut self.sink);
+        let (exchange, sink) = (&mut self.exchange, &mut self.sink);
+        exchange.set_pressure(sink.state.seats.pressure());
+        catch_unwind(AssertUnwindSafe(|| exchange.done(done, sink.now, sink))).map_err(|_| ())
     }
 
     /// Performs a request. A next hop that takes its time does not keep the replies back that

@@ -101,13 +101,18 @@ impl Running {
         privileges::drop_to(config.drop_to.as_ref())?;
 
         let limits = config.settings.limits.clone();
+        let state_dir = config.state_dir.clone();
         let seats_max = seats_for(limits.connections_max, &observer)?;
         let Assembled { live, watched, .. } = build::assemble(config, &observer, &[])?;
         let (drain, _) = watch::channel(false);
         let state = Arc::new(State {
             live: ArcSwap::from_pointee(live),
             seats: Arc::new(Seats::new(seats_max)),
-            room: Arc::new(Room::new(limits.memory_octets_max, limits.message_memory_octets_max)),
+            room: Arc::new(Room::new(
+                limits.memory_octets_max,
+                limits.message_memory_octets_max,
+                state_dir,
+            )),
             books: Books::new()?,
             split: Mutex::new(SplitMemory::new(random_key()?)),
             draining: Arc::new(AtomicBool::new(false)),
