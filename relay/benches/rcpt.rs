@@ -72,6 +72,7 @@ fn judged(c: &mut Criterion) {
         recipients: 0,
         plan: None,
         size_octets_max: 1 << 20,
+        eight_bit_mime: false,
         session_messages: 0,
         session_unknown: 0,
         content: None,

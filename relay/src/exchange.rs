@@ -386,6 +386,7 @@ impl Exchange {
                 .map_or(0, |e| u32::try_from(e.recipients.len()).unwrap_or(u32::MAX)),
             plan: self.transaction.as_ref().and_then(|t| t.plan),
             size_octets_max: self.offer.size_octets_max,
+            eight_bit_mime: self.offer.eight_bit_mime,
             session_messages: self.counts.messages,
             session_unknown: self.counts.unknown,
             content: content.map(|summary| self.content_facts(summary)),

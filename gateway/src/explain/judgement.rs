@@ -259,6 +259,7 @@ impl Court<'_> {
             recipients: u32::from(stage == Stage::Content),
             plan: None,
             size_octets_max: settings.limits.size_octets_max,
+            eight_bit_mime: true,
             session_messages: 0,
             session_unknown: 0,
             content: (stage == Stage::Content).then(|| self.content()),

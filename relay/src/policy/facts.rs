@@ -102,6 +102,8 @@ pub struct Facts<'a> {
     pub plan: Option<Plan>,
     /// The largest message that EHLO promised, in octets.
     pub size_octets_max: u64,
+    /// Whether EHLO promised 8BITMIME.
+    pub eight_bit_mime: bool,
     /// Messages of this session that came to an end.
     pub session_messages: u32,
     /// Unknown recipients of this session.

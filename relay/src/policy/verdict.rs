@@ -71,7 +71,9 @@ pub enum Refusal {
     OutcomeUnknown,
     /// The next hop refused the message for all of its recipients at once.
     RefusedAsAWhole,
-    /// The next hop takes no octets above 127.
+    /// 8-bit content was announced, and is not offered to be taken.
+    EightBitNotOffered,
+    /// The next hop takes no octets above 127 any more, though it did when EHLO was answered.
     EightBit,
     /// Content could not be kept.
     LocalTrouble,
@@ -121,6 +123,7 @@ impl Refusal {
         Self::NextHopLost,
         Self::OutcomeUnknown,
         Self::RefusedAsAWhole,
+        Self::EightBitNotOffered,
         Self::EightBit,
         Self::LocalTrouble,
         Self::CommandTimeout,
@@ -297,11 +300,14 @@ impl Refusal {
                 status::OTHER_MAIL_SYSTEM,
                 "not accepted for all recipients together, try again",
             ),
+            Self::EightBitNotOffered => {
+                ("eight_bit_not_offered", 555, status::INVALID_ARGUMENTS, "8BITMIME is not offered")
+            }
             Self::EightBit => (
                 "eight_bit",
-                554,
+                451,
                 status::CONVERSION_REQUIRED,
-                "the mail server takes no 8-bit content",
+                "the mail server takes no 8-bit content now, look again at EHLO",
             ),
             Self::LocalTrouble => (
                 "local_trouble",

@@ -5,6 +5,7 @@ mod address_tricks;
 mod connections;
 mod content_faults;
 mod early_talker;
+mod eight_bit;
 mod harvest;
 mod hello_own_name;
 mod hello_syntax;
@@ -62,6 +63,7 @@ const AT_HELLO: &[Rule] = rules![
 ];
 
 const AT_MAIL: &[Rule] = rules![
+    eight_bit: "BODY=8BITMIME must have been offered",
     size: "SIZE= must be within what EHLO offers",
     session_messages: "so many messages in one session",
     message_rate: "so many messages a minute for one client",
