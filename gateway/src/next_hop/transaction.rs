@@ -19,6 +19,9 @@ use tokio::time::timeout;
 /// Until RSET has left; nobody waits for its reply.
 const RESET_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Until a connection is had and has answered MAIL and RCPT, over all hosts.
+const OPEN_PATIENCE: Duration = Duration::from_secs(240);
+
 /// The way to one next hop; closed at first.
 #[derive(Default)]
 pub struct Transaction {
@@ -72,7 +75,9 @@ impl Transaction {
                     recipient: &recipient,
                     details: &load.details,
                 };
-                let outcome = self.open(hop, &opening).await;
+                // A client waits five minutes for the answer to RCPT (RFC 5321 §4.5.3.2.3).
+                let opened = timeout(OPEN_PATIENCE, self.open(hop, &opening)).await;
+                let outcome = opened.unwrap_or(Outcome::Unavailable);
                 let recipients = Vec::new();
                 let said = Said { hop: Arc::clone(hop), reverse_path, parameters, recipients };
                 self.said = Some(Box::new(said));
