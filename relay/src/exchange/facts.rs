@@ -1,0 +1,64 @@
+//! What the rules may know of the question that the session asks.
+
+use super::{Exchange, Known};
+use crate::policy::Stage;
+use crate::policy::facts::{ContentFacts, Facts};
+use mail::smtp::server::{ContentSummary, Question};
+
+impl Exchange {
+    pub(super) fn stage(&self) -> Option<Stage> {
+        Some(match self.session.question()? {
+            Question::Connect => Stage::Connect,
+            Question::Hello(_) => Stage::Hello,
+            Question::Mail(..) => Stage::Mail,
+            Question::Rcpt(_) => Stage::Recipient,
+            Question::Content(_) => Stage::Content,
+            Question::Data => return None,
+        })
+    }
+
+    pub(super) fn facts<'a>(&'a self, known: &'a Known) -> Facts<'a> {
+        let question = self.session.question();
+        let envelope = self.session.envelope();
+        let (hello, reverse_path, parameters, forward_path, content) = match question {
+            Some(Question::Hello(hello)) => (Some(hello), None, None, None, None),
+            Some(Question::Mail(path, parameters)) => {
+                (None, Some(path), Some(*parameters), None, None)
+            }
+            Some(Question::Rcpt(path)) => (None, None, None, Some(path), None),
+            Some(Question::Content(summary)) => (None, None, None, None, Some(*summary)),
+            Some(Question::Connect | Question::Data) | None => (None, None, None, None, None),
+        };
+        Facts {
+            client: &self.client,
+            pressure: self.pressure,
+            arrival: self.arrival,
+            hello: hello.or(self.session.hello()),
+            reverse_path: reverse_path.or(envelope.map(|e| &e.reverse_path)),
+            parameters: parameters.or(envelope.map(|e| e.parameters)).unwrap_or_default(),
+            forward_path,
+            domain: forward_path.and_then(|path| self.settings.domain_of_path(path)),
+            recipients: envelope
+                .map_or(0, |e| u32::try_from(e.recipients.len()).unwrap_or(u32::MAX)),
+            plan: self.transaction.as_ref().and_then(|t| t.plan),
+            size_octets_max: self.offer.size_octets_max,
+            eight_bit_mime: self.offer.eight_bit_mime,
+            session_messages: self.counts.messages,
+            session_unknown: self.counts.unknown,
+            content: content.map(|summary| self.content_facts(summary)),
+            recipient: known.recipient.as_ref(),
+            standing: known.standing,
+            split: known.split,
+        }
+    }
+
+    fn content_facts(&self, summary: ContentSummary) -> ContentFacts {
+        let header = self.transaction.as_ref().and_then(|t| t.content()).map(|c| &c.header);
+        ContentFacts {
+            summary,
+            header_octets: header.map_or(0, |h| h.octets),
+            received_fields: header.map_or(0, |h| h.received_fields),
+            own_received_fields: header.map_or(0, |h| h.own_received_fields),
+        }
+    }
+}
