@@ -241,7 +241,8 @@ impl Honest {
     fn items(&mut self, heard: &[Heard]) -> Option<Vec<Item>> {
         let last = heard.last()?.clone();
         if self.phase == Phase::Content {
-            self.on_final(last.code);
+            // What comes behind the answer (a farewell) is no answer to it.
+            self.on_final(heard.first()?.code);
         }
         if last.code == 421 && self.phase != Phase::Envelope {
             return None;
