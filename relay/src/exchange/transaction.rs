@@ -169,13 +169,18 @@ impl Exchange {
 
     /// The content is complete and no rule objects: now the next hop decides.
     pub(super) fn hand_over(&mut self, sink: &mut impl Sink) -> Option<Do> {
-        match self.transaction.as_ref()?.hop {
+        let transaction = self.transaction.as_ref()?;
+        match transaction.hop {
             Hop::Open { recipients: 1.., .. } => {
                 self.activity = Activity::Asking;
                 let longest_line_octets = self.content_summary()?.longest_line_octets;
                 Some(Do::NextHop(Request::Content { longest_line_octets }))
             }
             Hop::Lost => self.refuse(Stage::Content, "next_hop", &Refusal::NextHopLost, sink),
+            // Whoever was promised to a next hop is never discarded, whatever became of that.
+            Hop::Open { .. } | Hop::Closed if transaction.plan.is_some() => {
+                self.refuse(Stage::Content, "next_hop", &Refusal::NextHopLost, sink)
+            }
             Hop::Open { .. } | Hop::Closed => {
                 self.discard(sink);
                 None
