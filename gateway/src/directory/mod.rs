@@ -6,6 +6,7 @@
 pub mod chain;
 pub mod file;
 pub mod guard;
+pub mod live;
 pub mod pattern;
 pub mod snapshot;
 pub mod statistics;
