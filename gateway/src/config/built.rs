@@ -3,11 +3,13 @@
 
 use super::mistake::Mistake;
 use super::networks::Networks;
+use crate::directory::SourceSettings;
 use ipnet::IpNet;
 use mail::address::{Domain, Mailbox};
 use relay::settings::{DomainId, DomainSettings, Settings};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,7 +195,7 @@ pub struct DomainSources {
     /// Further names; addresses under them are looked up under `name`.
     pub aliases: Vec<Domain>,
     /// In the order they are asked; at least one.
-    pub files: Vec<FileSettings>,
+    pub sources: Vec<SourceEntry>,
     /// An address that every source must know.
     pub canary: Option<Mailbox>,
     /// Mail that is accepted and discarded.
@@ -220,31 +222,43 @@ pub enum FileFormat {
     Csv,
 }
 
-/// A file of addresses and who lists it: a shared file is read once, for all of its domains.
+/// One of `recipients`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceEntry {
+    /// What it is.
+    pub settings: SourceSettings,
+    /// Where the configuration says so: the name of its table, or the entry itself.
+    pub place: Range<usize>,
+}
+
+/// A source and who lists it: one that is shared is opened once, for all of its domains.
 #[derive(Clone, Debug)]
-pub struct ListedFile<'a> {
-    /// The file.
-    pub file: &'a FileSettings,
+pub struct ListedSource<'a> {
+    /// The source.
+    pub settings: &'a SourceSettings,
+    /// Where the configuration says so first.
+    pub place: Range<usize>,
     /// In the order of the configuration; at least one.
     pub domains: Vec<(DomainId, &'a DomainSettings, &'a DomainSources)>,
 }
 
-/// Each file once, in the order of the configuration.
+/// Each source once, in the order of the configuration.
 #[must_use]
 pub fn listed<'a>(
     settings: &'a [DomainSettings],
     sources: &'a [DomainSources],
-) -> Vec<ListedFile<'a>> {
-    let mut all: Vec<ListedFile<'a>> = Vec::new();
-    let mut places: HashMap<&FileSettings, usize> = HashMap::new();
+) -> Vec<ListedSource<'a>> {
+    let mut all: Vec<ListedSource<'a>> = Vec::new();
+    let mut places: HashMap<&SourceSettings, usize> = HashMap::new();
     for (n, (settings, sources)) in (0..).zip(settings.iter().zip(sources)) {
-        for file in &sources.files {
-            let place = *places.entry(file).or_insert_with(|| {
-                all.push(ListedFile { file, domains: Vec::new() });
+        for entry in &sources.sources {
+            let place = *places.entry(&entry.settings).or_insert_with(|| {
+                let (settings, place) = (&entry.settings, entry.place.clone());
+                all.push(ListedSource { settings, place, domains: Vec::new() });
                 all.len() - 1
             });
             let domains = &mut all[place].domains;
-            // To list a file twice for one domain is a mistake that has been told.
+            // To list a source twice for one domain is a mistake that has been told.
             if domains.last().is_none_or(|(last, ..)| *last != DomainId(n)) {
                 domains.push((DomainId(n), settings, sources));
             }

@@ -3,10 +3,39 @@
 //! `tables.rs`, `tables_mail.rs` and `limits.rs`.
 
 use super::limits;
-pub use super::tables::KEYS;
+use super::tables::FIXED;
+use crate::directory::KINDS;
+use std::sync::LazyLock;
+
+/// Every table, in the order of the manual: those of recipient sources come from their kinds.
+pub static KEYS: LazyLock<Vec<Table>> = LazyLock::new(|| {
+    let mut all = Vec::new();
+    let described = || KINDS.iter().filter_map(|kind| Some(kind.table.as_ref()?.table));
+    for table in FIXED {
+        let mut keys = table.keys.to_vec();
+        match table.path {
+            "" => keys.extend(described().map(tables_of)),
+            RECIPIENTS => keys.extend(KINDS.iter().flat_map(|kind| kind.entry)),
+            _ => {}
+        }
+        // Made once, and kept as long as the program runs.
+        all.push(Table { keys: keys.leak(), ..*table });
+        if table.path == RECIPIENTS {
+            all.extend(described());
+        }
+    }
+    all
+});
+
+fn tables_of(table: &Table) -> Key {
+    key(table.path, Kind::Tables(table.path), Default::Words("none"), "", table.help)
+}
+
+/// The table whose keys come from the kinds of sources.
+const RECIPIENTS: &str = "domain.recipients";
 
 /// One table of the file and what may stand in it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Table {
     /// Its path: `domain.recipients`; empty for the top of the file.
     pub path: &'static str,
@@ -46,6 +75,8 @@ pub enum Kind {
     TextOrTexts,
     /// `true` or `false`.
     Boolean,
+    /// One text, or `true`.
+    TextOrTrue,
     /// A whole number from the first to the second, both included.
     Number(u64, u64),
     /// One of these texts.
@@ -72,13 +103,13 @@ pub enum Default {
 }
 
 impl Key {
-    pub(super) const fn because(mut self, why: &'static str) -> Self {
+    pub(crate) const fn because(mut self, why: &'static str) -> Self {
         self.why = why;
         self
     }
 }
 
-pub(super) const fn key(
+pub(crate) const fn key(
     name: &'static str,
     kind: Kind,
     default: Default,
@@ -88,7 +119,7 @@ pub(super) const fn key(
     Key { name, kind, default, example, help, why: "" }
 }
 
-pub(super) const fn text(
+pub(crate) const fn text(
     n: &'static str,
     d: Default,
     example: &'static str,
@@ -97,7 +128,7 @@ pub(super) const fn text(
     key(n, Kind::Text, d, example, help)
 }
 
-pub(super) const fn texts(
+pub(crate) const fn texts(
     n: &'static str,
     d: Default,
     example: &'static str,
@@ -106,11 +137,11 @@ pub(super) const fn texts(
     key(n, Kind::Texts, d, example, help)
 }
 
-pub(super) const fn number(n: &'static str, d: u64, min: u64, max: u64, help: &'static str) -> Key {
+pub(crate) const fn number(n: &'static str, d: u64, min: u64, max: u64, help: &'static str) -> Key {
     key(n, Kind::Number(min, max), Default::Number(d), "", help)
 }
 
-pub(super) const fn choice(
+pub(crate) const fn choice(
     name: &'static str,
     choices: &'static [&'static str],
     default: Default,
@@ -119,7 +150,7 @@ pub(super) const fn choice(
     key(name, Kind::Choice(choices), default, "", help)
 }
 
-pub(super) const fn table(name: &'static str, none: &'static str, help: &'static str) -> Key {
+pub(crate) const fn table(name: &'static str, none: &'static str, help: &'static str) -> Key {
     key(name, Kind::Table(name), Default::Words(none), "", help)
 }
 
@@ -130,7 +161,7 @@ pub fn table_at(path: &str) -> Option<&'static Table> {
 }
 
 /// The default of a number that is written in [`KEYS`] itself; zero where there is none.
-pub(super) fn default_number(path: &str, name: &str) -> u64 {
+pub(crate) fn default_number(path: &str, name: &str) -> u64 {
     let keys = table_at(path).map_or(&[] as &[Key], |table| table.keys);
     match keys.iter().find(|key| key.name == name).map(|key| key.default) {
         Some(Default::Number(number)) => number,

@@ -8,7 +8,7 @@ use super::shape::example;
 #[must_use]
 pub fn reference() -> String {
     let mut text = String::new();
-    for table in KEYS {
+    for table in KEYS.iter() {
         if matches!(table.path, "limits.busy" | "limits.stress") {
             continue;
         }
@@ -71,6 +71,7 @@ fn takes(kind: Kind) -> String {
         Kind::Texts => "list of texts".into(),
         Kind::TextOrTexts => "text or list of texts".into(),
         Kind::Boolean => "`true` or `false`".into(),
+        Kind::TextOrTrue => "text or `true`".into(),
         Kind::Number(min, max) => format!("{} to {}", grouped(min), grouped(max)),
         Kind::Choice(words) => {
             let words: Vec<String> = words.iter().map(|word| format!("`\"{word}\"`")).collect();

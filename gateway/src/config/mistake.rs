@@ -225,6 +225,10 @@ impl Report {
     }
 
     /// The operator should know of this.
+    pub(super) fn is_clean(&self) -> bool {
+        self.mistakes.is_empty()
+    }
+
     pub(super) fn warn(&mut self, mistake: Mistake) {
         let mut warning = self.placed(mistake);
         warning.severity = Severity::Warning;

@@ -3,7 +3,7 @@
 //! what there is to write, `shape` and `build` what lies between, `mistake` how it is told.
 //! What recipient files contain is left to `directory`, exit codes to the caller.
 
-mod build;
+pub(crate) mod build;
 pub mod built;
 pub mod keys;
 mod limits;
@@ -20,13 +20,15 @@ mod written;
 pub use built::Config;
 pub use mistake::{Mistake, Mistakes};
 
-use built::ListedFile;
+use crate::directory::KINDS;
+use build::sources::Described;
+use built::ListedSource;
 use miette::NamedSource;
 use mistake::Report;
 use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 use written::Written;
 
 /// More than any operator writes by hand: 100,000 domains of two lines.
@@ -46,7 +48,7 @@ impl Config {
     /// Everything that is wrong with the configuration and with the recipient files.
     pub fn load_with(
         path: &Path,
-        contents: impl FnMut(&ListedFile<'_>) -> Vec<Mistake>,
+        contents: impl FnMut(&ListedSource<'_>) -> Vec<Mistake>,
     ) -> Result<Self, Mistakes> {
         let name = path.display().to_string();
         let text = read(path)
@@ -59,11 +61,11 @@ impl Config {
         text: &str,
         path: &Path,
         mut report: Report,
-        contents: impl FnMut(&ListedFile<'_>) -> Vec<Mistake>,
+        contents: impl FnMut(&ListedSource<'_>) -> Vec<Mistake>,
     ) -> Result<Self, Mistakes> {
         let written = written(text, &mut report);
-        let Some(written) = written else { return Err(report.into_mistakes()) };
-        build::build(&written, path, report, contents)
+        let Some((written, described)) = written else { return Err(report.into_mistakes()) };
+        build::build(&written, described, path, report, contents)
     }
 }
 
@@ -89,7 +91,7 @@ fn read(path: &Path) -> Result<String, Mistake> {
 }
 
 /// The file as it was written; `None` when its syntax is wrong.
-fn written(text: &str, report: &mut Report) -> Option<Written> {
+fn written<'t>(text: &'t str, report: &mut Report) -> Option<(Written, Vec<Described<'t>>)> {
     let (mut table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         for error in errors {
@@ -104,8 +106,9 @@ fn written(text: &str, report: &mut Report) -> Option<Written> {
     if let Some(top) = keys::table_at("") {
         shape::check(table.get_mut(), top, &(0..0), report);
     }
+    let described = take_described(table.get_mut());
     match Written::deserialize(toml::de::Deserializer::from(table)) {
-        Ok(written) => Some(written),
+        Ok(written) => Some((written, described)),
         // The shape has been checked; should the two ever differ, serde has the last word.
         Err(error) => {
             let span = error.span().unwrap_or(0..0);
@@ -113,4 +116,19 @@ fn written(text: &str, report: &mut Report) -> Option<Written> {
             None
         }
     }
+}
+
+/// The tables that describe recipient sources: their kinds read them.
+fn take_described<'t>(table: &mut DeTable<'t>) -> Vec<Described<'t>> {
+    let mut described = Vec::new();
+    for kind in KINDS {
+        let Some(path) = kind.table.as_ref().map(|described| described.table.path) else {
+            continue;
+        };
+        let Some(list) = table.remove(path) else { continue };
+        if let DeValue::Array(list) = list.into_inner() {
+            described.extend(list.into_iter().map(|table| (kind, table)));
+        }
+    }
+    described
 }

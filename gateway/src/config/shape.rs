@@ -125,7 +125,9 @@ fn value_is_right(
     let span = value.span();
     let path = path_of(table, key);
     match (key.kind, value.get_mut()) {
-        (Kind::Text, DeValue::String(_)) | (Kind::Boolean, DeValue::Boolean(_)) => true,
+        (Kind::Text | Kind::TextOrTrue, DeValue::String(_))
+        | (Kind::Boolean, DeValue::Boolean(_))
+        | (Kind::TextOrTrue, DeValue::Boolean(true)) => true,
         (Kind::Texts | Kind::TextOrTexts, DeValue::Array(list)) => {
             list.iter().all(|text| text.get_ref().is_str()) || wrong_type(key, &path, span, report)
         }
@@ -207,6 +209,7 @@ fn wrong_type(key: &Key, path: &str, span: Range<usize>, report: &mut Report) ->
         Kind::Text => "expected text in quotes",
         Kind::Texts => "expected a list of texts",
         Kind::TextOrTexts => "expected text in quotes, or a list of texts",
+        Kind::TextOrTrue => "expected text in quotes, or true without quotes",
         Kind::Boolean => "expected true or false, without quotes",
         Kind::Number(..) => "expected a whole number, without quotes",
         Kind::Choice(_) => "expected one of its words, in quotes",

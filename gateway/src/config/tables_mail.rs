@@ -113,7 +113,8 @@ pub(super) const DOMAIN: &[Key] = &[
         Kind::Tables("domain.recipients"),
         Required,
         "[{ file = \"users.txt\" }]",
-        "The sources of addresses that exist; the first definite answer counts.",
+        "The sources of addresses that exist, in the order they are asked. An address exists when \
+         any of them has it, and is unknown when all of them say so.",
     )
     .because(
         "a relay that does not know its recipients takes mail for anybody, and the server behind \
@@ -169,16 +170,6 @@ pub(super) const DOMAIN: &[Key] = &[
         Words("none"),
         "[{ address = \"smith@example.test\", text = \"has left, write to jones@example.test\" }]",
         "Addresses whose mail is refused with a text.",
-    ),
-];
-
-pub(super) const RECIPIENTS: &[Key] = &[
-    text("file", Required, "\"users.txt\"", "A file of addresses. It is read again on change."),
-    choice(
-        "format",
-        &["lines", "csv"],
-        Words("`csv` for a name that ends in .csv, else `lines`"),
-        "`lines`: one address a line; `csv`: with columns.",
     ),
 ];
 

@@ -1,8 +1,8 @@
 //! The configuration as a whole: what holds by default, what is kept in step, what never panics.
 
 use super::built::{
-    ClientDetails, Config, DropTo, FileFormat, ListenAddress, Listener, ListenerTls, LogFormat,
-    NextHopTls, Trust,
+    ClientDetails, Config, DropTo, FileFormat, FileSettings, ListenAddress, Listener, ListenerTls,
+    LogFormat, NextHopTls, Trust,
 };
 use super::keys::{Default as If, KEYS, Kind, nearest};
 use super::manual;
@@ -69,19 +69,19 @@ fn the_least_file_has_the_documented_defaults() {
         greeting_delay: Duration::ZERO,
     };
     assert_eq!(config.listeners, [listener]);
-    assert_eq!((config.tls, config.metrics, config.state_dir), (None, None, None));
-    assert_eq!((config.drop_to, config.log.file), (None, None));
+    assert_eq!((&config.tls, &config.metrics, &config.state_dir), (&None, &None, &None));
+    assert_eq!((&config.drop_to, &config.log.file), (&None, &None));
     assert_eq!(config.log.format, LogFormat::Auto);
     assert_eq!(config.networks.classify("127.0.0.1".parse().unwrap()), None);
 
-    let settings = config.settings;
+    let settings = config.settings.clone();
     let domain = settings.domain_of(&config.domains[0].name).unwrap();
     let domain = settings.domain(domain);
     assert_eq!(domain.local_part_case, LocalPartCase::Folded);
     assert_eq!((domain.sub_address_separator, &*domain.local_part_characters), (None, ""));
     assert_eq!((&domain.catch_all, &domain.postmaster), (&None, &None));
-    assert_eq!(config.domains[0].files[0].format, FileFormat::Lines);
-    assert!(config.domains[0].files[0].path.is_absolute());
+    assert_eq!(file_of(&config, 0).format, FileFormat::Lines);
+    assert!(file_of(&config, 0).path.is_absolute());
     assert_eq!(format!("{:?}", settings.limits), format!("{:?}", Limits::default()));
     assert_eq!(format!("{:?}", settings.harvest), format!("{:?}", Harvest::default()));
     assert_eq!(format!("{:?}", settings.rates), format!("{:?}", Rates::default()));
@@ -135,6 +135,10 @@ fn every_limit_of_the_relay_has_a_key_of_the_same_name() {
         keys.sort();
         assert_eq!(keys, fields(&debug), "{path}");
     }
+}
+
+fn file_of(config: &Config, domain: usize) -> &FileSettings {
+    config.domains[domain].sources[0].settings.file().unwrap()
 }
 
 #[test]
@@ -205,7 +209,7 @@ fn domains_with_the_same_hosts_share_a_next_hop() {
     assert_eq!(hops, [0, 0, 1]);
     assert_eq!(config.next_hops[1].hosts[1].host, "inside.test");
     assert_eq!(config.domains[1].name.as_str(), "xn--bcher-kva.test");
-    assert_eq!(config.domains[1].files[0].format, FileFormat::Csv);
+    assert_eq!(file_of(&config, 1).format, FileFormat::Csv);
 }
 
 #[test]
@@ -255,7 +259,7 @@ fn mistakes_in_recipient_files_join_the_others() {
     let path = directory.path().join("postern.toml");
     std::fs::write(&path, LEAST.replace("hostname", "hostnme")).unwrap();
     let mistakes = Config::load_with(&path, |listed| {
-        let text = std::fs::read_to_string(&listed.file.path).unwrap();
+        let text = std::fs::read_to_string(&listed.settings.file().unwrap().path).unwrap();
         vec![Mistake::in_file(Path::new("users.txt"), text.into(), 19..26, "no address")]
     })
     .unwrap_err();

@@ -103,12 +103,15 @@ pub struct Domain {
     pub leavers: Vec<Leaver>,
 }
 
-/// One of `recipients`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Recipients {
-    pub file: Option<Text>,
-    pub format: Option<Text>,
+/// One of `recipients`: each kind of source has its own keys.
+pub type Recipients = BTreeMap<String, Spanned<Value>>;
+
+/// What a key of an entry of `recipients` may have.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    Text(String),
+    Boolean(#[expect(dead_code, reason = "the shape lets only true through")] bool),
 }
 
 /// One of `bitbucket`.

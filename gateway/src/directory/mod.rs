@@ -6,6 +6,7 @@
 pub mod chain;
 pub mod file;
 pub mod guard;
+pub mod kinds;
 pub mod live;
 pub mod pattern;
 pub mod snapshot;
@@ -16,7 +17,8 @@ pub mod watch;
 
 pub use chain::{Answer, Bitbucket, Directory, DomainDirectory, Found, Leaver, Step, Trace};
 
-use file::{DomainScope, FileRecipients, FileSource, Scope};
+pub use kinds::{KINDS, SourceSettings, open};
+
 use guard::{Confirmation, Outcome};
 use mail::address::{LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase};
@@ -144,13 +146,6 @@ pub trait RecipientSource: Send + Sync {
     }
 }
 
-/// What the operator wrote about one source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceSettings {
-    /// A file.
-    File(FileSource),
-}
-
 /// What sources need of the process.
 #[derive(Clone, Debug)]
 pub struct Environment {
@@ -166,39 +161,6 @@ pub struct Opened {
     pub source: Arc<dyn RecipientSource>,
     /// What was loaded, held back or failed.
     pub outcomes: Vec<Outcome>,
-}
-
-/// One kind of source.
-pub struct Kind {
-    /// Its key in the configuration.
-    pub name: &'static str,
-    /// One sentence for the manual.
-    pub help: &'static str,
-    /// Opens it for the domains that list it, when the settings are of this kind.
-    pub open: fn(&SourceSettings, &[DomainScope], &Environment) -> Option<Opened>,
-}
-
-/// All kinds; a new one is a file in this folder and a line here.
-pub const KINDS: &[Kind] = &[Kind {
-    name: "file",
-    help: "A text file with one address or `*` pattern a line, or CSV with a header.",
-    open: |settings, domains, environment| {
-        let SourceSettings::File(file) = settings;
-        let scope = Scope::new(domains.to_vec());
-        let (source, outcomes) = FileRecipients::open(file.clone(), scope, environment);
-        Some(Opened { source: Arc::new(source), outcomes })
-    },
-}];
-
-/// Opens a source of whichever kind. One call for all domains that list the same settings, so
-/// that a shared file is read once.
-#[must_use]
-pub fn open(
-    settings: &SourceSettings,
-    domains: &[DomainScope],
-    environment: &Environment,
-) -> Option<Opened> {
-    KINDS.iter().find_map(|kind| (kind.open)(settings, domains, environment))
 }
 
 /// A key nobody can guess.

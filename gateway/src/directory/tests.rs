@@ -1,6 +1,8 @@
 //! The chain of sources and what is configured around them, with sources made for the purpose.
 
 use super::*;
+use crate::config::built::{FileFormat, FileSettings};
+use crate::directory::file::DomainScope;
 use crate::directory::guard::Outcome;
 use crate::directory::pattern::Pattern;
 use crate::directory::watch::Watcher;
@@ -193,8 +195,8 @@ fn the_watcher_reports_what_became_of_a_changed_file() {
     std::fs::write(&path, "a@example.test\n").unwrap();
     let environment = Environment { state_directory: None, new_key: random_key };
     let scope = DomainScope::new(DomainId(0), &settings());
-    let opened =
-        open(&SourceSettings::File(FileSource::new(&path)), &[scope], &environment).unwrap();
+    let file = FileSettings { path: path.clone(), format: FileFormat::Lines };
+    let opened = open(&SourceSettings::File(file), &[scope], &environment).unwrap();
     assert!(opened.outcomes[0].is_adopted());
     let domain = chain(vec![opened.source.clone()]);
     assert_eq!(ask(&domain, &settings(), "b").status, RecipientStatus::Unknown);

@@ -1,12 +1,13 @@
 //! What is wrong inside of recipient files, as mistakes beside those of the configuration. The
 //! files are read by the same source that serves mail, without its state directory.
 
-use super::recipients::{environment, file_source, scopes};
-use crate::config::built::ListedFile;
+use super::recipients::{environment, scopes};
+use crate::config::built::ListedSource;
 use crate::config::mistake::Mistake;
 use crate::directory::RecipientSource;
 use crate::directory::file::{FileRecipients, LineError, LoadError, Malformed, Scope};
 use crate::directory::guard::{Hold, Outcome};
+use crate::directory::kinds::file_source;
 use crate::directory::statistics::Statistics;
 use mail::address::Domain;
 use std::ops::Range;
@@ -20,17 +21,17 @@ const SHOWN_FILE_OCTETS_MAX: u64 = 16 << 20;
 
 /// Everything that keeps a file from being used.
 #[must_use]
-pub fn mistakes(listed: &ListedFile<'_>) -> Vec<Mistake> {
+pub fn mistakes(listed: &ListedSource<'_>) -> Vec<Mistake> {
     read(listed).0
 }
 
 /// As [`mistakes`], and what the file has.
 #[must_use]
-pub fn read(listed: &ListedFile<'_>) -> (Vec<Mistake>, Option<Statistics>) {
-    let source = file_source(listed.file);
+pub fn read(listed: &ListedSource<'_>) -> (Vec<Mistake>, Option<Statistics>) {
+    let Some(file) = listed.settings.file() else { return (Vec::new(), None) };
     let scope = Scope::new(scopes(listed));
-    let (opened, outcomes) = FileRecipients::open(source, scope, &environment(None));
-    let mistakes = outcomes.iter().flat_map(|outcome| of_outcome(&listed.file.path, outcome));
+    let (opened, outcomes) = FileRecipients::open(file_source(file), scope, &environment(None));
+    let mistakes = outcomes.iter().flat_map(|outcome| of_outcome(&file.path, outcome));
     (mistakes.collect(), opened.statistics())
 }
 

@@ -1,8 +1,8 @@
 //! Makes the directory that a configuration describes: for `run`, and for the commands that
 //! answer as a relay that starts now would. What came of each load is left to the caller to tell.
 
-use crate::config::built::{Config, DomainSources, FileFormat, FileSettings, ListedFile, listed};
-use crate::directory::file::{DomainScope, FileSource, Format};
+use crate::config::built::{Config, DomainSources, ListedSource, listed};
+use crate::directory::file::DomainScope;
 use crate::directory::guard::Outcome;
 use crate::directory::pattern::Pattern;
 use crate::directory::{
@@ -29,7 +29,7 @@ pub struct OpenedDirectory {
 /// A source, and what it was opened for.
 #[derive(Clone)]
 pub struct Opened {
-    file: FileSettings,
+    settings: SourceSettings,
     scopes: Vec<DomainScope>,
     state_dir: Option<PathBuf>,
     /// The source.
@@ -60,32 +60,33 @@ pub fn open(config: &Config) -> OpenedDirectory {
 #[must_use]
 pub fn open_after(config: &Config, before: &[Opened]) -> OpenedDirectory {
     let environment = environment(config.state_dir.clone());
-    let mut by_file: HashMap<&FileSettings, Arc<dyn RecipientSource>> = HashMap::new();
+    let mut by_settings: HashMap<&SourceSettings, Arc<dyn RecipientSource>> = HashMap::new();
     let (mut sources, mut outcomes, mut doubts) = (Vec::new(), Vec::new(), Vec::new());
     for listed in listed(&config.settings.domain, &config.domains) {
-        let (file, scopes) = (listed.file.clone(), scopes(&listed));
+        let (settings, scopes) = (listed.settings, scopes(&listed));
         let state_dir = &config.state_dir;
-        let is_same =
-            |o: &&Opened| o.file == file && o.scopes == scopes && o.state_dir == *state_dir;
+        let is_same = |o: &&Opened| {
+            o.settings == *settings && o.scopes == scopes && o.state_dir == *state_dir
+        };
         if let Some(opened) = before.iter().find(is_same) {
             outcomes.extend(opened.go_on());
-            by_file.insert(listed.file, Arc::clone(&opened.source));
+            by_settings.insert(settings, Arc::clone(&opened.source));
             sources.push(opened.clone());
             continue;
         }
-        let settings = source_settings(listed.file);
-        if let Some(opened) = directory::open(&settings, &scopes, &environment) {
+        if let Some(opened) = directory::open(settings, &scopes, &environment) {
             let doubtful = opened.outcomes.iter().filter(|outcome| !outcome.is_adopted());
             doubts.extend(doubtful.map(ToString::to_string));
             outcomes.extend(opened.outcomes);
-            by_file.insert(listed.file, Arc::clone(&opened.source));
+            by_settings.insert(settings, Arc::clone(&opened.source));
             let (state_dir, source) = (state_dir.clone(), opened.source);
-            sources.push(Opened { file, scopes, state_dir, source });
+            let settings = settings.clone();
+            sources.push(Opened { settings, scopes, state_dir, source });
         }
     }
     let domains = config.settings.domain.iter().zip(&config.domains);
     let domains = domains.map(|(settings, sources)| DomainDirectory {
-        sources: sources.files.iter().filter_map(|file| by_file.get(file).cloned()).collect(),
+        sources: of_domain(sources, &by_settings),
         bitbuckets: bitbuckets(sources, settings.local_part_case),
         leavers: leavers(sources, settings.local_part_case),
     });
@@ -101,7 +102,7 @@ pub fn environment(state_directory: Option<PathBuf>) -> Environment {
 
 /// What a source is to know of the domains that list it.
 #[must_use]
-pub fn scopes(listed: &ListedFile<'_>) -> Vec<DomainScope> {
+pub fn scopes(listed: &ListedSource<'_>) -> Vec<DomainScope> {
     let domains = listed.domains.iter().map(|&(id, settings, sources)| DomainScope {
         aliases: sources.aliases.clone(),
         canary: sources.canary.clone(),
@@ -110,18 +111,11 @@ pub fn scopes(listed: &ListedFile<'_>) -> Vec<DomainScope> {
     domains.collect()
 }
 
-/// A file as the directory knows it.
-#[must_use]
-pub fn file_source(file: &FileSettings) -> FileSource {
-    let format = match file.format {
-        FileFormat::Lines => Format::Text,
-        FileFormat::Csv => Format::Csv,
-    };
-    FileSource { path: file.path.clone(), format }
-}
-
-fn source_settings(file: &FileSettings) -> SourceSettings {
-    SourceSettings::File(file_source(file))
+fn of_domain(
+    sources: &DomainSources,
+    opened: &HashMap<&SourceSettings, Arc<dyn RecipientSource>>,
+) -> Arc<[Arc<dyn RecipientSource>]> {
+    sources.sources.iter().filter_map(|entry| opened.get(&entry.settings).cloned()).collect()
 }
 
 /// The configuration has checked the patterns; what is none matches nothing.

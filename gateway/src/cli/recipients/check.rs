@@ -5,7 +5,8 @@ use crate::cli::EXIT_MISTAKES;
 use crate::cli::configuration::{count, print, print_json};
 use crate::config::built::{Config, listed};
 use crate::directory::file::{Checked, LoadError, Scope, check};
-use crate::run::recipients::{file_source, scopes};
+use crate::directory::kinds::file_source;
+use crate::run::recipients::scopes;
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -25,8 +26,9 @@ pub(super) fn run(arguments: &CheckArguments, config: &Config) -> ExitCode {
     let mut right = true;
     let mut files = Vec::new();
     for listed in listed(&config.settings.domain, &config.domains) {
-        let path = &listed.file.path;
-        let checked = check(&file_source(listed.file), &Scope::new(scopes(&listed)));
+        let Some(file) = listed.settings.file() else { continue };
+        let path = &file.path;
+        let checked = check(&file_source(file), &Scope::new(scopes(&listed)));
         right &= checked.as_ref().is_ok_and(|checked| checked.malformed.lines.is_empty());
         if arguments.common.json {
             files.push(document(path, &checked));

@@ -8,7 +8,7 @@ use crate::cli::{EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::{Config, FileSettings, listed};
 use crate::directory::file::confirm;
 use crate::directory::guard::{Confirmation, Hold, Outcome};
-use crate::run::recipients::file_source;
+use crate::directory::kinds::file_source;
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -71,8 +71,12 @@ pub(super) fn run(arguments: &ConfirmArguments, config: &Config) -> ExitCode {
 
 fn file_named(path: &Path, config: &Config) -> Option<FileSettings> {
     let path = std::path::absolute(path).ok()?;
-    let files = listed(&config.settings.domain, &config.domains);
-    files.into_iter().map(|listed| listed.file).find(|file| file.path == path).cloned()
+    let sources = listed(&config.settings.domain, &config.domains);
+    sources
+        .into_iter()
+        .filter_map(|listed| listed.settings.file())
+        .find(|f| f.path == path)
+        .cloned()
 }
 
 /// Whether the file is held back for a reason that a person may overrule, and has so many

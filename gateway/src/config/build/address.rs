@@ -9,7 +9,7 @@ use mail::address::{AddressError, Domain, Host, Mailbox};
 use std::net::{IpAddr, SocketAddr};
 
 /// A domain; U-labels allowed.
-pub(super) fn domain(key: &str, name: &Text) -> Result<Domain, Mistake> {
+pub(crate) fn domain(key: &str, name: &Text) -> Result<Domain, Mistake> {
     let text = name.get_ref();
     let wrong = |why: &str| at(key, name, format!("\"{text}\" is no domain name"), why);
     if text.contains('@') {
@@ -26,7 +26,7 @@ pub(super) fn domain(key: &str, name: &Text) -> Result<Domain, Mistake> {
 }
 
 /// A mailbox; its domain may have U-labels.
-pub(super) fn mailbox(key: &str, address: &Text) -> Result<Mailbox, Mistake> {
+pub(crate) fn mailbox(key: &str, address: &Text) -> Result<Mailbox, Mistake> {
     let text = address.get_ref();
     parse_mailbox(text).map_err(|error| {
         at(key, address, format!("\"{text}\" is no address"), &error.to_string())
@@ -44,7 +44,7 @@ fn parse_mailbox(text: &str) -> Result<Mailbox, AddressError> {
 }
 
 /// A network; a bare address is a network of one.
-pub(super) fn network(key: &str, written: &Text) -> Result<IpNet, Mistake> {
+pub(crate) fn network(key: &str, written: &Text) -> Result<IpNet, Mistake> {
     let text = written.get_ref();
     let wrong = |label: &str| at(key, written, format!("\"{text}\" is no network"), label);
     if let Ok(ip) = text.parse::<IpAddr>() {
@@ -76,7 +76,7 @@ pub(super) fn network(key: &str, written: &Text) -> Result<IpNet, Mistake> {
 }
 
 /// `host:port` of a next hop.
-pub(super) fn host_port(key: &str, written: &Text) -> Result<NextHopHost, Mistake> {
+pub(crate) fn host_port(key: &str, written: &Text) -> Result<NextHopHost, Mistake> {
     let text = written.get_ref();
     let wrong = |label: &str| at(key, written, format!("\"{text}\" is no host:port"), label);
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
@@ -106,13 +106,13 @@ pub(super) fn host_port(key: &str, written: &Text) -> Result<NextHopHost, Mistak
 }
 
 /// No top-level domain is a number (RFC 3696 §2): such a name is a misspelt IPv4 address.
-pub(super) fn ends_in_a_number(name: &Domain) -> bool {
+pub(crate) fn ends_in_a_number(name: &Domain) -> bool {
     let last = name.as_str().rsplit('.').next().unwrap_or_default();
     last.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Whether a mailbox is of one of these names.
-pub(super) fn is_of(mailbox: &Mailbox, names: &[&Domain]) -> bool {
+pub(crate) fn is_of(mailbox: &Mailbox, names: &[&Domain]) -> bool {
     match &mailbox.host {
         Host::Domain(domain) => names.contains(&domain),
         Host::Literal(_) => false,

@@ -1,10 +1,12 @@
 //! `[[domain]]`: what mail is taken, for whom, and where it goes.
 
-use super::super::built::{BitbucketRule, DomainSources, FileFormat, FileSettings, LeaverRule};
+use super::super::built::{BitbucketRule, DomainSources, LeaverRule};
 use super::super::mistake::Mistake;
 use super::super::written::{self, Text};
 use super::next_hop::NextHops;
-use super::{Site, address, at, file, word};
+use super::sources::SourceTables;
+use super::{Site, address, at, word};
+use crate::directory::kinds::Surroundings;
 use mail::address::{Domain, Mailbox};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase};
 use serde_spanned::Spanned;
@@ -26,6 +28,7 @@ pub(super) struct Domains {
 pub(super) fn domains(
     list: &[Spanned<written::Domain>],
     hops: &mut NextHops,
+    tables: &mut SourceTables,
     site: &mut Site,
 ) -> Domains {
     let mut domains = Domains::default();
@@ -43,7 +46,11 @@ pub(super) fn domains(
         let characters = characters(domain, site);
         let catch_all = target("domain.catch_all", domain.catch_all.as_ref(), &names, site);
         let postmaster = target("domain.postmaster", domain.postmaster.as_ref(), &names, site);
-        let files = files(domain, site);
+        let surroundings = Surroundings {
+            domain: name.as_ref(),
+            next_hop: next_hop.and_then(|id| hops.list.get(id.0 as usize)),
+        };
+        let sources = tables.of_domain(&domain.recipients, &surroundings, site);
         let canary = canary(domain, &names, site);
         let bitbucket = bitbucket(domain, &names, site);
         let leavers = leavers(domain, &names, site);
@@ -61,7 +68,7 @@ pub(super) fn domains(
             catch_all,
             postmaster,
         };
-        let sources = DomainSources { name, aliases, files, canary, bitbucket, leavers };
+        let sources = DomainSources { name, aliases, sources, canary, bitbucket, leavers };
         domains.settings.push(settings);
         domains.sources.push(sources);
     }
@@ -154,27 +161,6 @@ fn canary(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Optio
         return None;
     }
     Some(mailbox)
-}
-
-fn files(domain: &written::Domain, site: &mut Site) -> Vec<FileSettings> {
-    let mut files: Vec<FileSettings> = Vec::new();
-    for source in &domain.recipients {
-        let Some(text) = &source.get_ref().file else { continue };
-        let key = "domain.recipients.file";
-        let Some(path) = file::readable(key, text, site) else { continue };
-        let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
-        let default = if is_csv { "csv" } else { "lines" };
-        let format = match word(source.get_ref().format.as_ref(), default) {
-            "csv" => FileFormat::Csv,
-            _ => FileFormat::Lines,
-        };
-        if files.iter().any(|file| file.path == path) {
-            let message = format!("{} is listed twice", text.get_ref());
-            site.refuse(at(key, text, message, "again here"));
-        }
-        files.push(FileSettings { path, format });
-    }
-    files
 }
 
 /// `local-part@domain`, the domain in A-labels and one of ours; `None` when it is not.

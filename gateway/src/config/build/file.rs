@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const PEM_OCTETS_MAX: u64 = 8 << 20;
 
 /// A file that can be opened for reading.
-pub(super) fn readable(key: &str, written: &Text, site: &mut Site) -> Option<PathBuf> {
+pub(crate) fn readable(key: &str, written: &Text, site: &mut Site) -> Option<PathBuf> {
     let path = site.path(written.get_ref());
     match open(&path) {
         Ok(_) => Some(absolute(&path)),
@@ -64,7 +64,7 @@ fn pem(key: &str, written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)>
 }
 
 /// A PEM file with at least one certificate in it.
-pub(super) fn certificates(
+pub(crate) fn certificates(
     key: &str,
     written: &Text,
     site: &mut Site,
@@ -95,7 +95,7 @@ pub(super) fn certificates(
 }
 
 /// `[tls]`: both files are read, and tried together as rustls will use them.
-pub(super) fn tls(written: &Tls, site: &mut Site) -> Option<TlsFiles> {
+pub(crate) fn tls(written: &Tls, site: &mut Site) -> Option<TlsFiles> {
     let chain = written
         .certificate
         .as_ref()
@@ -140,7 +140,7 @@ fn private_key(key: &Text, site: &mut Site) -> Option<(PathBuf, PrivateKeyDer<'s
 }
 
 /// A directory that is there.
-pub(super) fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
+pub(crate) fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
     let path = site.path(written.get_ref());
     let why = match std::fs::metadata(&path) {
         Ok(described) if described.is_dir() => return Some(absolute(&path)),
@@ -156,7 +156,7 @@ pub(super) fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
 }
 
 /// A file to append to: it may be missing, its directory may not.
-pub(super) fn appendable(key: &str, written: &Text, site: &mut Site) -> Option<PathBuf> {
+pub(crate) fn appendable(key: &str, written: &Text, site: &mut Site) -> Option<PathBuf> {
     let path = site.path(written.get_ref());
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let why = if path.is_dir() {

@@ -1,46 +1,54 @@
 //! From what was written to what is used. Each part reports what is wrong with it and goes on, so
 //! that one run finds everything; nothing is returned unless nothing is wrong.
 
-mod address;
+pub(crate) mod address;
 mod domain;
-mod file;
+pub(crate) mod file;
 mod listener;
 mod network;
 mod next_hop;
 mod process;
+pub(crate) mod sources;
 
-use super::built::{Config, ListedFile, Listener, listed};
+use super::built::{Config, ListedSource, Listener, listed};
+use super::keys::default_number;
 use super::limits;
 use super::mistake::{Mistake, Mistakes, Report};
 use super::written::{Text, Written};
 use relay::settings::Settings;
 use serde_spanned::Spanned;
+use sources::{Described, SourceTables};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What every part needs: where to report, and where relative paths begin.
-struct Site {
+pub(crate) struct Site {
     report: Report,
     directory: PathBuf,
 }
 
 impl Site {
     /// A path as it is shown to the operator: relative to the configuration file.
-    fn path(&self, written: &str) -> PathBuf {
+    pub(crate) fn path(&self, written: &str) -> PathBuf {
         self.directory.join(written)
     }
 
-    fn refuse(&mut self, mistake: Mistake) {
+    pub(crate) fn refuse(&mut self, mistake: Mistake) {
         self.report.refuse(mistake);
     }
 
-    fn warn(&mut self, mistake: Mistake) {
+    pub(crate) fn warn(&mut self, mistake: Mistake) {
         self.report.warn(mistake);
     }
 }
 
 /// A mistake about one value.
-fn at<T>(key: &str, value: &Spanned<T>, message: impl Into<String>, label: &str) -> Mistake {
+pub(crate) fn at<T>(
+    key: &str,
+    value: &Spanned<T>,
+    message: impl Into<String>,
+    label: &str,
+) -> Mistake {
     Mistake::new(message).key(key).at(value.span(), label)
 }
 
@@ -51,9 +59,10 @@ fn absolute(path: &Path) -> PathBuf {
 
 pub(super) fn build(
     written: &Written,
+    described: Vec<Described<'_>>,
     path: &Path,
     report: Report,
-    contents: impl FnMut(&ListedFile<'_>) -> Vec<Mistake>,
+    contents: impl FnMut(&ListedSource<'_>) -> Vec<Mistake>,
 ) -> Result<Config, Mistakes> {
     let directory = path.parent().map(Path::to_owned).unwrap_or_default();
     let mut site = Site { report, directory };
@@ -62,7 +71,9 @@ pub(super) fn build(
     let listeners = listener::listeners(written, &mut site);
     let networks = network::networks(&written.network, &mut site);
     let mut hops = next_hop::NextHops::named(&written.next_hop, &mut site);
-    let domains = domain::domains(&written.domain, &mut hops, &mut site);
+    let mut tables = SourceTables::read(described, &mut site);
+    let domains = domain::domains(&written.domain, &mut hops, &mut tables, &mut site);
+    tables.check(&mut site);
     hops.check(&written.next_hop, hostname.as_ref(), &listeners, &mut site);
     let log = process::log(&written.log, &mut site);
     let metrics = written.metrics.as_ref().and_then(|m| process::metrics(m, &listeners, &mut site));
@@ -106,7 +117,7 @@ pub(super) fn build(
 /// What is wrong inside of recipient files joins the other mistakes here.
 fn check_contents(
     domains: &domain::Domains,
-    contents: impl FnMut(&ListedFile<'_>) -> Vec<Mistake>,
+    contents: impl FnMut(&ListedSource<'_>) -> Vec<Mistake>,
     report: &mut Report,
 ) {
     let listed = listed(&domains.settings, &domains.sources);
@@ -117,6 +128,14 @@ fn check_contents(
 type Placed = (Listener, std::ops::Range<usize>);
 
 /// The first text, or the one that holds when none is written.
-fn word<'a>(written: Option<&'a Text>, default: &'a str) -> &'a str {
+pub(crate) fn word<'a>(written: Option<&'a Text>, default: &'a str) -> &'a str {
     written.map_or(default, |text| text.get_ref())
+}
+
+/// A number, or the default that the table of keys has for it.
+pub(crate) fn number(table: &str, name: &str, written: Option<&Spanned<i64>>) -> u32 {
+    let number = written.and_then(|number| u64::try_from(*number.get_ref()).ok());
+    // The shape has checked the bounds, all of which are within 32 bits for such keys.
+    let number = number.unwrap_or_else(|| default_number(table, name));
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -1,0 +1,189 @@
+//! `recipients` of a domain, and the tables that describe sources for several domains. What a
+//! kind of source may have, and what that means, its kind says (`directory/kinds.rs`).
+
+use super::super::built::{FileFormat, FileSettings, SourceEntry};
+use super::super::keys::nearest;
+use super::super::mistake::Mistake;
+use super::super::written::{self, Text, Value};
+use super::{Site, at, file, word};
+use crate::directory::kinds::{KINDS, Kind, SourceSettings, Surroundings};
+use serde_spanned::Spanned;
+use std::ops::Range;
+use toml::de::DeValue;
+
+/// One entry of `recipients`, as a kind of source reads it.
+pub(crate) struct Entry<'a> {
+    written: &'a written::Recipients,
+    span: Range<usize>,
+}
+
+impl Entry<'_> {
+    /// The text of a key, when it has one.
+    pub(crate) fn text(&self, key: &str) -> Option<Text> {
+        let value = self.written.get(key)?;
+        match value.get_ref() {
+            Value::Text(text) => Some(Spanned::new(value.span(), text.clone())),
+            Value::Boolean(_) => None,
+        }
+    }
+
+    /// Where a key's value stands; the entry itself when it is not there.
+    pub(crate) fn span(&self, key: &str) -> Range<usize> {
+        self.written.get(key).map_or(self.span.clone(), Spanned::span)
+    }
+}
+
+/// A table that describes a source, before its kind has read it.
+pub(crate) type Described<'t> = (&'static Kind, Spanned<DeValue<'t>>);
+
+/// Sources that are described in tables of their own.
+#[derive(Default)]
+pub(super) struct SourceTables {
+    all: Vec<SourceTable>,
+}
+
+struct SourceTable {
+    kind: &'static str,
+    name: Text,
+    /// Nothing when it has a mistake.
+    settings: Option<SourceSettings>,
+    is_used: bool,
+}
+
+impl SourceTables {
+    pub(super) fn read(described: Vec<Described<'_>>, site: &mut Site) -> Self {
+        let mut tables = Self::default();
+        for (kind, value) in described {
+            let Some(name) = name_of(&value) else { continue };
+            let key = format!("{}.name", kind.name);
+            if let Some(first) = tables.find(kind.name, name.get_ref()) {
+                let first = tables.all[first].name.span();
+                let message = format!("two `[[{}]]` are called \"{}\"", kind.name, name.get_ref());
+                site.refuse(at(&key, &name, message, "again here").at(first, "first here"));
+                continue;
+            }
+            let settings = kind.table.as_ref().and_then(|table| (table.read)(value, site));
+            tables.all.push(SourceTable { kind: kind.name, name, settings, is_used: false });
+        }
+        tables
+    }
+
+    fn find(&self, kind: &str, name: &str) -> Option<usize> {
+        self.all.iter().position(|table| table.kind == kind && table.name.get_ref() == name)
+    }
+
+    fn called(&mut self, kind: &Kind, name: &Text, site: &mut Site) -> Option<SourceEntry> {
+        if let Some(at) = self.find(kind.name, name.get_ref()) {
+            self.all[at].is_used = true;
+            let table = &self.all[at];
+            return Some(SourceEntry {
+                settings: table.settings.clone()?,
+                place: table.name.span(),
+            });
+        }
+        let key = format!("domain.recipients.{}", kind.name);
+        let message = format!("there is no `[[{}]]` called \"{}\"", kind.name, name.get_ref());
+        let names = self.all.iter().filter(|table| table.kind == kind.name);
+        let mistake = at(&key, name, message, "not a known name");
+        site.refuse(
+            match nearest(name.get_ref(), names.map(|table| table.name.get_ref().as_str())) {
+                Some(meant) => mistake.help(format!("did you mean \"{meant}\"?")),
+                None => mistake.help(format!(
+                    "describe it: [[{}]] with name = \"{}\"",
+                    kind.name,
+                    name.get_ref()
+                )),
+            },
+        );
+        // One that is not used may be the one that was meant.
+        self.all.iter_mut().filter(|t| t.kind == kind.name).for_each(|table| table.is_used = true);
+        None
+    }
+
+    /// What nobody uses was probably meant to be used.
+    pub(super) fn check(&self, site: &mut Site) {
+        for table in self.all.iter().filter(|table| !table.is_used) {
+            let message = format!("no domain uses the {} \"{}\"", table.kind, table.name.get_ref());
+            let mistake = at(&format!("{}.name", table.kind), &table.name, message, "");
+            site.warn(mistake.help(format!(
+                "for example: recipients = [{{ {} = \"{}\" }}]",
+                table.kind,
+                table.name.get_ref()
+            )));
+        }
+    }
+
+    /// The sources of one domain, in their order.
+    pub(super) fn of_domain(
+        &mut self,
+        list: &[Spanned<written::Recipients>],
+        surroundings: &Surroundings<'_>,
+        site: &mut Site,
+    ) -> Vec<SourceEntry> {
+        let mut entries: Vec<SourceEntry> = Vec::new();
+        for written in list {
+            let entry = Entry { written: written.get_ref(), span: written.span() };
+            let Some(kind) = kind_of(&entry, site) else { continue };
+            let source = match entry.text(kind.name).filter(|_| kind.table.is_some()) {
+                Some(name) => self.called(kind, &name, site),
+                None => (kind.read)(&entry, surroundings, site)
+                    .map(|settings| SourceEntry { settings, place: entry.span(kind.name) }),
+            };
+            let Some(source) = source else { continue };
+            if entries.iter().any(|known| known.settings == source.settings) {
+                let key = format!("domain.recipients.{}", kind.name);
+                let what = entry.text(kind.name).map_or(kind.name.into(), Spanned::into_inner);
+                let twice = Mistake::new(format!("{what} is listed twice")).key(key);
+                site.refuse(twice.at(entry.span(kind.name), "again here"));
+            }
+            entries.push(source);
+        }
+        entries
+    }
+}
+
+fn name_of(value: &Spanned<DeValue<'_>>) -> Option<Text> {
+    let name = value.get_ref().as_table()?.get("name")?;
+    Some(Spanned::new(name.span(), name.get_ref().as_str()?.to_owned()))
+}
+
+/// The one kind that an entry is of.
+fn kind_of(entry: &Entry<'_>, site: &mut Site) -> Option<&'static Kind> {
+    let mut kinds = KINDS.iter().filter(|kind| entry.written.contains_key(kind.name));
+    let Some(kind) = kinds.next() else {
+        // A key that was refused is no longer there, and has been told.
+        if entry.written.is_empty() && !site.report.is_clean() {
+            return None;
+        }
+        let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        site.refuse(
+            Mistake::new("an entry of `recipients` names no source")
+                .key("domain.recipients")
+                .at(entry.span.clone(), "expected one of its kinds")
+                .help(format!("the kinds are: {}", names.join(", ")))
+                .help("for example: recipients = [{ file = \"users.txt\" }]"),
+        );
+        return None;
+    };
+    let foreign = entry.written.keys().find(|key| !kind.entry.iter().any(|own| own.name == **key));
+    let Some(foreign) = foreign else { return Some(kind) };
+    site.refuse(
+        Mistake::new(format!("`{foreign}` does not belong to `{}`", kind.name))
+            .key(format!("domain.recipients.{foreign}"))
+            .at(entry.span(foreign), "of another kind of source")
+            .help("write each source as an entry of its own: [{ … }, { … }]"),
+    );
+    None
+}
+
+/// `{ file = "users.txt" }`.
+pub(crate) fn file_entry(entry: &Entry<'_>, site: &mut Site) -> Option<FileSettings> {
+    let path = file::readable("domain.recipients.file", &entry.text("file")?, site)?;
+    let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
+    let default = if is_csv { "csv" } else { "lines" };
+    let format = match word(entry.text("format").as_ref(), default) {
+        "csv" => FileFormat::Csv,
+        _ => FileFormat::Lines,
+    };
+    Some(FileSettings { path, format })
+}
