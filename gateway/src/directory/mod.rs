@@ -11,6 +11,7 @@ pub mod live;
 pub mod pattern;
 pub mod snapshot;
 pub mod statistics;
+pub mod store;
 #[cfg(test)]
 mod tests;
 pub mod watch;

@@ -1,0 +1,137 @@
+//! The SQL: what is bound is never part of a statement, and each statement is prepared once.
+
+use super::{Forget, KeptAnswer, KeptDoubt, KeptEvidence, SOURCE_ANSWERS_MAX};
+use rusqlite::{Connection, Params, Row, params};
+
+fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection.prepare_cached(sql)?.query_map(params, read)?.collect()
+}
+
+fn change(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute(params).map(|_| ())
+}
+
+fn limit(max: usize) -> i64 {
+    i64::try_from(max).unwrap_or(i64::MAX)
+}
+
+pub(super) fn answers(connection: &Connection, source: &str) -> rusqlite::Result<Vec<KeptAnswer>> {
+    let sql = "SELECT address, is_there, target, asked_at FROM answer
+        WHERE source = ?1 ORDER BY asked_at DESC LIMIT ?2";
+    all(connection, sql, params![source, limit(SOURCE_ANSWERS_MAX)], |row| {
+        let (address, exists, target) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(KeptAnswer { address, exists, target, asked_at: row.get(3)? })
+    })
+}
+
+pub(super) fn keep_answer(
+    connection: &Connection,
+    source: &str,
+    answer: &KeptAnswer,
+) -> rusqlite::Result<()> {
+    let KeptAnswer { address, exists, target, asked_at } = answer;
+    let sql = "INSERT INTO answer VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
+        SET is_there = ?3, target = ?4, asked_at = ?5";
+    change(connection, sql, params![source, address, exists, target, asked_at])
+}
+
+pub(super) fn forget_answers(
+    connection: &Connection,
+    source: Option<&str>,
+    what: &Forget,
+) -> rusqlite::Result<()> {
+    let of = "DELETE FROM answer WHERE (?1 IS NULL OR source = ?1)";
+    match what {
+        Forget::All => change(connection, of, params![source]),
+        Forget::Address(address) => {
+            change(connection, &format!("{of} AND address = ?2"), params![source, address])
+        }
+        // A local part may contain `@`, a domain may not: the end decides.
+        Forget::Domain(domain) => {
+            let sql = format!("{of} AND substr(address, -length(?2)) = ?2");
+            change(connection, &sql, params![source, format!("@{domain}")])
+        }
+    }
+}
+
+pub(super) fn forget_old_answers(connection: &Connection, before: i64) -> rusqlite::Result<()> {
+    change(connection, "DELETE FROM answer WHERE asked_at < ?1", params![before])
+}
+
+/// Of each source the newest stay.
+pub(super) fn forget_surplus_answers(connection: &Connection, max: usize) -> rusqlite::Result<()> {
+    let sources: Vec<String> =
+        all(connection, "SELECT DISTINCT source FROM answer", [], |row| row.get(0))?;
+    for source in sources {
+        let sql = "DELETE FROM answer WHERE source = ?1 AND address IN
+            (SELECT address FROM answer WHERE source = ?1
+             ORDER BY asked_at DESC LIMIT -1 OFFSET ?2)";
+        change(connection, sql, params![source, limit(max)])?;
+    }
+    Ok(())
+}
+
+const EVIDENCE: &str = "SELECT address, kind, first, last, count FROM evidence";
+
+fn read_evidence(row: &Row<'_>) -> rusqlite::Result<KeptEvidence> {
+    let (address, kind) = (row.get(0)?, row.get(1)?);
+    Ok(KeptEvidence { address, kind, first: row.get(2)?, last: row.get(3)?, count: row.get(4)? })
+}
+
+pub(super) fn evidence(connection: &Connection) -> rusqlite::Result<Vec<KeptEvidence>> {
+    all(connection, &format!("{EVIDENCE} ORDER BY last DESC"), [], read_evidence)
+}
+
+pub(super) fn evidence_about(
+    connection: &Connection,
+    address: &str,
+) -> rusqlite::Result<Vec<KeptEvidence>> {
+    let sql = format!("{EVIDENCE} WHERE address = ?1 ORDER BY last DESC");
+    all(connection, &sql, params![address], read_evidence)
+}
+
+pub(super) fn keep_evidence(
+    connection: &Connection,
+    evidence: &KeptEvidence,
+) -> rusqlite::Result<()> {
+    let KeptEvidence { address, kind, first, last, count } = evidence;
+    let sql = "INSERT INTO evidence VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
+        SET first = ?3, last = ?4, count = ?5";
+    change(connection, sql, params![address, kind, first, last, count])
+}
+
+pub(super) fn forget_evidence(connection: &Connection, address: &str) -> rusqlite::Result<()> {
+    change(connection, "DELETE FROM evidence WHERE address = ?1", params![address])
+}
+
+pub(super) fn doubts(connection: &Connection, max: usize) -> rusqlite::Result<Vec<KeptDoubt>> {
+    let sql = "SELECT address, refusal, count, first, last, client, reverse_path FROM doubt
+        ORDER BY last DESC, address LIMIT ?1";
+    all(connection, sql, params![limit(max)], |row| {
+        Ok(KeptDoubt {
+            address: row.get(0)?,
+            refusal: row.get(1)?,
+            count: row.get(2)?,
+            first: row.get(3)?,
+            last: row.get(4)?,
+            client: row.get(5)?,
+            reverse_path: row.get(6)?,
+        })
+    })
+}
+
+pub(super) fn keep_doubt(connection: &Connection, doubt: &KeptDoubt) -> rusqlite::Result<()> {
+    let KeptDoubt { address, refusal, count, first, last, client, reverse_path } = doubt;
+    let sql = "INSERT INTO doubt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE
+        SET refusal = ?2, count = ?3, first = ?4, last = ?5, client = ?6, reverse_path = ?7";
+    change(connection, sql, params![address, refusal, count, first, last, client, reverse_path])
+}
+
+pub(super) fn forget_doubt(connection: &Connection, address: &str) -> rusqlite::Result<()> {
+    change(connection, "DELETE FROM doubt WHERE address = ?1", params![address])
+}
