@@ -18,6 +18,19 @@ pub fn instant(moment: Moment) -> Instant {
     start() + Duration::from_millis(moment.0)
 }
 
+/// Whole seconds since the process began, by a clock that never goes back. Negative for what
+/// was before.
+#[must_use]
+pub fn uptime_seconds() -> i64 {
+    i64::try_from(now().0 / 1_000).unwrap_or(i64::MAX)
+}
+
+/// Microseconds since the process began, by a clock that never goes back.
+#[must_use]
+pub fn uptime_microseconds() -> i64 {
+    i64::try_from(start().elapsed().as_micros()).unwrap_or(i64::MAX)
+}
+
 /// Seconds since 1970.
 #[must_use]
 pub fn unix_seconds() -> u64 {

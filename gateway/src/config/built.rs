@@ -198,6 +198,8 @@ pub struct DomainSources {
     pub sources: Vec<SourceEntry>,
     /// An address that every source must know.
     pub canary: Option<Mailbox>,
+    /// An address that no source can say anything of is accepted.
+    pub accepts_in_outage: bool,
     /// Mail that is accepted and discarded.
     pub bitbucket: Vec<BitbucketRule>,
     /// Mail that is refused with a text.

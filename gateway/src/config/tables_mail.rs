@@ -157,6 +157,14 @@ pub(super) const DOMAIN: &[Key] = &[
         "\"jones@example.test\"",
         "An address that every source must know: one that does not is taken for broken.",
     ),
+    choice(
+        "on_outage",
+        &["defer", "accept"],
+        Value("\"defer\""),
+        "What becomes of an address that no source can say anything of, and that was not known \
+         before: `defer` answers 451, and the client tries again. `accept` takes it, and the \
+         server behind will send bounces to forged senders for as long as the outage lasts.",
+    ),
     key(
         "bitbucket",
         Kind::Tables("domain.bitbucket"),

@@ -99,6 +99,7 @@ pub struct Domain {
     pub catch_all: Option<Text>,
     pub postmaster: Option<Text>,
     pub canary: Option<Text>,
+    pub on_outage: Option<Text>,
     pub bitbucket: Vec<Bitbucket>,
     pub leavers: Vec<Leaver>,
 }

@@ -2,8 +2,9 @@
 //! then catch-all; `postmaster` and `abuse` always. Sources add up: an address exists when any
 //! source has it, is unknown when all say so, and otherwise nobody knows.
 
+use super::live::class::Class;
 use super::{
-    Canonical, Finding, Matched, Question, RecipientSource, SourceAnswer, is_reserved,
+    Account, Canonical, Finding, Matched, Question, RecipientSource, SourceAnswer, is_reserved,
     pattern::Pattern,
 };
 use mail::address::{LocalPart, Mailbox};
@@ -39,6 +40,8 @@ pub struct DomainDirectory {
     pub bitbuckets: Vec<Bitbucket>,
     /// In the order of the configuration.
     pub leavers: Vec<Leaver>,
+    /// An address that nobody can say anything of is accepted.
+    pub accepts_in_outage: bool,
 }
 
 /// The status of a recipient, and who says so.
@@ -65,6 +68,8 @@ pub struct Step {
     pub source: Arc<str>,
     /// What; nothing for a rule that did not apply.
     pub finding: Option<Finding>,
+    /// Where that comes from.
+    pub account: Account,
 }
 
 /// How an answer came about.
@@ -83,6 +88,7 @@ struct Names {
     catch_all: Arc<str>,
     reserved: Arc<str>,
     none: Arc<str>,
+    in_outage: Arc<str>,
 }
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| Names {
@@ -91,6 +97,7 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| Names {
     catch_all: "catch-all".into(),
     reserved: "postmaster and abuse".into(),
     none: "no source".into(),
+    in_outage: "on_outage".into(),
 });
 
 /// The recipients of all domains.
@@ -125,7 +132,7 @@ impl Tally {
     }
 
     fn conclude(self, otherwise: Otherwise) -> Found {
-        let Otherwise { is_reserved, postmaster, catch_all } = otherwise;
+        let Otherwise { is_reserved, postmaster, catch_all, accepts_in_outage } = otherwise;
         let exists = |target, source: &Arc<str>| Found {
             status: RecipientStatus::Exists { target },
             source: source.clone(),
@@ -134,14 +141,18 @@ impl Tally {
             return exists(postmaster, &NAMES.reserved);
         }
         // An address that one source knows nothing of may be in the one that is down.
-        if let Some(source) = self.unavailable {
-            return Found { status: RecipientStatus::Unavailable, source };
+        let nobody_says = match (self.unavailable, self.unknown, catch_all) {
+            (Some(source), ..) => source,
+            (None, Some(_), Some(target)) => return exists(Some(target), &NAMES.catch_all),
+            (None, Some(source), None) => {
+                return Found { status: RecipientStatus::Unknown, source };
+            }
+            (None, None, _) => NAMES.none.clone(),
+        };
+        if accepts_in_outage {
+            return exists(None, &NAMES.in_outage);
         }
-        match (self.unknown, catch_all) {
-            (Some(_), Some(target)) => exists(Some(target), &NAMES.catch_all),
-            (Some(source), None) => Found { status: RecipientStatus::Unknown, source },
-            (None, _) => Found { status: RecipientStatus::Unavailable, source: NAMES.none.clone() },
-        }
+        Found { status: RecipientStatus::Unavailable, source: nobody_says }
     }
 }
 
@@ -150,13 +161,15 @@ struct Otherwise {
     is_reserved: bool,
     postmaster: Option<Mailbox>,
     catch_all: Option<Mailbox>,
+    accepts_in_outage: bool,
 }
 
 impl Otherwise {
-    fn new(question: &Question<'_>) -> Self {
+    fn new(question: &Question<'_>, accepts_in_outage: bool) -> Self {
         let DomainSettings { postmaster, catch_all, .. } = question.settings;
         let is_reserved = is_reserved(question.local_part.as_str());
-        Self { is_reserved, postmaster: postmaster.clone(), catch_all: catch_all.clone() }
+        let (postmaster, catch_all) = (postmaster.clone(), catch_all.clone());
+        Self { is_reserved, postmaster, catch_all, accepts_in_outage }
     }
 }
 
@@ -166,20 +179,22 @@ struct Kept {
     settings: DomainSettings,
     local_part: LocalPart,
     canonical: Canonical,
+    accepts_in_outage: bool,
 }
 
 impl Kept {
-    fn new(question: &Question<'_>) -> Self {
+    fn new(question: &Question<'_>, accepts_in_outage: bool) -> Self {
         Self {
             domain: question.domain,
             settings: question.settings.clone(),
             local_part: question.local_part.clone(),
             canonical: question.canonical,
+            accepts_in_outage,
         }
     }
 
     fn question(&self) -> Question<'_> {
-        let Self { domain, settings, local_part, canonical } = self;
+        let Self { domain, settings, local_part, canonical, .. } = self;
         Question { domain: *domain, settings, local_part, canonical: *canonical }
     }
 }
@@ -210,7 +225,7 @@ impl Directory {
         let question = Question { domain, settings, local_part, canonical };
         let mut tally = Tally::default();
         let Some(here) = self.domain(domain) else {
-            return Answer::Now(tally.conclude(Otherwise::new(&question)));
+            return Answer::Now(tally.conclude(Otherwise::new(&question, false)));
         };
         if let Some(found) = here.ruled(&question) {
             return Answer::Now(found);
@@ -223,12 +238,13 @@ impl Directory {
                     }
                 }
                 SourceAnswer::Later(first) => {
-                    let (sources, kept) = (here.sources.clone(), Kept::new(&question));
+                    let sources = here.sources.clone();
+                    let kept = Kept::new(&question, here.accepts_in_outage);
                     return Answer::Later(Box::pin(ask_rest(sources, at, first, kept, tally)));
                 }
             }
         }
-        Answer::Now(tally.conclude(Otherwise::new(&question)))
+        Answer::Now(tally.conclude(Otherwise::new(&question, here.accepts_in_outage)))
     }
 
     /// As [`Directory::look_up`], noting what everyone said.
@@ -242,10 +258,12 @@ impl Directory {
         let question = Question { domain, settings, local_part, canonical };
         let (mut steps, mut tally) = (Vec::new(), Tally::default());
         let Some(here) = self.domain(domain) else {
-            return Trace { steps, found: tally.conclude(Otherwise::new(&question)) };
+            let found = tally.conclude(Otherwise::new(&question, false));
+            return Trace { steps, found };
         };
         for name in [&NAMES.bitbucket, &NAMES.leaver] {
-            steps.push(Step { source: name.clone(), finding: None });
+            let account = Account::default();
+            steps.push(Step { source: name.clone(), finding: None, account });
         }
         if let Some(found) = here.ruled(&question) {
             return Trace { steps, found };
@@ -255,13 +273,14 @@ impl Directory {
                 SourceAnswer::Now(finding) => finding,
                 SourceAnswer::Later(finding) => finding.await,
             };
-            let name = source.name().clone();
-            steps.push(Step { source: name, finding: Some(finding.clone()) });
+            let (name, account) = (source.name().clone(), source.account(&question));
+            steps.push(Step { source: name, finding: Some(finding.clone()), account });
             if let Some(found) = tally.take(source.name(), finding) {
                 return Trace { steps, found };
             }
         }
-        Trace { steps, found: tally.conclude(Otherwise::new(&question)) }
+        let found = tally.conclude(Otherwise::new(&question, here.accepts_in_outage));
+        Trace { steps, found }
     }
 }
 
@@ -307,7 +326,7 @@ async fn ask_rest(
             return found;
         }
     }
-    tally.conclude(Otherwise::new(&kept.question()))
+    tally.conclude(Otherwise::new(&kept.question(), kept.accepts_in_outage))
 }
 
 impl std::fmt::Display for Finding {
@@ -323,6 +342,41 @@ impl std::fmt::Display for Finding {
             }
             Self::Unknown => f.write_str("unknown"),
             Self::Unavailable => f.write_str("unavailable"),
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { source, finding, account } = self;
+        write!(f, "{source}: ")?;
+        match finding {
+            Some(finding) => write!(f, "{finding}")?,
+            None => f.write_str("does not apply")?,
+        }
+        if let Some(seconds) = account.age_seconds {
+            write!(f, ", {} old", Age(seconds))?;
+        }
+        if let Some(class) = account.class.filter(|class| *class > Class::Honest) {
+            write!(f, ", {}", class.word())?;
+        }
+        match &account.note {
+            Some(note) if *finding == Some(Finding::Unavailable) => write!(f, " ({note})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An age as people say it.
+struct Age(u64);
+
+impl std::fmt::Display for Age {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            seconds @ 0..120 => write!(f, "{seconds} s"),
+            seconds @ 120..7_200 => write!(f, "{} min", seconds / 60),
+            seconds @ 7_200..172_800 => write!(f, "{} h", seconds / 3_600),
+            seconds => write!(f, "{} days", seconds / 86_400),
         }
     }
 }

@@ -21,7 +21,9 @@ pub use chain::{Answer, Bitbucket, Directory, DomainDirectory, Found, Leaver, St
 pub use kinds::{KINDS, SourceSettings, open};
 
 use guard::{Confirmation, Outcome};
-use mail::address::{LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
+use live::class::Class;
+use live::trust::Teller;
+use mail::address::{Domain, LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase};
 use snapshot::HashKey;
 use statistics::Statistics;
@@ -29,6 +31,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use store::{Forget, Store};
 
 /// What a source says of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,19 +144,118 @@ pub trait RecipientSource: Send + Sync {
         Vec::new()
     }
 
+    /// How old what it says of an address is, and why it may say nothing: for `explain`. Asked
+    /// behind [`Self::look_up`].
+    fn account(&self, _question: &Question<'_>) -> Account {
+        Account::default()
+    }
+
+    /// Forgets answers that were remembered; says how many.
+    fn forget(&self, _what: &Forget) -> u64 {
+        0
+    }
+
+    /// Something else shows that an address exists: a no that is remembered for it ends.
+    fn doubt_negative(&self, _domain: DomainId, _local_part: &[u8]) {}
+
+    /// Takes a person's word that those who turned unknown have left. False where no such word
+    /// is needed.
+    fn confirm_people_left(&self) -> bool {
+        false
+    }
+
+    /// What it is and did, for `postern recipients sources`.
+    fn report(&self) -> SourceReport {
+        SourceReport { name: self.name().to_string(), ..SourceReport::default() }
+    }
+
     /// What it holds.
     fn statistics(&self) -> Option<Statistics> {
         None
     }
 }
 
+/// Where an answer comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// How long ago the source said so, in seconds; nothing when it was asked just now or says
+    /// nothing.
+    pub age_seconds: Option<u64>,
+    /// The last trouble with it, or the last doubt.
+    pub note: Option<String>,
+    /// What it has shown itself to be.
+    pub class: Option<Class>,
+}
+
+/// What a source is and did since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct SourceReport {
+    /// Its name.
+    pub name: String,
+    /// The word of its class; empty for a source that has none, such as a file.
+    pub class: &'static str,
+    /// What the class follows from.
+    pub why: String,
+    /// Domains that list it.
+    pub domains: Vec<String>,
+    /// Questions asked of it.
+    pub asked: u64,
+    /// Questions answered from memory.
+    pub recalled: u64,
+    /// Answers that were believed: there is such an address.
+    pub yes: u64,
+    /// Answers that were believed: there is none.
+    pub no: u64,
+    /// Answers that were not believed.
+    pub doubted: u64,
+    /// Questions without an answer, by kind.
+    pub troubles: Vec<(&'static str, u64)>,
+    /// Addresses remembered that exist.
+    pub remembered_yes: u64,
+    /// Addresses remembered that do not.
+    pub remembered_no: u64,
+    /// Addresses it holds, when it holds a list.
+    pub entries: Option<u64>,
+    /// The last trouble with it.
+    pub last_trouble: Option<String>,
+}
+
 /// What sources need of the process.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Environment {
     /// Where snapshots are kept between starts, when anywhere.
     pub state_directory: Option<PathBuf>,
-    /// Makes the key of a new snapshot.
+    /// Makes the key of a new snapshot or memory.
     pub new_key: fn() -> io::Result<HashKey>,
+    /// What we call ourselves, for sources that speak SMTP.
+    pub hostname: Domain,
+    /// What is kept of answers over a restart.
+    pub store: Store,
+    /// Where work is done that nobody waits for; without it none is.
+    pub background: Option<tokio::runtime::Handle>,
+    /// Takes what happens to sources: event, source, detail.
+    pub tell: Teller,
+}
+
+impl Environment {
+    /// One that keeps nothing, does nothing in the background and tells nobody.
+    #[must_use]
+    pub fn bare(hostname: Domain) -> Self {
+        Self {
+            state_directory: None,
+            new_key: random_key,
+            hostname,
+            store: Store::none(),
+            background: None,
+            tell: Arc::new(|_, _, _| {}),
+        }
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Environment({:?})", self.state_directory)
+    }
 }
 
 /// A source, ready to answer (if only with `Unavailable`), and what happened on the way.

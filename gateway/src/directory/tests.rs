@@ -193,7 +193,7 @@ fn the_watcher_reports_what_became_of_a_changed_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("users.txt");
     std::fs::write(&path, "a@example.test\n").unwrap();
-    let environment = Environment { state_directory: None, new_key: random_key };
+    let environment = Environment::bare(settings().name);
     let scope = DomainScope::new(DomainId(0), &settings());
     let file = FileSettings { path: path.clone(), format: FileFormat::Lines };
     let opened = open(&SourceSettings::File(file), &[scope], &environment).unwrap();

@@ -15,7 +15,7 @@ pub struct Asked {
     /// How the answer came about; sources behind the one that has the address are not in it.
     pub trace: Trace,
     /// What every source says, asked alone.
-    pub sources: Vec<(Arc<str>, Finding)>,
+    pub sources: Vec<Step>,
     /// What stands before the sub-address separator, when there is one.
     pub base: Option<String>,
 }
@@ -81,7 +81,8 @@ pub fn ask(
                 SourceAnswer::Now(finding) => finding,
                 SourceAnswer::Later(finding) => finding.await,
             };
-            sources.push((Arc::clone(source.name()), finding));
+            let (source, account) = (Arc::clone(source.name()), source.account(&question));
+            sources.push(Step { source, finding: Some(finding), account });
         }
         let base = canonical.base().map(|base| String::from_utf8_lossy(base).into_owned());
         Ok(Asked { trace, sources, base })

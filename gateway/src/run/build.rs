@@ -2,6 +2,7 @@
 //! the new one takes the place of the old one whole, or not at all.
 
 use super::recipients::{self, Opened, OpenedDirectory};
+use super::services::Services;
 use super::{Running, StartError, contents, seats_for};
 use crate::config::Mistakes;
 use crate::config::built::Config;
@@ -39,6 +40,7 @@ pub struct Watched {
 pub fn assemble(
     config: Config,
     observer: &Observer,
+    services: &Services,
     before: &[Opened],
 ) -> Result<Assembled, StartError> {
     let tls = |what: &Path, why: String| StartError::Tls { what: what.display().to_string(), why };
@@ -57,7 +59,7 @@ pub fn assemble(
         hops.push(hop.map_err(|e| tls(Path::new(name), e.to_string()))?);
     }
     let OpenedDirectory { directory, sources, outcomes, doubts } =
-        recipients::open_after(&config, before);
+        recipients::open_after(&config, &services.environment(&config), before);
     outcomes.iter().for_each(|outcome| tell(observer, outcome));
     let told = observer.clone();
     let watched = sources.iter().map(|opened| Arc::clone(&opened.source)).collect();
@@ -82,7 +84,7 @@ pub fn load(path: &Path) -> Result<Config, Mistakes> {
 /// Reads the configuration again and puts it in force.
 /// # Errors
 /// A report; the old one stays in force.
-pub fn reload(state: &State, watched: &Mutex<Watched>) -> Result<(), String> {
+pub fn reload(state: &State, services: &Services, watched: &Mutex<Watched>) -> Result<(), String> {
     let old = state.live.load_full();
     let path = &old.config.path;
     let refuse = |report: String| {
@@ -94,8 +96,8 @@ pub fn reload(state: &State, watched: &Mutex<Watched>) -> Result<(), String> {
     let rebind = config.listeners != old.config.listeners || config.metrics != old.config.metrics;
     let log_file = config.log.file.clone();
     let before = lock(watched).sources.clone();
-    let assembled =
-        assemble(config, &state.observer, &before).map_err(|error| refuse(error.to_string()))?;
+    let assembled = assemble(config, &state.observer, services, &before);
+    let assembled = assembled.map_err(|error| refuse(error.to_string()))?;
     if !assembled.doubts.is_empty() {
         return Err(refuse(assembled.doubts.join("\n")));
     }

@@ -1,14 +1,14 @@
 //! What is wrong inside of recipient files, as mistakes beside those of the configuration. The
 //! files are read by the same source that serves mail, without its state directory.
 
-use super::recipients::{environment, scopes};
+use super::recipients::scopes;
 use crate::config::built::ListedSource;
 use crate::config::mistake::Mistake;
-use crate::directory::RecipientSource;
 use crate::directory::file::{FileRecipients, LineError, LoadError, Malformed, Scope};
 use crate::directory::guard::{Hold, Outcome};
 use crate::directory::kinds::file_source;
 use crate::directory::statistics::Statistics;
+use crate::directory::{Environment, RecipientSource};
 use mail::address::Domain;
 use std::ops::Range;
 use std::path::Path;
@@ -30,7 +30,8 @@ pub fn mistakes(listed: &ListedSource<'_>) -> Vec<Mistake> {
 pub fn read(listed: &ListedSource<'_>) -> (Vec<Mistake>, Option<Statistics>) {
     let Some(file) = listed.settings.file() else { return (Vec::new(), None) };
     let scope = Scope::new(scopes(listed));
-    let (opened, outcomes) = FileRecipients::open(file_source(file), scope, &environment(None));
+    let environment = Environment::bare(listed.domains[0].1.name.clone());
+    let (opened, outcomes) = FileRecipients::open(file_source(file), scope, &environment);
     let mistakes = outcomes.iter().flat_map(|outcome| of_outcome(&file.path, outcome));
     (mistakes.collect(), opened.statistics())
 }

@@ -1,13 +1,16 @@
 //! The life of the process: open everything, give up privileges, serve on one thread a core,
 //! reload when told, drain when told.
 
+pub mod background;
 pub mod build;
 pub mod contents;
 pub mod privileges;
 pub mod recipients;
+pub mod services;
 pub mod signals;
 pub mod worker;
 
+use self::services::Services;
 use crate::config::built::{Config, ListenAddress, Listener, LogFormat};
 use crate::listen::accept::bind;
 use crate::listen::content::Room;
@@ -81,6 +84,8 @@ pub struct Running {
     log_writer: LogWriter,
     /// Kept alive: it watches recipient sources.
     watched: Arc<Mutex<build::Watched>>,
+    /// Kept alive: sources use them.
+    services: Services,
     /// Where it listens, in the order of the configuration.
     pub addresses: Vec<SocketAddr>,
     /// Where figures are shown.
@@ -103,7 +108,8 @@ impl Running {
         let limits = config.settings.limits.clone();
         let state_dir = config.state_dir.clone();
         let seats_max = seats_for(limits.connections_max, &observer)?;
-        let Assembled { live, watched, .. } = build::assemble(config, &observer, &[])?;
+        let services = Services::start(&config, &observer)?;
+        let Assembled { live, watched, .. } = build::assemble(config, &observer, &services, &[])?;
         let (drain, _) = watch::channel(false);
         let state = Arc::new(State {
             live: ArcSwap::from_pointee(live),
@@ -131,7 +137,7 @@ impl Running {
             None => None,
         };
         let watched = Arc::new(Mutex::new(watched));
-        let running = Self { state, workers, log_writer, watched, addresses, metrics };
+        let running = Self { state, workers, log_writer, watched, services, addresses, metrics };
         running.announce();
         Ok(running)
     }
@@ -155,12 +161,12 @@ impl Running {
     /// # Errors
     /// What is wrong, as a report for people.
     pub fn reload(&self) -> Result<(), String> {
-        build::reload(&self.state, &self.watched)
+        build::reload(&self.state, &self.services, &self.watched)
     }
 
     /// Stops accepting, lets open transactions end, and returns how many did not within a minute.
     pub fn stop(self) -> u32 {
-        let Self { state, workers, log_writer, watched, .. } = self;
+        let Self { state, workers, log_writer, watched, services, .. } = self;
         state.draining.store(true, Ordering::Relaxed);
         state.observer.tell("Draining", "", "no new connections");
         state.drain.send_replace(true);
@@ -177,7 +183,7 @@ impl Running {
             }
         }
         // The watchers hold a handle to the log as well, and it closes with the last one.
-        drop((state, watched));
+        drop((state, watched, services));
         log_writer.close();
         left
     }

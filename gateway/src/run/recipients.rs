@@ -5,9 +5,10 @@ use crate::config::built::{Config, DomainSources, ListedSource, listed};
 use crate::directory::file::DomainScope;
 use crate::directory::guard::Outcome;
 use crate::directory::pattern::Pattern;
+use crate::directory::store::Store;
 use crate::directory::{
     self, Bitbucket, Directory, DomainDirectory, Environment, Leaver, RecipientSource,
-    SourceSettings, random_key,
+    SourceSettings,
 };
 use relay::settings::LocalPartCase;
 use std::collections::HashMap;
@@ -52,14 +53,17 @@ impl Opened {
 /// Opens every source that the configuration names; one that fails is merely unavailable.
 #[must_use]
 pub fn open(config: &Config) -> OpenedDirectory {
-    open_after(config, &[])
+    open_after(config, &beside(config), &[])
 }
 
 /// The same at a reload: a source that was opened for the same goes on, so that a list which the
 /// guards would hold back does not get past them by a reload.
 #[must_use]
-pub fn open_after(config: &Config, before: &[Opened]) -> OpenedDirectory {
-    let environment = environment(config.state_dir.clone());
+pub fn open_after(
+    config: &Config,
+    environment: &Environment,
+    before: &[Opened],
+) -> OpenedDirectory {
     let mut by_settings: HashMap<&SourceSettings, Arc<dyn RecipientSource>> = HashMap::new();
     let (mut sources, mut outcomes, mut doubts) = (Vec::new(), Vec::new(), Vec::new());
     for listed in listed(&config.settings.domain, &config.domains) {
@@ -74,7 +78,7 @@ pub fn open_after(config: &Config, before: &[Opened]) -> OpenedDirectory {
             sources.push(opened.clone());
             continue;
         }
-        if let Some(opened) = directory::open(settings, &scopes, &environment) {
+        if let Some(opened) = directory::open(settings, &scopes, environment) {
             let doubtful = opened.outcomes.iter().filter(|outcome| !outcome.is_adopted());
             doubts.extend(doubtful.map(ToString::to_string));
             outcomes.extend(opened.outcomes);
@@ -89,15 +93,23 @@ pub fn open_after(config: &Config, before: &[Opened]) -> OpenedDirectory {
         sources: of_domain(sources, &by_settings),
         bitbuckets: bitbuckets(sources, settings.local_part_case),
         leavers: leavers(sources, settings.local_part_case),
+        accepts_in_outage: sources.accepts_in_outage,
     });
     let directory = Directory::new(domains.collect());
     OpenedDirectory { directory, sources, outcomes, doubts }
 }
 
-/// What sources need of the process.
+/// What sources have in a command beside the process that serves: what that one keeps is read,
+/// nothing is written.
 #[must_use]
-pub fn environment(state_directory: Option<PathBuf>) -> Environment {
-    Environment { state_directory, new_key: random_key }
+pub fn beside(config: &Config) -> Environment {
+    let state_directory = config.state_dir.clone();
+    let store = state_directory.as_deref().map(Store::open_to_read);
+    Environment {
+        store: store.and_then(Result::ok).unwrap_or_default(),
+        state_directory,
+        ..Environment::bare(config.settings.hostname.clone())
+    }
 }
 
 /// What a source is to know of the domains that list it.

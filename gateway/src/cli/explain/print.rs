@@ -1,7 +1,9 @@
 //! A judgement for people, and for scripts.
 
 use crate::cli::configuration::{print, print_json};
+use crate::directory::live::class::Class;
 use crate::directory::{Finding, Step};
+use crate::explain::asked::Asked;
 use crate::explain::judgement::{Case, Decision, Judgement, Ran};
 use relay::policy::Stage;
 use serde_json::{Value, json};
@@ -87,9 +89,16 @@ fn of_rule(ran: &Ran) -> String {
 
 /// What each source said to the rule.
 fn steps(judgement: &Judgement) -> String {
-    let steps = judgement.asked.iter().flat_map(|asked| &asked.trace.steps);
-    let heard = steps.filter_map(|Step { source, finding }| Some((source, finding.as_ref()?)));
-    heard.map(|(source, finding)| format!("{:31}{source}: {finding}\n", "")).collect()
+    let asked = judgement.asked.iter();
+    let of_one = |asked: &Asked| -> String {
+        let decides = &asked.trace.found.source;
+        let line = |step: &Step| {
+            let mark = if step.source == *decides { " <- decides" } else { "" };
+            format!("{:31}{step}{mark}\n", "")
+        };
+        asked.sources.iter().map(line).collect()
+    };
+    asked.map(of_one).collect()
 }
 
 fn document(case: &Case, judgement: &Judgement) -> Value {
@@ -106,9 +115,18 @@ fn document(case: &Case, judgement: &Judgement) -> Value {
     });
     let not_run = judgement.not_run.iter();
     let not_run = not_run.map(|(stage, rule)| json!({ "stage": stage.name(), "rule": rule.name }));
-    let steps = judgement.asked.iter().flat_map(|asked| &asked.trace.steps);
-    let sources = steps.map(|Step { source, finding }| {
-        json!({ "source": &**source, "answer": finding.as_ref().map(Finding::to_string) })
+    let sources = judgement.asked.iter().flat_map(|asked| {
+        let decides = &asked.trace.found.source;
+        asked.sources.iter().map(move |step| {
+            json!({
+                "source": &*step.source,
+                "answer": step.finding.as_ref().map(Finding::to_string),
+                "age_seconds": step.account.age_seconds,
+                "class": step.account.class.map(Class::word),
+                "note": step.account.note,
+                "decides": step.source == *decides,
+            })
+        })
     });
     let (accepted, decided_by, route) = match &judgement.decision {
         Decision::Malformed(..) => (false, Some("syntax"), None),

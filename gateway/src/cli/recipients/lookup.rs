@@ -4,7 +4,8 @@ use super::Common;
 use crate::cli::configuration::{print, print_json, tell_outcomes};
 use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::Config;
-use crate::directory::{Finding, Matched, Trace};
+use crate::directory::live::class::Class;
+use crate::directory::{Finding, Matched, Step, Trace};
 use crate::explain::asked::{self, Asked};
 use crate::explain::route::Route;
 use clap::Args;
@@ -103,8 +104,8 @@ impl Answer<'_> {
             row("it hears", &format!("RCPT TO:<{}>", self.route.recipient));
         }
         text.push_str("Each source on its own:\n");
-        for (source, finding) in &self.asked.sources {
-            text.push_str(&format!("  {source}: {finding}\n"));
+        for step in &self.asked.sources {
+            text.push_str(&format!("  {step}\n"));
         }
         if self.asked.sources.is_empty() {
             text.push_str("  there is none\n");
@@ -134,10 +135,13 @@ impl Answer<'_> {
                 RecipientStatus::Left { text } => Some(text),
                 _ => None,
             },
-            "sources": self.asked.sources.iter().map(|(source, finding)| json!({
+            "sources": self.asked.sources.iter().map(|Step { source, finding, account }| json!({
                 "source": &**source,
-                "answer": finding_word(finding),
-                "detail": finding.to_string(),
+                "answer": finding.as_ref().map(finding_word),
+                "detail": finding.as_ref().map(ToString::to_string),
+                "age_seconds": account.age_seconds,
+                "class": account.class.map(Class::word),
+                "note": account.note,
             })).collect::<Value>(),
         })
     }

@@ -52,6 +52,7 @@ pub(super) fn domains(
         };
         let sources = tables.of_domain(&domain.recipients, &surroundings, site);
         let canary = canary(domain, &names, site);
+        let accepts_in_outage = accepts_in_outage(domain, site);
         let bitbucket = bitbucket(domain, &names, site);
         let leavers = leavers(domain, &names, site);
         // What lacks one of these has been refused: the numbers of the others do not matter.
@@ -68,7 +69,8 @@ pub(super) fn domains(
             catch_all,
             postmaster,
         };
-        let sources = DomainSources { name, aliases, sources, canary, bitbucket, leavers };
+        let sources =
+            DomainSources { name, aliases, sources, canary, accepts_in_outage, bitbucket, leavers };
         domains.settings.push(settings);
         domains.sources.push(sources);
     }
@@ -146,6 +148,18 @@ fn target(key: &str, text: Option<&Text>, names: &[&Domain], site: &mut Site) ->
         );
     }
     Some(mailbox)
+}
+
+fn accepts_in_outage(domain: &written::Domain, site: &mut Site) -> bool {
+    let Some(text) = domain.on_outage.as_ref().filter(|text| text.get_ref() == "accept") else {
+        return false;
+    };
+    let message = "mail for anybody is accepted while the sources are down";
+    site.warn(
+        at("domain.on_outage", text, message, "")
+            .help("the server behind then sends bounces to forged senders: backscatter"),
+    );
+    true
 }
 
 fn canary(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Option<Mailbox> {

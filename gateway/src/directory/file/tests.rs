@@ -73,6 +73,7 @@ impl Bench {
         let environment = Environment {
             state_directory: self.keep.then(|| self.folder.path().join("state")),
             new_key: || Ok(HashKey(*b"a key for tests.")),
+            ..Environment::bare(Domain::new("mx.example.test").unwrap())
         };
         let (source, outcomes) = FileRecipients::open(self.source(), self.scope(), &environment);
         (Arc::new(source), outcomes)

@@ -2,6 +2,13 @@
 //! only asks, within its own deadline; what is said is remembered, doubted and asked again in
 //! one place for all of them. A failure is never an answer.
 
+pub mod class;
+pub mod memory;
+pub mod remembered;
+#[cfg(test)]
+mod tests;
+pub mod trust;
+
 use mail::address::Mailbox;
 use std::error::Error;
 use std::fmt;
@@ -36,6 +43,12 @@ pub trait LiveSource: Send + Sync + 'static {
     /// connects, authenticates, looks for the base, prepares the query. Says in one line what it
     /// found (`2 servers, base dc=example,dc=test`). For `check` and for the start.
     fn try_out(self: Arc<Self>) -> Asking<String>;
+
+    /// Asks further than [`Self::ask`] does, where that is possible: behind DATA. To tell a
+    /// server that refuses late from one that refuses nobody.
+    fn ask_late(self: Arc<Self>, _mailbox: Mailbox) -> Option<Asking<Said>> {
+        None
+    }
 
     /// What it has noticed about the manners of whom it asks.
     fn manners(&self) -> Manners {
@@ -89,6 +102,10 @@ pub enum TroubleKind {
 }
 
 impl TroubleKind {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Down, Self::Slow, Self::Busy, Self::Misconfigured, Self::Unexpected];
+
     /// The word in log and figures.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -1,0 +1,537 @@
+//! A source that asks elsewhere, as a recipient source: what is remembered is answered at once,
+//! the rest is asked for, once however many want to know, and believed as `trust.rs` says. When
+//! there is no answer, the last known yes stands for up to 31 days.
+
+use super::memory::{Kept, Lifetimes, Memory, Recalled};
+use super::trust::{Teller, Trust};
+use super::{LiveSource, Said, Trouble, TroubleKind};
+use crate::clock;
+use crate::directory::file::DomainScope;
+use crate::directory::store::{Forget, KeptAnswer, Store};
+use crate::directory::{
+    Account, Environment, Finding, Matched, Opened, Question, RecipientSource, SourceAnswer,
+    SourceReport,
+};
+use crate::state::lock;
+use mail::address::{Host, LocalPart, Mailbox};
+use relay::settings::DomainId;
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// Addresses that one source may be asked for at a time; more are not answered.
+const FLIGHTS_MAX: usize = 256;
+/// How long an answer may take whatever the source itself thinks, with all checks around it.
+const FLIGHT_SECONDS_MAX: u64 = 30;
+/// How often the background looks whether a test is due.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+/// Domains that are tested at the start; the others are when they are asked for.
+const TESTED_AT_START_MAX: usize = 16;
+
+/// What became of a question.
+#[derive(Clone, Debug)]
+enum Settled {
+    Exists(Option<Arc<Mailbox>>),
+    Unknown,
+    Unavailable,
+}
+
+type Waiting = watch::Receiver<Option<Settled>>;
+
+/// Counts, for figures and `postern recipients sources`.
+#[derive(Debug, Default)]
+struct Counts {
+    asked: AtomicU64,
+    yes: AtomicU64,
+    no: AtomicU64,
+    doubted: AtomicU64,
+    troubles: [AtomicU64; TroubleKind::ALL.len()],
+    recalled: AtomicU64,
+}
+
+/// A live source with its memory.
+pub struct Remembered {
+    me: Weak<Self>,
+    name: Arc<str>,
+    live: Arc<dyn LiveSource>,
+    /// Ids in order, with their places in `trust.domains` and their canonical names.
+    domains: Vec<(DomainId, Place)>,
+    memory: Memory,
+    trust: Trust,
+    flights: Mutex<HashMap<u64, Waiting>>,
+    counts: Counts,
+    last_trouble: Mutex<Option<(i64, String)>>,
+    store: Store,
+    background: Option<Handle>,
+    tell: Teller,
+}
+
+#[derive(Clone)]
+struct Place {
+    index: usize,
+    canonical: Arc<str>,
+}
+
+impl Remembered {
+    /// Takes what was remembered before the last restart, and begins to look after the source
+    /// where there is a background.
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn open(
+        live: Arc<dyn LiveSource>,
+        lifetimes: Lifetimes,
+        scopes: &[DomainScope],
+        environment: &Environment,
+    ) -> io::Result<Arc<Self>> {
+        let key = (environment.new_key)()?;
+        let place = |(index, scope): (usize, &DomainScope)| {
+            let canonical = scope.name.to_canonical().into();
+            (scope.id, Place { index, canonical })
+        };
+        let mut domains: Vec<_> = scopes.iter().enumerate().map(place).collect();
+        domains.sort_unstable_by_key(|(id, _)| *id);
+        let scope = scopes.iter().map(|scope| (scope.name.clone(), scope.canary.clone()));
+        let tell = Arc::clone(&environment.tell);
+        let trust =
+            Trust::new(Arc::clone(&live), scope, lifetimes.vouch_milliseconds, Arc::clone(&tell));
+        let remembered = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            name: Arc::clone(live.name()),
+            live,
+            domains,
+            memory: Memory::new(lifetimes, key.0),
+            trust,
+            flights: Mutex::default(),
+            counts: Counts::default(),
+            last_trouble: Mutex::default(),
+            store: environment.store.clone(),
+            background: environment.background.clone(),
+            tell,
+        });
+        remembered.load();
+        if let Some(background) = &remembered.background {
+            background.spawn(look_after(remembered.me.clone()));
+        }
+        Ok(remembered)
+    }
+
+    /// Takes what the store kept of it.
+    fn load(&self) {
+        let (uptime, unix) = (clock::uptime_seconds(), unix_seconds());
+        let answers = self.store.load_answers(&self.name).unwrap_or_else(|error| {
+            (self.tell)("SourceMemoryLost", &self.name, &error.to_string());
+            Vec::new()
+        });
+        for answer in answers {
+            let Ok(mailbox) = Mailbox::parse(&answer.address) else { continue };
+            let Some(domain) = mailbox.host.domain() else { continue };
+            let domain = domain.to_canonical();
+            let Some((_, place)) = self.domains.iter().find(|(_, p)| *p.canonical == *domain)
+            else {
+                continue;
+            };
+            // A clock that was set back makes nothing younger than it can be.
+            let asked = uptime - (unix - answer.asked_at).max(0);
+            let target = answer.target.as_deref().map(Mailbox::parse).transpose();
+            let Ok(target) = target else { continue };
+            let key = self.memory.key(mailbox.local_part.as_str().as_bytes(), &domain);
+            let kept = Kept { address: answer.address.into(), asked, target: target.map(Arc::new) };
+            if answer.exists {
+                self.trust.domains[place.index].remember_witness(&mailbox);
+                self.memory.keep_positive(key, kept);
+            } else {
+                self.memory.keep_negative(key, kept);
+            }
+        }
+    }
+
+    fn place(&self, id: DomainId) -> Option<&Place> {
+        let at = self.domains.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(&self.domains[at].1)
+    }
+
+    /// Asks for an address, or joins those who wait for it already. Nothing when too many wait.
+    fn ask(&self, wanted: &Wanted) -> Option<Waiting> {
+        let mut flights = lock(&self.flights);
+        if let Some(waiting) = flights.get(&wanted.key) {
+            return Some(waiting.clone());
+        }
+        if flights.len() >= FLIGHTS_MAX {
+            drop(flights);
+            self.note(&Trouble::new(
+                TroubleKind::Busy,
+                format!("{FLIGHTS_MAX} addresses are being asked for"),
+            ));
+            return None;
+        }
+        let runtime = Handle::try_current().ok().or_else(|| self.background.clone())?;
+        let (sender, waiting) = watch::channel(None);
+        flights.insert(wanted.key, waiting.clone());
+        drop(flights);
+        let flight = Flight { source: self.me.upgrade()?, key: wanted.key, sender };
+        runtime.spawn(flight.fly(wanted.mailbox.clone(), wanted.place.clone()));
+        Some(waiting)
+    }
+
+    fn ask_ahead(&self, wanted: &Wanted) {
+        let _ = self.ask(wanted);
+    }
+
+    /// What to ask for: nothing for a local part that is no address.
+    fn wanted(&self, local_part: &[u8], place: &Place) -> Option<Wanted> {
+        let key = self.memory.key(local_part, &place.canonical);
+        let local_part = LocalPart::new(str::from_utf8(local_part).ok()?).ok()?;
+        let domain = self.trust.domains[place.index].domain.clone();
+        let mailbox = Mailbox { local_part, host: Host::Domain(domain) };
+        Some(Wanted { key, mailbox, place: place.clone() })
+    }
+
+    /// From memory, when it is there.
+    fn recall(&self, local_part: &[u8], place: &Place, now: i64) -> Remembrance {
+        let key = self.memory.key(local_part, &place.canonical);
+        match self.memory.recall(key, now) {
+            Recalled::Exists { kept, is_due } => {
+                if is_due && let Some(wanted) = self.wanted(local_part, place) {
+                    self.ask_ahead(&wanted);
+                }
+                Remembrance::Settled(Settled::Exists(kept.target))
+            }
+            Recalled::Unknown(_) => Remembrance::Settled(Settled::Unknown),
+            Recalled::LastKnown(_) | Recalled::Nothing => match self.wanted(local_part, place) {
+                Some(wanted) => Remembrance::Wanted(wanted),
+                // No server has an address that is none.
+                None => Remembrance::Settled(Settled::Unknown),
+            },
+        }
+    }
+
+    async fn settle(&self, wanted: &Wanted) -> Settled {
+        // It may have been answered since.
+        match self.memory.recall(wanted.key, clock::uptime_seconds()) {
+            Recalled::Exists { kept, .. } => return Settled::Exists(kept.target),
+            Recalled::Unknown(_) => return Settled::Unknown,
+            Recalled::LastKnown(_) | Recalled::Nothing => {}
+        }
+        let Some(mut waiting) = self.ask(wanted) else { return self.last_known(wanted.key) };
+        let settled = waiting.wait_for(Option::is_some).await;
+        let settled = settled.ok().and_then(|settled| settled.clone());
+        settled.unwrap_or_else(|| self.last_known(wanted.key))
+    }
+
+    fn last_known(&self, key: u64) -> Settled {
+        match self.memory.recall(key, clock::uptime_seconds()) {
+            Recalled::Exists { kept, .. } | Recalled::LastKnown(kept) => {
+                Settled::Exists(kept.target)
+            }
+            Recalled::Unknown(_) | Recalled::Nothing => Settled::Unavailable,
+        }
+    }
+
+    /// Asks, judges and remembers.
+    async fn find_out(&self, key: u64, mailbox: &Mailbox, place: &Place) -> Settled {
+        self.counts.asked.fetch_add(1, Relaxed);
+        self.trust.domains[place.index].is_in_use.store(true, Relaxed);
+        let said = match Arc::clone(&self.live).ask(mailbox.clone()).await {
+            Ok(said) => said,
+            Err(trouble) => {
+                self.note(&trouble);
+                self.trust.troubled(&trouble);
+                return self.last_known(key);
+            }
+        };
+        self.trust.answered();
+        let judged = match &said {
+            Said::Exists { .. } => self.trust.judge_yes(place.index, mailbox).await,
+            Said::Unknown => {
+                let was_known = matches!(self.last_known(key), Settled::Exists(_));
+                let others = self.memory.positives().saturating_sub(1);
+                self.trust.judge_no(place.index, was_known.then_some(others)).await
+            }
+        };
+        if let Err(doubt) = judged {
+            self.counts.doubted.fetch_add(1, Relaxed);
+            self.note_text(format!("{mailbox}: {doubt}"));
+            return self.last_known(key);
+        }
+        self.keep(key, mailbox, said)
+    }
+
+    fn keep(&self, key: u64, mailbox: &Mailbox, said: Said) -> Settled {
+        let address: Arc<str> = mailbox.to_string().into();
+        let exists = matches!(said, Said::Exists { .. });
+        let target = match said {
+            Said::Exists { target } => target.map(Arc::new),
+            Said::Unknown => None,
+        };
+        let kept = Kept { address, asked: clock::uptime_seconds(), target: target.clone() };
+        let answer = KeptAnswer {
+            address: (*kept.address).into(),
+            exists,
+            target: target.as_deref().map(|target| target.to_string().into()),
+            asked_at: unix_seconds(),
+        };
+        self.store.keep_answer(&self.name, answer);
+        if exists {
+            self.counts.yes.fetch_add(1, Relaxed);
+            self.memory.keep_positive(key, kept);
+            Settled::Exists(target)
+        } else {
+            self.counts.no.fetch_add(1, Relaxed);
+            self.memory.keep_negative(key, kept);
+            Settled::Unknown
+        }
+    }
+
+    /// Counts trouble, and tells of the first of each kind in a row.
+    fn note(&self, trouble: &Trouble) {
+        let before = self.counts.troubles[trouble.kind as usize].fetch_add(1, Relaxed);
+        if before == 0 {
+            self.tell_of(trouble);
+        }
+        self.note_text(trouble.to_string());
+    }
+
+    fn tell_of(&self, trouble: &Trouble) {
+        let remedy = match trouble.remedy {
+            "" => String::new(),
+            remedy => format!(" ({remedy})"),
+        };
+        let detail = format!("{}: {trouble}{remedy}", trouble.kind.word());
+        (self.tell)("SourceTrouble", &self.name, &detail);
+    }
+
+    fn note_text(&self, text: String) {
+        *lock(&self.last_trouble) = Some((unix_seconds(), text));
+    }
+}
+
+/// An address that is to be asked for.
+struct Wanted {
+    key: u64,
+    mailbox: Mailbox,
+    place: Place,
+}
+
+enum Remembrance {
+    Settled(Settled),
+    Wanted(Wanted),
+}
+
+/// One question on its way; whatever becomes of it, those who wait are told.
+struct Flight {
+    source: Arc<Remembered>,
+    key: u64,
+    sender: watch::Sender<Option<Settled>>,
+}
+
+impl Flight {
+    async fn fly(self, mailbox: Mailbox, place: Place) {
+        let patience = Duration::from_secs(FLIGHT_SECONDS_MAX);
+        let finding = self.source.find_out(self.key, &mailbox, &place);
+        let settled = tokio::time::timeout(patience, finding).await;
+        let settled = settled.unwrap_or_else(|_| self.source.last_known(self.key));
+        // Off the list before it is told, so that nobody joins a flight that has landed.
+        lock(&self.source.flights).remove(&self.key);
+        let _ = self.sender.send(Some(settled));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if self.sender.borrow().is_none() {
+            lock(&self.source.flights).remove(&self.key);
+        }
+    }
+}
+
+impl RecipientSource for Remembered {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn look_up(&self, question: &Question<'_>) -> SourceAnswer {
+        let Some(place) = self.place(question.domain) else {
+            return SourceAnswer::Now(Finding::Unavailable);
+        };
+        let now = clock::uptime_seconds();
+        let exact = self.recall(question.canonical.exact(), place, now);
+        let base = question.canonical.base();
+        let exact = match (exact, base) {
+            (Remembrance::Settled(Settled::Unknown), Some(base)) => {
+                match self.recall(base, place, now) {
+                    Remembrance::Settled(settled) => {
+                        self.counts.recalled.fetch_add(1, Relaxed);
+                        return SourceAnswer::Now(finding(settled, Matched::SubAddress));
+                    }
+                    Remembrance::Wanted(base) => return self.later(None, Some(base)),
+                }
+            }
+            (Remembrance::Settled(settled), _) => {
+                self.counts.recalled.fetch_add(1, Relaxed);
+                return SourceAnswer::Now(finding(settled, Matched::Exact));
+            }
+            (Remembrance::Wanted(wanted), _) => wanted,
+        };
+        let base = base.and_then(|base| self.wanted(base, place));
+        self.later(Some(exact), base)
+    }
+
+    fn account(&self, question: &Question<'_>) -> Account {
+        let now = clock::uptime_seconds();
+        let recalled = self.place(question.domain).map(|place| {
+            let key = self.memory.key(question.canonical.exact(), &place.canonical);
+            self.memory.recall(key, now)
+        });
+        let asked = match recalled {
+            Some(
+                Recalled::Exists { kept, .. } | Recalled::LastKnown(kept) | Recalled::Unknown(kept),
+            ) => Some(kept.asked),
+            Some(Recalled::Nothing) | None => None,
+        };
+        let (class, _) = self.trust.class();
+        Account {
+            age_seconds: asked.map(|asked| u64::try_from(now - asked).unwrap_or(0)),
+            note: lock(&self.last_trouble).as_ref().map(|(_, text)| text.clone()),
+            class: Some(class),
+        }
+    }
+
+    fn forget(&self, what: &Forget) -> u64 {
+        let forgotten = self.memory.forget(|address| is_meant(what, address));
+        self.store.forget_answers(Some(&self.name), what);
+        forgotten
+    }
+
+    fn doubt_negative(&self, domain: DomainId, local_part: &[u8]) {
+        if let Some(place) = self.place(domain) {
+            self.memory.forget_negative(self.memory.key(local_part, &place.canonical));
+        }
+    }
+
+    fn confirm_people_left(&self) -> bool {
+        self.trust.confirm();
+        true
+    }
+
+    fn report(&self) -> SourceReport {
+        let (class, why) = self.trust.class();
+        let counts = &self.counts;
+        let read = |count: &AtomicU64| count.load(Relaxed);
+        let troubles = TroubleKind::ALL.iter().zip(&counts.troubles);
+        SourceReport {
+            name: self.name.to_string(),
+            class: class.word(),
+            why,
+            domains: self.trust.domains.iter().map(|d| d.domain.to_string()).collect(),
+            asked: read(&counts.asked),
+            recalled: read(&counts.recalled),
+            yes: read(&counts.yes),
+            no: read(&counts.no),
+            doubted: read(&counts.doubted),
+            troubles: troubles.map(|(kind, count)| (kind.word(), read(count))).collect(),
+            remembered_yes: self.memory.positives() as u64,
+            remembered_no: self.memory.negatives() as u64,
+            last_trouble: lock(&self.last_trouble).clone().map(|(_, text)| text),
+            ..SourceReport::default()
+        }
+    }
+}
+
+impl Remembered {
+    /// Asks for the address itself unless that is known not to be there, then for its base.
+    fn later(&self, exact: Option<Wanted>, base: Option<Wanted>) -> SourceAnswer {
+        let Some(source) = self.me.upgrade() else {
+            return SourceAnswer::Now(Finding::Unavailable);
+        };
+        let asking: Pin<Box<dyn Future<Output = Finding> + Send>> = Box::pin(async move {
+            if let Some(wanted) = exact {
+                match source.settle(&wanted).await {
+                    Settled::Unknown if base.is_some() => {}
+                    settled => return finding(settled, Matched::Exact),
+                }
+            }
+            match base {
+                Some(wanted) => finding(source.settle(&wanted).await, Matched::SubAddress),
+                None => Finding::Unknown,
+            }
+        });
+        SourceAnswer::Later(asking)
+    }
+}
+
+fn finding(settled: Settled, by: Matched) -> Finding {
+    match settled {
+        Settled::Exists(target) => {
+            Finding::Exists { target: target.map(|target| Mailbox::clone(&target)), by }
+        }
+        Settled::Unknown => Finding::Unknown,
+        Settled::Unavailable => Finding::Unavailable,
+    }
+}
+
+fn is_meant(what: &Forget, address: &str) -> bool {
+    match what {
+        Forget::Address(meant) => meant == address,
+        Forget::Domain(domain) => address.rsplit_once('@').is_some_and(|(_, d)| d == domain),
+        Forget::All => true,
+    }
+}
+
+fn unix_seconds() -> i64 {
+    i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX)
+}
+
+/// Tries the source out at the start, and tests it when that is due, until it is dropped.
+async fn look_after(source: Weak<Remembered>) {
+    if let Some(source) = source.upgrade() {
+        let told = Arc::clone(&source.tell);
+        match Arc::clone(&source.live).try_out().await {
+            Ok(found) => told("SourceReady", &source.name, &found),
+            Err(trouble) => {
+                source.note_text(trouble.to_string());
+                source.tell_of(&trouble);
+            }
+        }
+        for domain in source.trust.domains.iter().take(TESTED_AT_START_MAX) {
+            domain.is_in_use.store(true, Relaxed);
+        }
+    }
+    loop {
+        let Some(here) = source.upgrade() else { return };
+        for (place, domain) in here.trust.domains.iter().enumerate() {
+            if domain.is_in_use.load(Relaxed) && here.trust.is_test_due(place) {
+                match here.trust.examine(place).await {
+                    Ok(()) => here.trust.answered(),
+                    Err(super::trust::Doubt::Untested(trouble)) => here.trust.troubled(&trouble),
+                    Err(doubt) => here.note_text(doubt.to_string()),
+                }
+            }
+        }
+        drop(here);
+        tokio::time::sleep(LOOK_AFTER).await;
+    }
+}
+
+/// Makes a recipient source of a live one.
+#[must_use]
+pub fn open(
+    live: Arc<dyn LiveSource>,
+    lifetimes: Lifetimes,
+    scopes: &[DomainScope],
+    environment: &Environment,
+) -> Option<Opened> {
+    let name = Arc::clone(live.name());
+    match Remembered::open(live, lifetimes, scopes, environment) {
+        Ok(source) => Some(Opened { source, outcomes: Vec::new() }),
+        // Without randomness nothing else starts either.
+        Err(error) => {
+            (environment.tell)("SourceRefused", &name, &error.to_string());
+            None
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What recipient sources need of the process, and what outlives a reload: the store of what they
+//! said, and the thread that looks after them.
+
+use super::StartError;
+use super::background::Background;
+use crate::config::Config;
+use crate::directory::live::trust::Teller;
+use crate::directory::store::{Store, StoreOutcome};
+use crate::directory::{Environment, random_key};
+use crate::observe::Observer;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Store and background of a process that serves mail.
+pub struct Services {
+    store: Store,
+    background: Background,
+    tell: Teller,
+}
+
+impl Services {
+    /// Opens the store in the state directory, when there is one. A store that cannot be used
+    /// costs what is remembered, and is told; mail goes on without it.
+    /// # Errors
+    /// When there can be no further thread.
+    pub fn start(config: &Config, observer: &Observer) -> Result<Self, StartError> {
+        let told = observer.clone();
+        let tell: Teller =
+            Arc::new(move |event, subject, detail| told.tell(event, subject, detail));
+        let store = match &config.state_dir {
+            Some(directory) => open_store(directory, observer),
+            None => Store::none(),
+        };
+        Ok(Self { store, background: Background::start()?, tell })
+    }
+
+    /// What sources are opened with.
+    #[must_use]
+    pub fn environment(&self, config: &Config) -> Environment {
+        Environment {
+            state_directory: config.state_dir.clone(),
+            new_key: random_key,
+            hostname: config.settings.hostname.clone(),
+            store: self.store.clone(),
+            background: Some(self.background.handle().clone()),
+            tell: Arc::clone(&self.tell),
+        }
+    }
+}
+
+fn open_store(directory: &Path, observer: &Observer) -> Store {
+    let told = observer.clone();
+    let tell = move |outcome: StoreOutcome| {
+        told.tell(outcome.name(), &outcome.path().display().to_string(), &outcome.to_string());
+    };
+    Store::open(directory, tell).unwrap_or_else(|error| {
+        let shown = directory.display().to_string();
+        observer.tell("DirectoryStateRefused", &shown, &error.to_string());
+        Store::none()
+    })
+}
