@@ -192,7 +192,16 @@ impl Daemon {
 
     /// Makes it hang: its port takes connections, and nobody answers.
     pub fn freeze(&self) {
-        self.process.as_ref().unwrap().signal(Signal::SIGSTOP);
+        let process = self.process.as_ref().unwrap();
+        process.signal(Signal::SIGSTOP);
+        // A thread stops when it is next looked at, which may be after its next answer.
+        super::wait_until("every thread has stopped", || {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+            threads.flatten().all(|thread| {
+                let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+                stat.rsplit_once(')').is_none_or(|(_, state)| state.starts_with(" T"))
+            })
+        });
     }
 
     /// Lets it go on.
