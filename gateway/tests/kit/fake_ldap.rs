@@ -225,11 +225,11 @@ struct Manner {
 }
 
 impl Connection<'_> {
-    /// Until the client leaves, or says what makes no sense.
+    /// Until the client leaves, says what makes no sense, or is to be left.
     fn serve(&mut self) -> io::Result<()> {
         loop {
             let octets = self.read()?;
-            let Some(()) = self.take(&octets)? else { return Ok(()) };
+            self.take(&octets)?;
         }
     }
 
@@ -249,90 +249,91 @@ impl Connection<'_> {
         Ok(content)
     }
 
-    /// Answers one message; `None` ends the connection.
-    fn take(&mut self, octets: &[u8]) -> io::Result<Option<()>> {
+    /// Answers one message; an error ends the connection.
+    fn take(&mut self, octets: &[u8]) -> io::Result<()> {
         let mut parts = Elements(octets);
-        let Some(message) = parts.expect(2).and_then(number) else { return Ok(None) };
-        let Some((tag, content)) = parts.next() else { return Ok(None) };
+        let message = parts.expect(2).and_then(number).ok_or_else(over)?;
+        let (tag, content) = parts.next().ok_or_else(over)?;
         let mut manner = Manner { message, pause: None, octets_left: None };
         match tag {
             0x60 => {
-                let Some(bind) = read_bind(content) else { return Ok(None) };
+                let bind = read_bind(content).ok_or_else(over)?;
                 let code = self.shared.bind_code.load(Ordering::SeqCst);
                 self.bound_as = if code == 0 { bind.name.clone() } else { String::new() };
                 self.shared.binds.lock().unwrap().push(bind);
                 self.send(&mut manner, &element(0x61, &result(code, "", &[])), &[])
             }
             0x63 => {
-                let Some(mut search) = read_search(content, parts.expect(0xa0)) else {
-                    return Ok(None);
-                };
+                let mut search = read_search(content, parts.expect(0xa0)).ok_or_else(over)?;
                 search.connection = self.id;
                 search.bound_as.clone_from(&self.bound_as);
                 self.shared.searches.lock().unwrap().push(search.clone());
                 let answer = Arc::clone(&self.shared.answer.lock().unwrap());
-                for answer in answer(&search) {
-                    if self.say(&mut manner, answer)?.is_none() {
-                        return Ok(None);
-                    }
-                }
-                Ok(Some(()))
+                let mut answers = answer(&search).into_iter();
+                answers.try_for_each(|answer| self.say(&mut manner, answer))
             }
             // StartTLS and the like: not known (protocolError).
             0x77 => self.send(&mut manner, &element(0x78, &result(2, "", &[])), &[]),
             // Abandon has no answer, and whatever is abandoned has been answered.
-            0x50 => Ok(Some(())),
-            _ => Ok(None),
+            0x50 => Ok(()),
+            _ => Err(over()),
         }
     }
 
-    fn say(&mut self, manner: &mut Manner, answer: LdapAnswer) -> io::Result<Option<()>> {
+    fn say(&mut self, manner: &mut Manner, answer: LdapAnswer) -> io::Result<()> {
         match answer {
-            LdapAnswer::Entry(dn, attributes) => {
-                return self.send(manner, &entry(&dn, &attributes), &[]);
-            }
-            LdapAnswer::Reference(urls) => {
-                return self.send(manner, &element(0x73, &texts(&urls)), &[]);
-            }
+            LdapAnswer::Entry(dn, attributes) => self.send(manner, &entry(&dn, &attributes), &[]),
+            LdapAnswer::Reference(urls) => self.send(manner, &element(0x73, &texts(&urls)), &[]),
             LdapAnswer::Done(code, text, urls) => {
-                return self.send(manner, &element(0x65, &result(code, &text, &urls)), &[]);
+                self.send(manner, &element(0x65, &result(code, &text, &urls)), &[])
             }
             LdapAnswer::PageDone(cookie) => {
                 let page = [number_element(2, 0), element(4, &cookie)].concat();
                 let value = element(4, &element(0x30, &page));
                 let control = element(0x30, &[element(4, PAGED.as_bytes()), value].concat());
                 let done = element(0x65, &result(0, "", &[]));
-                return self.send(manner, &done, &element(0xa0, &control));
+                self.send(manner, &done, &element(0xa0, &control))
             }
-            LdapAnswer::Octets(octets) => return self.write(manner, &octets),
-            LdapAnswer::Wait(time) => std::thread::sleep(time),
-            LdapAnswer::WrongMessageId => manner.message += 1000,
-            LdapAnswer::Slowly(pause) => manner.pause = Some(pause),
-            LdapAnswer::CutAfter(octets) => manner.octets_left = Some(octets),
+            LdapAnswer::Octets(octets) => self.write(manner, &octets),
             LdapAnswer::Disconnect(code) => {
                 let name = element(0x8a, NOTICE_OF_DISCONNECTION);
                 let notice = element(0x78, &[result(code, "", &[]), name].concat());
                 // An unsolicited message has the number 0.
                 manner.message = 0;
                 self.send(manner, &notice, &[])?;
-                return Ok(None);
+                Err(over())
             }
-            LdapAnswer::HalfClose => self.stream.shutdown(Shutdown::Write)?,
-            LdapAnswer::Close => return Ok(None),
+            LdapAnswer::HalfClose => self.stream.shutdown(Shutdown::Write),
+            LdapAnswer::Close => Err(over()),
             LdapAnswer::Reset => {
                 SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
-                return Ok(None);
+                Err(over())
+            }
+            LdapAnswer::Wait(time) => {
+                std::thread::sleep(time);
+                Ok(())
+            }
+            LdapAnswer::WrongMessageId => {
+                manner.message += 1000;
+                Ok(())
+            }
+            LdapAnswer::Slowly(pause) => {
+                manner.pause = Some(pause);
+                Ok(())
+            }
+            LdapAnswer::CutAfter(octets) => {
+                manner.octets_left = Some(octets);
+                Ok(())
             }
         }
-        Ok(Some(()))
     }
 
-    fn send(&mut self, manner: &mut Manner, op: &[u8], more: &[u8]) -> io::Result<Option<()>> {
+    fn send(&mut self, manner: &mut Manner, op: &[u8], more: &[u8]) -> io::Result<()> {
         let content = [&number_element(2, manner.message), op, more].concat();
         self.write(manner, &element(0x30, &content))
     }
 
-    fn write(&mut self, manner: &mut Manner, octets: &[u8]) -> io::Result<Option<()>> {
+    fn write(&mut self, manner: &mut Manner, octets: &[u8]) -> io::Result<()> {
         let left = manner.octets_left.unwrap_or(usize::MAX);
         let octets = &octets[..octets.len().min(left)];
         if let Some(pause) = manner.pause {
@@ -344,8 +345,13 @@ impl Connection<'_> {
             self.stream.write_all(octets)?;
         }
         manner.octets_left = manner.octets_left.map(|left| left - octets.len());
-        Ok((manner.octets_left != Some(0)).then_some(()))
+        if manner.octets_left == Some(0) { Err(over()) } else { Ok(()) }
     }
+}
+
+/// What ends a connection, from our side.
+fn over() -> io::Error {
+    io::ErrorKind::ConnectionAborted.into()
 }
 
 fn read_bind(content: &[u8]) -> Option<Bind> {
