@@ -1,7 +1,7 @@
 //! An authority of the test's own, and certificates under it.
 
 use super::folder::Folder;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -29,6 +29,7 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "authority of a test");
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self { issuer: Issuer::new(params, key), pem }
@@ -36,7 +37,15 @@ impl Authority {
 
     /// A certificate for a name or an IP address.
     pub fn sign(&self, name: &str) -> Certificate {
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        self.sign_for(&[name])
+    }
+
+    /// A certificate for several names or IP addresses.
+    pub fn sign_for(&self, names: &[&str]) -> Certificate {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names.clone()).unwrap();
+        // OpenSSL takes a certificate with the name of its issuer for one that signed itself.
+        params.distinguished_name.push(DnType::CommonName, names[0].as_str());
         let key = KeyPair::generate().unwrap();
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         Certificate { pem, key: key.serialize_pem() }

@@ -6,20 +6,34 @@
 
 pub mod certificates;
 pub mod client;
+pub mod fake_ldap;
 pub mod folder;
 pub mod hop;
+pub mod http;
+pub mod ldap_filter;
+pub mod mariadb;
 pub mod postern;
+pub mod postgres;
 pub mod process;
 pub mod servers;
+pub mod slapd;
 
 pub use client::Client;
+pub use fake_ldap::{FakeLdap, LdapAnswer};
 pub use folder::Folder;
 pub use hop::{Act, Hop, Stage};
+pub use http::Http;
+pub use mariadb::Mariadb;
 pub use postern::{Postern, config};
+pub use postgres::Postgres;
+pub use slapd::{Shape, Slapd};
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a machine that is busy with other things.
@@ -79,6 +93,22 @@ pub fn free_port() -> u16 {
         let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = first.local_addr().unwrap().port();
         if TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
+}
+
+/// A port on 127.0.0.1 for a server that is stopped and started again: the system gives it to no
+/// client meanwhile, and we give it to nobody else.
+pub fn lasting_port() -> u16 {
+    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+    for _ in 0..100 {
+        // Below what the system chooses from; at random, because other tests choose as well.
+        let random = RandomState::new().build_hasher().finish();
+        let port = 15_000 + u16::try_from(random % 15_000).unwrap();
+        let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if is_free && GIVEN.lock().unwrap().insert(port) {
             return port;
         }
     }

@@ -1,8 +1,10 @@
 //! A program that runs beside the test: its output is read by threads, and it ends with its owner.
+//! A [`Daemon`] may besides be stopped and started again.
 
 use super::PATIENCE;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid, User};
+use std::ffi::OsStr;
 use std::io::{BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -142,6 +144,88 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A program that can be stopped, and started again as it was.
+pub struct Daemon {
+    command: Command,
+    /// What asks it to end.
+    farewell: Signal,
+    process: Option<Process>,
+}
+
+impl Daemon {
+    /// One that is not running yet.
+    pub fn new(command: Command, farewell: Signal) -> Self {
+        Self { command, farewell, process: None }
+    }
+
+    /// Starts it, unless it runs, and waits until it is ready. One that ends instead has failed.
+    pub fn start(&mut self, mut is_ready: impl FnMut(&Process) -> bool) {
+        if self.process.is_some() {
+            return;
+        }
+        let mut process = Process::start(&mut self.command);
+        super::wait_until(&format!("{:?} is ready", self.command), || {
+            if let Some(status) = process.ended() {
+                panic!("{:?}: {status}: {:#?}", self.command, process.errors.all());
+            }
+            is_ready(&process)
+        });
+        self.process = Some(process);
+    }
+
+    /// Asks it to end, kills it where it does not, and waits until it has ended.
+    pub fn stop(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        let id = Pid::from_raw(process.id());
+        let _ = kill(id, self.farewell);
+        // One that is frozen hears nothing.
+        let _ = kill(id, Signal::SIGCONT);
+        let _ = process.wait_at_most(Duration::from_secs(10));
+    }
+
+    /// Ends it as a loss of power would, and waits until it has ended.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Makes it hang: its port takes connections, and nobody answers.
+    pub fn freeze(&self) {
+        let process = self.process.as_ref().unwrap();
+        process.signal(Signal::SIGSTOP);
+        // A thread stops when it is next looked at, which may be after its next answer.
+        super::wait_until("every thread has stopped", || {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+            threads.flatten().all(|thread| {
+                let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+                stat.rsplit_once(')').is_none_or(|(_, state)| state.starts_with(" T"))
+            })
+        });
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.process.as_ref().unwrap().signal(Signal::SIGCONT);
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A command that runs as `nobody` where we are root, for daemons that refuse root.
+pub fn unprivileged(program: impl AsRef<OsStr>) -> Command {
+    if !Uid::current().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    let gid = User::from_name("nobody").unwrap().unwrap().gid;
+    command.args(["--reuid=nobody", &format!("--regid={gid}"), "--clear-groups", "--"]);
+    command.arg(program);
+    command
 }
 
 /// Runs a program to its end: whether it was content, and everything it said.
