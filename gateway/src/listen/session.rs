@@ -130,7 +130,7 @@ impl Session {
                         self.exchange.done(Done::Found(found), now, &mut self.sink);
                         continue;
                     }
-                    Later(answer) => Done::Found(answer.await),
+                    Later(answer) => Box::pin(self.await_fact(answer)).await,
                 },
                 Do::NextHop(request) => Box::pin(self.ask_next_hop(request)).await,
                 Do::Wait { until } => Box::pin(self.wait(until, timer.as_mut())).await,
@@ -257,6 +257,19 @@ impl Session {
         }
     }
 
+    /// Waits for a fact. Replies that were given before do not wait with it for long.
+    async fn await_fact(&mut self, mut answer: Fact) -> Done {
+        if self.sink.output.is_empty() {
+            return Done::Found(answer.await);
+        }
+        if let Ok(found) = timeout(GATHERING, answer.as_mut()).await {
+            return Done::Found(found);
+        }
+        let (found, sent) = tokio::join!(answer, flush(&mut self.stream, &mut self.sink.output));
+        self.is_gone = !sent;
+        Done::Found(found)
+    }
+
     /// Moves content to its file, off this thread.
     async fn spill(&mut self) -> bool {
         let Some(mut content) = self.sink.content.take() else { return true };
@@ -366,10 +379,13 @@ async fn send_patiently(stream: &mut Stream, rest: &[u8]) -> bool {
     matches!(timeout(WRITE_PATIENCE, sending).await, Ok(Ok(())))
 }
 
+/// A fact on its way.
+type Fact = Pin<Box<dyn Future<Output = Found> + Send>>;
+
 /// A fact that is there, or on its way.
 enum Lookup {
     Now(Found),
-    Later(Pin<Box<dyn Future<Output = Found> + Send>>),
+    Later(Fact),
 }
 use Lookup::{Later, Now};
 
