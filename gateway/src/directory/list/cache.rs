@@ -141,3 +141,41 @@ pub(super) fn read(
     let load = Load { snapshot: Arc::new(snapshot), parts, foreign, skipped };
     Ok(Some(Kept { entries, load: Some((load, kept.version)) }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::file::{FileLister, FileSource};
+    use crate::directory::list::DomainScope;
+    use crate::directory::snapshot::{Builder, HashKey};
+    use mail::address::Domain;
+    use relay::settings::{DomainId, LocalPartCase};
+
+    #[test]
+    fn what_a_version_kept_that_knew_only_files_is_still_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let lister = FileLister::new(FileSource::new("/x/users.txt"));
+        let scope = Scope::new(vec![DomainScope {
+            id: DomainId(0),
+            name: Domain::new("example.test").unwrap(),
+            aliases: Vec::new(),
+            case: LocalPartCase::Folded,
+            canary: None,
+        }]);
+        let mut builder = Builder::new(HashKey([1; 16]), 0);
+        builder.add(7);
+        let text = serde_json::json!({
+            "path": "/x/users.txt",
+            "stamp": { "octets": 15, "modified_nanoseconds": 1, "inode": 2 },
+            "fingerprint": sum(b"csv=false\nexample.test=example.test:folded\n"),
+            "foreign": 3,
+            "domains": [{ "name": "example.test", "addresses": 1, "patterns": [] }],
+        });
+        let path = path_for(directory.path(), &lister);
+        stored::write(&path, &builder.finish().0, text.to_string().as_bytes()).unwrap();
+        let kept = read(&path, &lister, &scope).unwrap().unwrap();
+        let (load, version) = kept.load.unwrap();
+        assert_eq!((kept.entries, load.entries(), load.foreign), (vec![Some(1)], 1, 3));
+        assert!(!lister.resume(&version), "and the file is read again");
+    }
+}
