@@ -6,7 +6,8 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway::directory::chain::{Answer, Directory, DomainDirectory};
-use gateway::directory::file::{DomainScope, FileRecipients, FileSource, Scope};
+use gateway::directory::file::{self, FileSource};
+use gateway::directory::list::{DomainScope, Listed, Scope};
 use gateway::directory::{Environment, RecipientSource, random_key};
 use mail::address::{Domain, LocalPart};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
@@ -35,12 +36,13 @@ fn settings() -> DomainSettings {
     }
 }
 
-fn open(path: &Path, keep: Option<&Path>) -> FileRecipients {
+fn open(path: &Path, keep: Option<&Path>) -> Listed {
     let scope = Scope::new(vec![DomainScope::new(DomainId(0), &settings())]);
     let state_directory = keep.map(Path::to_owned);
-    let environment = Environment { state_directory, new_key: random_key };
+    let hostname = mail::address::Domain::new("bench.example.test").expect("a domain");
+    let environment = Environment { state_directory, ..Environment::bare(hostname) };
     let start = Instant::now();
-    let (source, outcomes) = FileRecipients::open(FileSource::new(path), scope, &environment);
+    let (source, outcomes) = file::open(FileSource::new(path), scope, &environment);
     let took = start.elapsed();
     outcomes.iter().for_each(|outcome| println!("  {took:?}: {outcome}"));
     if keep.is_some() {

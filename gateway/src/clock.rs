@@ -37,6 +37,12 @@ pub fn unix_seconds() -> u64 {
     u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
 }
 
+/// Nanoseconds since 1970, as files are stamped; enough until 2262.
+#[must_use]
+pub fn unix_nanoseconds() -> i64 {
+    i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
 fn start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
     *START.get_or_init(Instant::now)

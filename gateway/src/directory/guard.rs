@@ -1,8 +1,8 @@
 //! Whether a load may take the place of what is in use: an export that failed half-way, or a
 //! wrong file, must not make every recipient unknown. Judged for each domain, so that in a
-//! shared file only the domain that lost its addresses is held back. `source.rs` swaps.
+//! shared file only the domain that lost its addresses is held back. `list/source.rs` swaps.
 
-use super::file::LoadError;
+use super::list::{LoadError, Skipped};
 use super::snapshot::stored::StoredError;
 use mail::address::{Domain, Mailbox};
 use std::fmt;
@@ -96,6 +96,8 @@ pub enum Outcome {
         entries: u64,
         /// Addresses of domains the source is not read for.
         foreign: u64,
+        /// Rows that were passed over.
+        skipped: Skipped,
         /// Every domain.
         domains: Vec<Judgement>,
     },
@@ -140,7 +142,7 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Judged { source, origin, entries, foreign, domains } => {
+            Self::Judged { source, origin, entries, foreign, skipped, domains } => {
                 let origin = match origin {
                     Origin::Source => "",
                     Origin::Cache => " from the state directory",
@@ -154,6 +156,10 @@ impl fmt::Display for Outcome {
                 }
                 for (domain, hold) in self.held().take(3) {
                     write!(f, "; {domain}: {hold}")?;
+                }
+                if let Some(first) = skipped.malformed.lines.first() {
+                    let malformed = skipped.malformed.count();
+                    write!(f, "; {malformed} malformed rows passed over: {first}")?;
                 }
                 Ok(())
             }

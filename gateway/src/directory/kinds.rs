@@ -2,7 +2,8 @@
 //! their settings are read and how they are opened. A new kind is a folder here, a variant of
 //! [`SourceSettings`] and a line in [`KINDS`].
 
-use super::file::{DomainScope, FileRecipients, FileSource, Format, Scope};
+use super::file::{self, FileSource, Format};
+use super::list::{DomainScope, Scope};
 use super::{Environment, Opened};
 use crate::config::build::Site;
 use crate::config::build::sources::{Entry, file_entry};
@@ -64,7 +65,7 @@ pub const KINDS: &[Kind] = &[Kind {
     open: |settings, domains, environment| {
         let SourceSettings::File(file) = settings;
         let scope = Scope::new(domains.to_vec());
-        let (source, outcomes) = FileRecipients::open(file_source(file), scope, environment);
+        let (source, outcomes) = file::open(file_source(file), scope, environment);
         Some(Opened { source: Arc::new(source), outcomes })
     },
 }];

@@ -7,6 +7,7 @@ pub mod chain;
 pub mod file;
 pub mod guard;
 pub mod kinds;
+pub mod list;
 pub mod live;
 pub mod pattern;
 pub mod snapshot;
@@ -136,6 +137,24 @@ pub trait RecipientSource: Send + Sync {
     /// came of it when anything was done.
     fn poll(&self) -> Vec<Outcome> {
         Vec::new()
+    }
+
+    /// Whether [`RecipientSource::poll`] may take long: then it is called on a thread of its own,
+    /// and nobody waits for it.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
+    /// Loads at the next poll, due or not.
+    fn reload_soon(&self) {}
+
+    /// Ends what polls do: the source is no longer configured, and what a load that is under way
+    /// would bring must not be kept over what its successor keeps.
+    fn retire(&self) {}
+
+    /// Addresses that a load which is under way has taken so far.
+    fn progress(&self) -> Option<u64> {
+        None
     }
 
     /// Loads again, with a person's word that this many entries are right. Nothing for sources

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::config::built::{FileFormat, FileSettings};
-use crate::directory::file::DomainScope;
 use crate::directory::guard::Outcome;
+use crate::directory::list::DomainScope;
 use crate::directory::pattern::Pattern;
 use crate::directory::watch::Watcher;
 use mail::address::Domain;

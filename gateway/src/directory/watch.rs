@@ -1,6 +1,6 @@
 //! Looks after sources that change: a thread asks each of them every second whether anything is
-//! new, and reports what came of it. Loading happens on this thread, never where recipients are
-//! looked up. What a change is, and whether to adopt it, is the source's matter.
+//! new, and reports what came of it; slow ones have a thread each. Loading happens there, never
+//! where recipients are looked up. What a change is, and whether to adopt it, is the source's.
 
 use super::RecipientSource;
 use super::file::Stamp;
@@ -40,37 +40,60 @@ impl Quiet {
     }
 }
 
-/// The thread; it ends when this is dropped.
+/// The threads; they end when this is dropped.
 #[derive(Debug)]
 pub struct Watcher {
-    /// Hung up to stop the thread.
-    stop: Option<Sender<()>>,
+    /// Hung up to stop them.
+    stop: Vec<Sender<()>>,
+    /// The one that quick sources share.
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watcher {
-    /// Starts to look after `sources` and calls `report` with every outcome, on the thread.
+    /// Starts to look after `sources` and calls `report` with every outcome, on the threads. A
+    /// slow source has one of its own and is first asked at once: a server that hangs must not
+    /// keep a changed file from being read.
     /// # Errors
     /// When the system gives no thread.
     pub fn start(
         sources: Vec<Arc<dyn RecipientSource>>,
         interval: Duration,
-        report: impl Fn(Outcome) + Send + 'static,
+        report: impl Fn(Outcome) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let (stop, stopped) = channel();
+        let report = Arc::new(report);
+        let (slow, quick): (Vec<_>, Vec<_>) = sources.into_iter().partition(|s| s.is_slow());
+        let (sender, stopped) = channel();
+        let tell = Arc::clone(&report);
         let thread = std::thread::Builder::new().name("recipients".into()).spawn(move || {
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-                sources.iter().flat_map(|source| source.poll()).for_each(&report);
+                quick.iter().flat_map(|source| source.poll()).for_each(&*tell);
             }
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        // From here on an error ends the threads that are there already.
+        let mut watcher = Self { stop: vec![sender], thread: Some(thread) };
+        for source in slow {
+            let (sender, stopped) = channel();
+            let tell = Arc::clone(&report);
+            std::thread::Builder::new().name("recipients-slow".into()).spawn(move || {
+                loop {
+                    source.poll().into_iter().for_each(&*tell);
+                    if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
+                        return;
+                    }
+                }
+            })?;
+            watcher.stop.push(sender);
+        }
+        Ok(watcher)
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.stop = None;
-        // A panic of the thread was reported when it happened.
+        self.stop.clear();
+        // A panic of the thread was reported when it happened. Those of slow sources are not
+        // waited for: each ends when what it asks has answered or not, and a source that goes on
+        // under another watcher may have a load to finish.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }

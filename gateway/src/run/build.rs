@@ -33,6 +33,14 @@ pub struct Watched {
     certificate: Option<Arc<Certificate>>,
 }
 
+impl Watched {
+    /// Ends the loads of sources that do not go on.
+    fn retire_all_but(&self, staying: &[Opened]) {
+        let stays = |mine: &&Opened| staying.iter().any(|o| Arc::ptr_eq(&o.source, &mine.source));
+        self.sources.iter().filter(|mine| !stays(mine)).for_each(|mine| mine.source.retire());
+    }
+}
+
 /// Opens everything that the configuration names; sources that were opened for the same go on.
 /// # Errors
 /// When a certificate or authorities cannot be loaded. Recipient sources that fail are merely
@@ -99,6 +107,7 @@ pub fn reload(state: &State, services: &Services, watched: &Mutex<Watched>) -> R
     let assembled = assemble(config, &state.observer, services, &before);
     let assembled = assembled.map_err(|error| refuse(error.to_string()))?;
     if !assembled.doubts.is_empty() {
+        assembled.watched.retire_all_but(&before);
         return Err(refuse(assembled.doubts.join("\n")));
     }
     if let Some(path) = log_file {
@@ -112,7 +121,8 @@ pub fn reload(state: &State, services: &Services, watched: &Mutex<Watched>) -> R
     state.room.set_max(limits.memory_octets_max, limits.message_memory_octets_max);
     state.live.store(Arc::new(assembled.live));
     old.hops.0.iter().for_each(|hop| hop.retire());
-    *lock(watched) = assembled.watched;
+    let retired = std::mem::replace(&mut *lock(watched), assembled.watched);
+    retired.retire_all_but(&lock(watched).sources);
     let detail = if rebind {
         "in force for new sessions; listeners change with a restart only"
     } else {

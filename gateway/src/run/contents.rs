@@ -4,9 +4,10 @@
 use super::recipients::scopes;
 use crate::config::built::ListedSource;
 use crate::config::mistake::Mistake;
-use crate::directory::file::{FileRecipients, LineError, LoadError, Malformed, Scope};
+use crate::directory::file;
 use crate::directory::guard::{Hold, Outcome};
 use crate::directory::kinds::file_source;
+use crate::directory::list::{LineError, LoadError, Malformed, Scope};
 use crate::directory::statistics::Statistics;
 use crate::directory::{Environment, RecipientSource};
 use mail::address::Domain;
@@ -28,11 +29,11 @@ pub fn mistakes(listed: &ListedSource<'_>) -> Vec<Mistake> {
 /// As [`mistakes`], and what the file has.
 #[must_use]
 pub fn read(listed: &ListedSource<'_>) -> (Vec<Mistake>, Option<Statistics>) {
-    let Some(file) = listed.settings.file() else { return (Vec::new(), None) };
+    let Some(settings) = listed.settings.file() else { return (Vec::new(), None) };
     let scope = Scope::new(scopes(listed));
     let environment = Environment::bare(listed.domains[0].1.name.clone());
-    let (opened, outcomes) = FileRecipients::open(file_source(file), scope, &environment);
-    let mistakes = outcomes.iter().flat_map(|outcome| of_outcome(&file.path, outcome));
+    let (opened, outcomes) = file::open(file_source(settings), scope, &environment);
+    let mistakes = outcomes.iter().flat_map(|outcome| of_outcome(&settings.path, outcome));
     (mistakes.collect(), opened.statistics())
 }
 
@@ -71,7 +72,10 @@ fn whole(path: &Path, error: &LoadError) -> Mistake {
         }
         LoadError::Changing(_) => Mistake::new(format!("{shown} changed while it was read"))
             .help("run the check again when the export is done"),
-        LoadError::Malformed { .. } => Mistake::new(error.to_string()),
+        LoadError::Malformed { .. }
+        | LoadError::TooMany
+        | LoadError::Randomness(_)
+        | LoadError::Elsewhere { .. } => Mistake::new(format!("{shown}: {error}")),
     }
 }
 

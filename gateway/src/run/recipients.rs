@@ -2,8 +2,8 @@
 //! answer as a relay that starts now would. What came of each load is left to the caller to tell.
 
 use crate::config::built::{Config, DomainSources, ListedSource, listed};
-use crate::directory::file::DomainScope;
 use crate::directory::guard::Outcome;
+use crate::directory::list::DomainScope;
 use crate::directory::pattern::Pattern;
 use crate::directory::store::Store;
 use crate::directory::{
@@ -42,7 +42,14 @@ impl Opened {
     /// mended what no change of the file tells of.
     fn go_on(&self) -> Vec<Outcome> {
         let domains = self.source.statistics().map_or(Vec::new(), |all| all.domains);
-        if domains.iter().all(|domain| domain.entries.is_some()) {
+        let is_missing = domains.iter().any(|domain| domain.entries.is_none());
+        if self.source.is_slow() {
+            // Whoever reloads does not wait for a server; the watcher tells.
+            if is_missing {
+                self.source.reload_soon();
+            }
+            Vec::new()
+        } else if !is_missing {
             self.source.poll()
         } else {
             self.source.reload(None)

@@ -4,8 +4,9 @@ use super::Common;
 use crate::cli::EXIT_MISTAKES;
 use crate::cli::configuration::{count, print, print_json};
 use crate::config::built::{Config, listed};
-use crate::directory::file::{Checked, LoadError, Scope, check};
+use crate::directory::file::FileLister;
 use crate::directory::kinds::file_source;
+use crate::directory::list::{Checked, LoadError, Scope, check};
 use crate::run::recipients::scopes;
 use clap::Args;
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ pub(super) fn run(arguments: &CheckArguments, config: &Config) -> ExitCode {
     for listed in listed(&config.settings.domain, &config.domains) {
         let Some(file) = listed.settings.file() else { continue };
         let path = &file.path;
-        let checked = check(&file_source(file), &Scope::new(scopes(&listed)));
+        let checked = check(&FileLister::new(file_source(file)), &Scope::new(scopes(&listed)));
         right &= checked.as_ref().is_ok_and(|checked| checked.malformed.lines.is_empty());
         if arguments.common.json {
             files.push(document(path, &checked));

@@ -6,9 +6,10 @@ use super::Common;
 use crate::cli::configuration::{print, print_json};
 use crate::cli::{EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::{Config, FileSettings, listed};
-use crate::directory::file::confirm;
+use crate::directory::file::FileLister;
 use crate::directory::guard::{Confirmation, Hold, Outcome};
 use crate::directory::kinds::file_source;
+use crate::directory::list::confirm;
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ pub(super) fn run(arguments: &ConfirmArguments, config: &Config) -> ExitCode {
         return ExitCode::from(EXIT_NO);
     }
     let confirmation = Confirmation { entries: arguments.entries };
-    match confirm(directory, &file_source(&file), confirmation) {
+    match confirm(directory, &FileLister::new(file_source(&file)), confirmation) {
         Ok(place) => {
             if arguments.common.json {
                 print_json(&json!({ "file": file.path, "confirmation": place }));

@@ -1,36 +1,24 @@
 //! Recipients from a file: one address or pattern a line (`text.rs`) or CSV (`table.rs`).
-//! This file opens it and undoes its encoding; `source.rs` keeps what was loaded and answers.
+//! This file opens it, undoes its encoding and notices when it changed; what becomes of the
+//! addresses is `list/`.
 
-mod cache;
-mod confirm;
-mod error;
-mod intake;
-mod report;
-mod scope;
-mod source;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 
-pub use confirm::confirm;
-pub use error::{LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
-pub use intake::{DomainPart, Load, Malformed, PATTERNS_MAX, PatternEntry};
-pub use report::{Checked, check};
-pub use scope::{DomainScope, Scope};
-pub use source::FileRecipients;
-
-use crate::directory::snapshot::HashKey;
-use intake::Intake;
+use crate::directory::Environment;
+use crate::directory::guard::Outcome;
+use crate::directory::list::{Intake, Listed, Lister, LoadError, Rows, Scope, Version};
+use crate::directory::watch::Quiet;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Octets a line of a typical list has: a guess that saves growing.
 const LINE_OCTETS_TYPICAL: u64 = 28;
-/// Entries that are reserved at most before the first line is read.
-const RESERVED_ENTRIES_MAX: u64 = 128 << 20;
 /// Octets looked at to recognise the encoding.
 const PROBE_OCTETS: usize = 512;
 
@@ -74,7 +62,7 @@ impl FileSource {
 }
 
 /// What changes when a file does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Octets in it.
     pub octets: u64,
@@ -92,6 +80,18 @@ impl Stamp {
         Ok(Self::from_metadata(&std::fs::metadata(path)?))
     }
 
+    /// As a list is kept with it: `octets inode`, and the time beside it.
+    fn to_version(self) -> Version {
+        let token = format!("{} {}", self.octets, self.inode).into();
+        Version { modified_nanoseconds: self.modified_nanoseconds, token }
+    }
+
+    fn of_version(version: &Version) -> Option<Self> {
+        let (octets, inode) = version.token.split_once(' ')?;
+        let (octets, inode) = (octets.parse().ok()?, inode.parse().ok()?);
+        Some(Self { octets, modified_nanoseconds: version.modified_nanoseconds, inode })
+    }
+
     fn from_metadata(metadata: &std::fs::Metadata) -> Self {
         let seconds = metadata.mtime().saturating_mul(1_000_000_000);
         Self {
@@ -102,27 +102,115 @@ impl Stamp {
     }
 }
 
-/// Reads a whole file for the domains of `scope`; memory grows with its addresses, not with its
-/// octets (except for UTF-16, which is held twice while it is converted).
-/// # Errors
-/// When it cannot be read or any line is malformed: then nothing of it is to be used.
-pub fn load(source: &FileSource, scope: &Scope, key: HashKey) -> Result<(Load, Stamp), LoadError> {
+/// Opens a file as a source, see [`Listed::open`].
+#[must_use]
+pub fn open(source: FileSource, scope: Scope, environment: &Environment) -> (Listed, Vec<Outcome>) {
+    Listed::open(FileLister::new(source), scope, environment)
+}
+
+/// Reads a file, and knows when to. Memory grows with its addresses, not with its octets (except
+/// for UTF-16, which is held twice while it is converted).
+#[derive(Debug)]
+pub struct FileLister {
+    name: Arc<str>,
+    source: FileSource,
+    watch: Mutex<Watch>,
+}
+
+#[derive(Debug, Default)]
+struct Watch {
+    quiet: Quiet,
+    /// What was there before it was last read, so that a change in between is seen.
+    seen: Option<Stamp>,
+}
+
+impl FileLister {
+    /// A file that was not read yet.
+    #[must_use]
+    pub fn new(source: FileSource) -> Self {
+        let name = format!("file {}", source.path.display()).into();
+        Self { name, source, watch: Mutex::default() }
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        // Each change to it is one assignment.
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        Stamp::of(&self.source.path).ok()
+    }
+}
+
+impl Lister for FileLister {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn identity(&self) -> String {
+        let path = &self.source.path;
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        path.to_string_lossy().into_owned()
+    }
+
+    fn fingerprint(&self) -> String {
+        format!("csv={}", self.source.is_csv())
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Written
+    }
+
+    fn is_slow(&self) -> bool {
+        false
+    }
+
+    fn resume(&self, kept: &Version) -> bool {
+        let Some(kept) = Stamp::of_version(kept) else { return false };
+        self.watch().quiet.loaded(Some(kept));
+        self.stamp() == Some(kept)
+    }
+
+    fn is_due(&self, _now: i64) -> bool {
+        let now = self.stamp();
+        self.watch().quiet.observe(now)
+    }
+
+    fn read(&self, intake: &mut Intake<'_>) -> Result<Version, LoadError> {
+        let seen = self.stamp();
+        self.watch().seen = seen;
+        Ok(read(&self.source, intake)?.to_version())
+    }
+
+    fn took(&self, read: Result<&Version, &LoadError>, _now: i64) {
+        let mut watch = self.watch();
+        match read {
+            Ok(version) => watch.quiet.loaded(Stamp::of_version(version)),
+            Err(LoadError::Changing(_)) => {}
+            // Nothing comes of reading it again before it changes.
+            Err(_) => {
+                let seen = watch.seen;
+                watch.quiet.loaded(seen);
+            }
+        }
+    }
+}
+
+fn read(source: &FileSource, intake: &mut Intake<'_>) -> Result<Stamp, LoadError> {
     let path = &source.path;
     let failed = |source| LoadError::Io { path: path.clone(), source };
     let mut file = File::open(path).map_err(failed)?;
     let stamp = Stamp::from_metadata(&file.metadata().map_err(failed)?);
-    let entries = (stamp.octets / LINE_OCTETS_TYPICAL).min(RESERVED_ENTRIES_MAX);
-    let mut intake = Intake::new(scope, key, usize::try_from(entries).unwrap_or(0));
+    intake.reserve(stamp.octets / LINE_OCTETS_TYPICAL);
     let read = match decoded(&mut file, path)? {
-        Decoded::Utf8(start) => read_all(source, Cursor::new(start).chain(&mut file), &mut intake)?,
-        Decoded::Utf16(text) => read_all(source, Cursor::new(text), &mut intake)?,
+        Decoded::Utf8(start) => read_all(source, Cursor::new(start).chain(&mut file), intake)?,
+        Decoded::Utf16(text) => read_all(source, Cursor::new(text), intake)?,
     };
     read.map_err(failed)?;
     if Stamp::from_metadata(&file.metadata().map_err(failed)?) != stamp {
         return Err(LoadError::Changing(path.clone()));
     }
-    let malformed = |malformed| LoadError::Malformed { path: path.clone(), malformed };
-    Ok((intake.finish().map_err(malformed)?, stamp))
+    Ok(stamp)
 }
 
 /// The outer error is about the file's shape, the inner one about reading it.

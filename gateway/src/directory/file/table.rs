@@ -2,8 +2,7 @@
 //! Active Directory (`csvde`) and of people. Every column that is known to hold addresses is
 //! read, and within a value every SMTP address; X.400, X.500 and the like are passed over.
 
-use super::error::LineProblem;
-use super::intake::Intake;
+use crate::directory::list::{Intake, LineProblem, typed};
 use csv::ByteRecord;
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -179,10 +178,4 @@ fn split_piece(value: &[u8]) -> (&[u8], &[u8]) {
 
 fn is_separator(b: u8) -> bool {
     matches!(b, b';' | b',' | b'%') || b.is_ascii_whitespace()
-}
-
-/// `SMTP:jones@example.test` or `smtp$jones@example.test` (LDAP of Exchange 5.5): type, rest.
-fn typed(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = value.iter().position(|b| !b.is_ascii_alphanumeric())?;
-    (at > 0 && matches!(value[at], b':' | b'$')).then(|| (&value[..at], &value[at + 1..]))
 }

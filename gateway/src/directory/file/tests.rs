@@ -1,9 +1,12 @@
 //! What operators feed: text and CSV in every shape, and every malformed line told.
 
-use super::error::LineProblem as P;
 use super::*;
 use crate::directory::chain::{Answer, Directory, DomainDirectory};
 use crate::directory::guard::{Confirmation, Hold, Origin, Outcome};
+use crate::directory::list::{
+    self, Checked, DomainScope, LineProblem as P, MALFORMED_KEPT_MAX, confirm,
+};
+use crate::directory::snapshot::HashKey;
 use crate::directory::snapshot::overlay::Change;
 use crate::directory::{Environment, RecipientSource};
 use mail::address::{AddressError, Domain, LocalPart, Mailbox};
@@ -11,7 +14,6 @@ use proptest::collection::hash_set;
 use proptest::prelude::*;
 use relay::recipient::RecipientStatus;
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
-use std::sync::Arc;
 use tempfile::TempDir;
 
 fn settings(name: &str, case: LocalPartCase) -> DomainSettings {
@@ -24,6 +26,10 @@ fn settings(name: &str, case: LocalPartCase) -> DomainSettings {
         catch_all: None,
         postmaster: None,
     }
+}
+
+fn check(source: &FileSource, scope: &Scope) -> Result<Checked, LoadError> {
+    list::check(&FileLister::new(source.clone()), scope)
 }
 
 /// A folder with a file and, beside it, a state directory.
@@ -69,18 +75,18 @@ impl Bench {
         FileSource::new(self.path())
     }
 
-    fn open(&self) -> (Arc<FileRecipients>, Vec<Outcome>) {
+    fn open(&self) -> (Arc<Listed>, Vec<Outcome>) {
         let environment = Environment {
             state_directory: self.keep.then(|| self.folder.path().join("state")),
             new_key: || Ok(HashKey(*b"a key for tests.")),
             ..Environment::bare(Domain::new("mx.example.test").unwrap())
         };
-        let (source, outcomes) = FileRecipients::open(self.source(), self.scope(), &environment);
+        let (source, outcomes) = super::open(self.source(), self.scope(), &environment);
         (Arc::new(source), outcomes)
     }
 
     /// Opens a file with this content.
-    fn with(&self, content: impl AsRef<[u8]>) -> Arc<FileRecipients> {
+    fn with(&self, content: impl AsRef<[u8]>) -> Arc<Listed> {
         self.write(content);
         let (source, outcomes) = self.open();
         assert!(outcomes.iter().all(Outcome::is_adopted), "{outcomes:?}");
@@ -95,7 +101,7 @@ impl Bench {
         (lines.collect(), malformed.more, malformed.good)
     }
 
-    fn status(&self, source: &Arc<FileRecipients>, address: &str) -> RecipientStatus {
+    fn status(&self, source: &Arc<Listed>, address: &str) -> RecipientStatus {
         let (local_part, name) = address.rsplit_once('@').unwrap();
         let at = self.names.iter().position(|known| *known == name).unwrap();
         let sources: Arc<[Arc<dyn RecipientSource>]> = Arc::new([source.clone() as _]);
@@ -108,7 +114,7 @@ impl Bench {
         }
     }
 
-    fn exists(&self, source: &Arc<FileRecipients>, address: &str) -> bool {
+    fn exists(&self, source: &Arc<Listed>, address: &str) -> bool {
         match self.status(source, address) {
             RecipientStatus::Exists { .. } => true,
             RecipientStatus::Unknown => false,
@@ -572,14 +578,14 @@ fn a_confirmation_in_the_state_directory_is_taken_at_the_next_poll() {
     bench.write(people(70));
     source.poll();
     assert_eq!(holds(&source.poll()), [Hold::Shrunk { before: 100, now: 70 }]);
-    confirm(&state, &bench.source(), Confirmation { entries: 71 }).unwrap();
+    confirm(&state, &FileLister::new(bench.source()), Confirmation { entries: 71 }).unwrap();
     assert_eq!(holds(&source.poll()), [Hold::Shrunk { before: 100, now: 70 }]);
     assert!(source.poll().is_empty());
-    confirm(&state, &bench.source(), Confirmation { entries: 70 }).unwrap();
+    confirm(&state, &FileLister::new(bench.source()), Confirmation { entries: 70 }).unwrap();
     assert!(source.poll()[0].is_adopted());
     assert!(!bench.exists(&source, "p99@example.test"));
     // One that comes too late is not kept for another day.
-    confirm(&state, &bench.source(), Confirmation { entries: 10 }).unwrap();
+    confirm(&state, &FileLister::new(bench.source()), Confirmation { entries: 10 }).unwrap();
     bench.write(people(69));
     source.poll();
     assert!(source.poll()[0].is_adopted());

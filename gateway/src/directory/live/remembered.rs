@@ -6,7 +6,7 @@ use super::memory::{Kept, Lifetimes, Memory, Recalled};
 use super::trust::{Teller, Trust};
 use super::{LiveSource, Said, Trouble, TroubleKind};
 use crate::clock;
-use crate::directory::file::DomainScope;
+use crate::directory::list::DomainScope;
 use crate::directory::store::{Forget, KeptAnswer, Store};
 use crate::directory::{
     Account, Environment, Finding, Matched, Opened, Question, RecipientSource, SourceAnswer,

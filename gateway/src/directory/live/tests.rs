@@ -5,7 +5,7 @@ use super::class::Class;
 use super::memory::Lifetimes;
 use super::remembered::Remembered;
 use super::{Asking, LiveSource, Said, Trouble, TroubleKind};
-use crate::directory::file::DomainScope;
+use crate::directory::list::DomainScope;
 use crate::directory::store::{Forget, Store};
 use crate::directory::{
     Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer,

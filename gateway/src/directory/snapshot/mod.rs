@@ -11,6 +11,7 @@ mod tests;
 
 use mail::address::{DOMAIN_OCTETS_MAX, LOCAL_PART_OCTETS_MAX};
 use siphasher::sip::SipHasher13;
+use std::cmp::Ordering;
 
 /// Each step leaves about the square root of the distance when hashes are uniform: from 10
 /// million entries, three lead into the right cache line or the one beside it. What is left is
@@ -127,6 +128,45 @@ impl Snapshot {
     }
 }
 
+/// How one snapshot differs from another with the same key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Addresses only the newer one has.
+    pub added: u64,
+    /// Addresses only the older one has.
+    pub removed: u64,
+    /// Addresses in both, with another target, or with one only here or there.
+    pub retargeted: u64,
+}
+
+impl Differences {
+    /// Compares; nothing when the keys differ, since then the hashes have nothing in common.
+    #[must_use]
+    pub fn between(older: &Snapshot, newer: &Snapshot) -> Option<Self> {
+        if older.key != newer.key {
+            return None;
+        }
+        let (mut old, mut new) = (0, 0);
+        let mut differences = Self::default();
+        let has_targets = !older.targets.is_empty() || !newer.targets.is_empty();
+        while let (Some(&before), Some(&after)) = (older.hashes.get(old), newer.hashes.get(new)) {
+            match before.cmp(&after) {
+                Ordering::Less => differences.removed += 1,
+                Ordering::Greater => differences.added += 1,
+                Ordering::Equal if has_targets && older.find(before) != newer.find(after) => {
+                    differences.retargeted += 1;
+                }
+                Ordering::Equal => {}
+            }
+            old += usize::from(before <= after);
+            new += usize::from(after <= before);
+        }
+        differences.removed += (older.hashes.len() - old) as u64;
+        differences.added += (newer.hashes.len() - new) as u64;
+        Some(differences)
+    }
+}
+
 /// Where `hash` is among sorted, roughly uniform `hashes`. Every place looked at is a cache miss
 /// in a large snapshot, so guesses go by the mean density and not by the ends of a bracket.
 fn position(hashes: &[u64], hash: u64) -> Option<usize> {
@@ -196,6 +236,11 @@ impl Builder {
         Self { key, hashes: Vec::with_capacity(entries), pending: Vec::new() }
     }
 
+    /// Makes room for so many more.
+    pub fn reserve(&mut self, entries: usize) {
+        self.hashes.reserve(entries);
+    }
+
     /// The key to hash with.
     #[must_use]
     pub fn key(&self) -> &HashKey {
@@ -213,10 +258,10 @@ impl Builder {
         self.pending.push(Pending { hash, text: text.into(), line });
     }
 
-    /// Sorts, drops duplicates and joins the targets to their entries.
-    /// # Errors
-    /// Every line that contradicts the target an earlier one gave.
-    pub fn finish(mut self) -> Result<Snapshot, Vec<Conflict>> {
+    /// Sorts, drops duplicates and joins the targets to their entries; and says which lines
+    /// contradict the target that an earlier one gave, whose target counts.
+    #[must_use]
+    pub fn finish(mut self) -> (Snapshot, Vec<Conflict>) {
         self.hashes.sort_unstable();
         self.hashes.dedup();
         let hashes = self.hashes.into_boxed_slice();
@@ -233,10 +278,7 @@ impl Builder {
             }
             true
         });
-        if !conflicts.is_empty() {
-            conflicts.sort_unstable_by_key(|conflict| conflict.line);
-            return Err(conflicts);
-        }
+        conflicts.sort_unstable_by_key(|conflict| conflict.line);
         let mut targets = Vec::with_capacity(self.pending.len());
         let mut target_text = String::new();
         for pending in &self.pending {
@@ -249,6 +291,6 @@ impl Builder {
             targets.push(Target { hash: pending.hash, text_end });
         }
         let (targets, target_text) = (targets.into_boxed_slice(), target_text.into_boxed_str());
-        Ok(Snapshot { key: self.key, hashes, attributes, targets, target_text })
+        (Snapshot { key: self.key, hashes, attributes, targets, target_text }, conflicts)
     }
 }

@@ -11,7 +11,7 @@ const KEY: HashKey = HashKey(*b"a key for tests.");
 fn built(hashes: &[u64]) -> Snapshot {
     let mut builder = Builder::new(KEY, 0);
     hashes.iter().for_each(|&hash| builder.add(hash));
-    builder.finish().unwrap()
+    builder.finish().0
 }
 
 fn with_targets() -> Snapshot {
@@ -23,7 +23,7 @@ fn with_targets() -> Snapshot {
             _ => builder.add(hash),
         }
     }
-    builder.finish().unwrap()
+    builder.finish().0
 }
 
 proptest! {
@@ -59,7 +59,7 @@ proptest! {
         let mut builder = Builder::new(KEY, 0);
         hashes.iter().for_each(|&hash| builder.add(hash));
         targets.iter().for_each(|(hash, target)| builder.add_target(*hash, target, 1));
-        let snapshot = builder.finish().unwrap();
+        let snapshot = builder.finish().0;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.snapshot");
         write(&path, &snapshot, &text).unwrap();
@@ -75,7 +75,7 @@ fn duplicates_count_once_and_a_target_wins_over_none() {
     builder.add_target(7, "a@b", 2);
     builder.add(7);
     builder.add_target(7, "a@b", 4);
-    let snapshot = builder.finish().unwrap();
+    let snapshot = builder.finish().0;
     assert_eq!((snapshot.len(), snapshot.targets()), (1, 1));
     assert_eq!(snapshot.find(7), Some(Entry::Target("a@b")));
 }
@@ -86,7 +86,9 @@ fn two_targets_for_one_address_are_a_conflict_with_both_lines() {
     builder.add_target(7, "c@d", 9);
     builder.add_target(7, "a@b", 2);
     let conflict = Conflict { line: 9, first_line: 2, target: "c@d".into() };
-    assert_eq!(builder.finish(), Err(vec![conflict]));
+    let (snapshot, conflicts) = builder.finish();
+    assert_eq!(conflicts, [conflict]);
+    assert_eq!(snapshot.find(7), Some(Entry::Target("a@b")), "the first counts");
 }
 
 #[test]

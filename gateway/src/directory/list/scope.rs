@@ -1,5 +1,5 @@
-//! Which domains a recipients file is read for, and how their addresses are written in
-//! canonical form. One file may serve many domains; it is parsed once for all of them.
+//! Which domains a list is read for, and how their addresses are written in
+//! canonical form. One list may serve many domains; it is read once for all of them.
 
 use mail::address::{DOMAIN_OCTETS_MAX, Domain, Host, Mailbox};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase};

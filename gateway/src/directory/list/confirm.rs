@@ -2,7 +2,7 @@
 //! directory: `postern recipients confirm` leaves it, the source that holds the load back takes
 //! it at its next poll. It counts once.
 
-use super::{FileSource, cache};
+use super::{Lister, cache};
 use crate::directory::guard::Confirmation;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -15,7 +15,8 @@ const FILE_OCTETS_MAX: u64 = 16 << 10;
 #[derive(Serialize, Deserialize)]
 struct Written {
     /// For whoever finds the file; its name is what counts.
-    path: PathBuf,
+    #[serde(alias = "path")]
+    list: Box<str>,
     entries: u64,
 }
 
@@ -24,11 +25,11 @@ struct Written {
 /// When the state directory cannot be written to.
 pub fn confirm(
     state_directory: &Path,
-    source: &FileSource,
+    lister: &dyn Lister,
     confirmation: Confirmation,
 ) -> io::Result<PathBuf> {
-    let place = beside(&cache::path_for(state_directory, source));
-    let written = Written { path: source.path.clone(), entries: confirmation.entries };
+    let place = beside(&cache::path_for(state_directory, lister));
+    let written = Written { list: (**lister.name()).into(), entries: confirmation.entries };
     let unfinished = place.with_extension("confirm.new");
     // Readable for the user that Postern has become, whoever writes it.
     let mut file = File::create(&unfinished)?;
@@ -65,11 +66,12 @@ fn beside(cache: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::file::{FileLister, FileSource};
 
     #[test]
     fn a_confirmation_is_taken_once() {
         let directory = tempfile::tempdir().unwrap();
-        let source = FileSource::new("/x/users.txt");
+        let source = FileLister::new(FileSource::new("/x/users.txt"));
         let cache = cache::path_for(directory.path(), &source);
         assert_eq!(take(&cache), None);
         confirm(directory.path(), &source, Confirmation { entries: 7 }).unwrap();

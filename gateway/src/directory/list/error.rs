@@ -1,7 +1,8 @@
-//! What is wrong with a recipients file, and with each line of it: what was found, what was
+//! What is wrong with a list of recipients, and with each line of it: what was found, what was
 //! expected, an example.
 
-use super::intake::{Malformed, PATTERNS_MAX};
+use super::intake::{ENTRIES_MAX, PATTERNS_MAX};
+use super::load::Malformed;
 use crate::directory::pattern::PatternError;
 use mail::address::AddressError;
 use std::fmt;
@@ -133,7 +134,34 @@ impl fmt::Display for LineError {
     }
 }
 
-/// Why a recipients file was not loaded.
+/// What failed at a source that is not on this machine: for the remedy that `check` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failing {
+    /// It cannot be reached, or its certificate is wrong.
+    Connection,
+    /// It does not let us in.
+    Login,
+    /// It does not understand or allow what it was asked.
+    Query,
+    /// Its answer is not what was expected, or not all of it.
+    Answer,
+    /// It took too long.
+    Deadline,
+}
+
+impl fmt::Display for Failing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connection => "no connection",
+            Self::Login => "not let in",
+            Self::Query => "the query failed",
+            Self::Answer => "an unexpected answer",
+            Self::Deadline => "too slow",
+        })
+    }
+}
+
+/// Why a list was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be read.
@@ -162,13 +190,25 @@ pub enum LoadError {
     /// It was written to while it was read.
     #[error("{}: the file changed while it was read", .0.display())]
     Changing(PathBuf),
-    /// Some lines are malformed.
-    #[error("{}: {}", path.display(), Summary(malformed))]
+    /// Some lines are malformed: any in a file, more than a fifth in an export.
+    #[error("{}", Summary(malformed))]
     Malformed {
-        /// Which file.
-        path: PathBuf,
         /// Which lines.
         malformed: Malformed,
+    },
+    /// It has no end, or a query multiplies its rows.
+    #[error("more than {ENTRIES_MAX} addresses")]
+    TooMany,
+    /// The system gave no key for the hashes.
+    #[error("no randomness: {0}")]
+    Randomness(#[source] io::Error),
+    /// A source that is not on this machine failed.
+    #[error("{failing}: {source}")]
+    Elsewhere {
+        /// At what.
+        failing: Failing,
+        /// Why, without secrets.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -177,11 +217,9 @@ struct Summary<'a>(&'a Malformed);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Malformed { lines, more, good } = self.0;
-        if let Some(first) = lines.first() {
+        if let Some(first) = self.0.lines.first() {
             write!(f, "{first}")?;
         }
-        let all = lines.len() as u64 + more;
-        write!(f, " ({all} malformed, {good} good)")
+        write!(f, " ({} malformed, {} good)", self.0.count(), self.0.good)
     }
 }

@@ -1,11 +1,12 @@
-//! What `postern recipients check` shows: a file parsed and judged by nobody, with everything
+//! What `postern recipients check` shows: a list read and judged by nobody, with everything
 //! that is malformed in it.
 
-use super::{FileSource, LoadError, Malformed, Scope, load};
+use super::intake::{Intake, Progress};
+use super::{Lister, LoadError, Malformed, Scope};
 use crate::directory::snapshot::HashKey;
 use mail::address::Domain;
 
-/// What a file would bring.
+/// What a list would bring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// For each domain: its addresses (one listed twice counts twice) and its patterns.
@@ -16,16 +17,19 @@ pub struct Checked {
     pub targets: u64,
     /// Addresses of other domains.
     pub foreign: u64,
-    /// What is malformed; with any of it the file is not adopted.
+    /// What is malformed; with any of it a file is not adopted.
     pub malformed: Malformed,
 }
 
-/// Parses a file and changes nothing.
+/// Reads a list and changes nothing.
 /// # Errors
 /// When it cannot be read at all; malformed lines are part of the result.
-pub fn check(source: &FileSource, scope: &Scope) -> Result<Checked, LoadError> {
+pub fn check(lister: &dyn Lister, scope: &Scope) -> Result<Checked, LoadError> {
+    let progress = Progress::default();
     // Nothing is kept of it, so nobody can profit from a known key.
-    let load = match load(source, scope, HashKey([0; 16])) {
+    let mut intake = Intake::new(scope, HashKey([0; 16]), lister.rows(), &progress, 0);
+    let read = lister.read(&mut intake).and_then(|_| intake.finish());
+    let load = match read {
         Ok((load, _)) => load,
         Err(LoadError::Malformed { malformed, .. }) => {
             let (domains, addresses, targets, foreign) = (Vec::new(), 0, 0, 0);
@@ -41,6 +45,6 @@ pub fn check(source: &FileSource, scope: &Scope) -> Result<Checked, LoadError> {
         addresses: load.snapshot.len() as u64,
         targets: load.snapshot.targets() as u64,
         foreign: load.foreign,
-        malformed: Malformed { good: load.entries() + load.foreign, ..Malformed::default() },
+        malformed: load.skipped.malformed,
     })
 }

@@ -1,10 +1,10 @@
-//! What a file source keeps in the state directory: its snapshot, and beside it what was loaded
+//! What a list keeps in the state directory: its snapshot, and beside it what was loaded
 //! from where, for which domains. A cache that was made from other settings gives only its
 //! counts, which the guards compare with.
 
-use super::intake::{DomainPart, Load, PatternEntry};
+use super::load::{DomainPart, Load, PatternEntry, Skipped};
 use super::scope::Scope;
-use super::{FileSource, Stamp};
+use super::{Lister, Version};
 use crate::directory::pattern::Pattern;
 use crate::directory::snapshot::stored::{self, StoredError};
 use mail::address::Mailbox;
@@ -18,9 +18,12 @@ use std::sync::Arc;
 /// The description beside the hashes.
 #[derive(Serialize, Deserialize)]
 struct Description<'a> {
-    path: Cow<'a, Path>,
-    stamp: Stamp,
-    /// Of the format and the scope: with others the hashes would be others.
+    /// Its identity; before there were other lists than files, the path.
+    #[serde(alias = "path")]
+    list: Cow<'a, str>,
+    #[serde(default)]
+    version: Version,
+    /// Of the settings and the scope: with others the hashes would be others.
     fingerprint: u64,
     foreign: u64,
     domains: Vec<DomainDescription<'a>>,
@@ -44,13 +47,12 @@ pub(super) struct Kept {
     /// Entries when last adopted, by place in the scope.
     pub(super) entries: Vec<Option<u64>>,
     /// The load, when the settings are still the same.
-    pub(super) load: Option<(Load, Stamp)>,
+    pub(super) load: Option<(Load, Version)>,
 }
 
-/// Where the cache of a file is: named after its path, so that several have room.
-pub(super) fn path_for(directory: &Path, settings: &FileSource) -> PathBuf {
-    let path = std::path::absolute(&settings.path).unwrap_or_else(|_| settings.path.clone());
-    let hash = sum(path.as_os_str().as_encoded_bytes());
+/// Where the cache of a list is: named after what it is, so that several have room.
+pub(super) fn path_for(directory: &Path, lister: &dyn Lister) -> PathBuf {
+    let hash = sum(lister.identity().as_bytes());
     directory.join(format!("recipients-{hash:016x}.snapshot"))
 }
 
@@ -58,8 +60,8 @@ fn sum(octets: &[u8]) -> u64 {
     SipHasher13::new_with_keys(0, 0).hash(octets)
 }
 
-fn fingerprint(settings: &FileSource, scope: &Scope) -> u64 {
-    sum(format!("csv={}\n{}", settings.is_csv(), scope.fingerprint()).as_bytes())
+fn fingerprint(lister: &dyn Lister, scope: &Scope) -> u64 {
+    sum(format!("{}\n{}", lister.fingerprint(), scope.fingerprint()).as_bytes())
 }
 
 /// Keeps a load.
@@ -67,10 +69,10 @@ fn fingerprint(settings: &FileSource, scope: &Scope) -> u64 {
 /// When the disk fails.
 pub(super) fn write(
     path: &Path,
-    settings: &FileSource,
+    lister: &dyn Lister,
     scope: &Scope,
     load: &Load,
-    stamp: Stamp,
+    version: &Version,
 ) -> Result<(), StoredError> {
     let pattern = |entry| {
         let PatternEntry { pattern, target }: &PatternEntry = entry;
@@ -83,9 +85,9 @@ pub(super) fn write(
         patterns: part.patterns.iter().map(pattern).collect(),
     });
     let description = Description {
-        path: settings.path.as_path().into(),
-        stamp,
-        fingerprint: fingerprint(settings, scope),
+        list: lister.identity().into(),
+        version: version.clone(),
+        fingerprint: fingerprint(lister, scope),
         foreign: load.foreign,
         domains: domains.collect(),
     };
@@ -99,7 +101,7 @@ pub(super) fn write(
 /// When it is damaged, or the disk fails.
 pub(super) fn read(
     path: &Path,
-    settings: &FileSource,
+    lister: &dyn Lister,
     scope: &Scope,
 ) -> Result<Option<Kept>, StoredError> {
     let (snapshot, text) = match stored::read(path) {
@@ -117,8 +119,8 @@ pub(super) fn read(
     let counts: HashMap<&str, u64> = counts.collect();
     let places = 0..scope.domains().len();
     let entries = places.map(|place| counts.get(scope.canonical(place)).copied()).collect();
-    let same = kept.fingerprint == fingerprint(settings, scope)
-        && kept.path == settings.path
+    let same = kept.fingerprint == fingerprint(lister, scope)
+        && kept.list == lister.identity()
         && kept.domains.len() == scope.domains().len()
         && kept.domains.iter().enumerate().all(|(at, d)| d.name == scope.canonical(at));
     if !same {
@@ -135,6 +137,45 @@ pub(super) fn read(
         let patterns = patterns.ok_or_else(inconsistent)?;
         parts.push(DomainPart { addresses: domain.addresses, patterns });
     }
-    let load = Load { snapshot: Arc::new(snapshot), parts, foreign: kept.foreign };
-    Ok(Some(Kept { entries, load: Some((load, kept.stamp)) }))
+    let (foreign, skipped) = (kept.foreign, Skipped::default());
+    let load = Load { snapshot: Arc::new(snapshot), parts, foreign, skipped };
+    Ok(Some(Kept { entries, load: Some((load, kept.version)) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::file::{FileLister, FileSource};
+    use crate::directory::list::DomainScope;
+    use crate::directory::snapshot::{Builder, HashKey};
+    use mail::address::Domain;
+    use relay::settings::{DomainId, LocalPartCase};
+
+    #[test]
+    fn what_a_version_kept_that_knew_only_files_is_still_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let lister = FileLister::new(FileSource::new("/x/users.txt"));
+        let scope = Scope::new(vec![DomainScope {
+            id: DomainId(0),
+            name: Domain::new("example.test").unwrap(),
+            aliases: Vec::new(),
+            case: LocalPartCase::Folded,
+            canary: None,
+        }]);
+        let mut builder = Builder::new(HashKey([1; 16]), 0);
+        builder.add(7);
+        let text = serde_json::json!({
+            "path": "/x/users.txt",
+            "stamp": { "octets": 15, "modified_nanoseconds": 1, "inode": 2 },
+            "fingerprint": sum(b"csv=false\nexample.test=example.test:folded\n"),
+            "foreign": 3,
+            "domains": [{ "name": "example.test", "addresses": 1, "patterns": [] }],
+        });
+        let path = path_for(directory.path(), &lister);
+        stored::write(&path, &builder.finish().0, text.to_string().as_bytes()).unwrap();
+        let kept = read(&path, &lister, &scope).unwrap().unwrap();
+        let (load, version) = kept.load.unwrap();
+        assert_eq!((kept.entries, load.entries(), load.foreign), (vec![Some(1)], 1, 3));
+        assert!(!lister.resume(&version), "and the file is read again");
+    }
 }

@@ -1,0 +1,112 @@
+//! What reading a list now would change, for `postern recipients diff`: read and judged, and
+//! adopted by nobody. The addresses in use are known as hashes only, so what is new can be
+//! named, but what is gone only to those who ask for it by name ([`Preview::is_removed`]).
+
+use super::LoadError;
+use super::load::Skipped;
+use super::source::Listed;
+use super::state::{DomainState, snapshots};
+use crate::directory::guard::Judgement;
+use crate::directory::snapshot::{Differences, Snapshot};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// New addresses that are named; the rest is counted.
+pub const ADDED_NAMED_MAX: usize = 1_000;
+
+/// A list as it would be.
+#[derive(Debug)]
+pub struct Preview {
+    /// Addresses and patterns of all domains: what a
+    /// [`Confirmation`](crate::directory::guard::Confirmation) repeats.
+    pub entries: u64,
+    /// Addresses of domains the source is not read for.
+    pub foreign: u64,
+    /// Rows that would be passed over.
+    pub skipped: Skipped,
+    /// Every domain: entries before and now, and what would hold it back.
+    pub domains: Vec<Judgement>,
+    /// How many addresses come and go, of all domains, beside the list that was last read whole;
+    /// nothing when there is none, or the domains use different ones since a part is held back.
+    pub differences: Option<Differences>,
+    /// The first [`ADDED_NAMED_MAX`] that are new, in canonical form, in the order of the list.
+    pub added: Vec<Box<str>>,
+    pub(super) in_use: Option<Arc<Snapshot>>,
+    pub(super) read: Arc<Snapshot>,
+}
+
+impl Preview {
+    /// Whether an address that is in use would be gone, its local part and domain in canonical
+    /// form. Patterns are not looked at.
+    #[must_use]
+    pub fn is_removed(&self, local_part: &[u8], domain: &str) -> bool {
+        let find = |snapshot: &Snapshot| {
+            snapshot.find(snapshot.key().hash(local_part, domain.as_bytes())).is_some()
+        };
+        self.in_use.as_deref().is_some_and(find) && !find(&self.read)
+    }
+}
+
+impl Listed {
+    /// Reads and judges the list and adopts nothing. Takes its turn with loads.
+    /// # Errors
+    /// When it cannot be read, or is malformed.
+    pub fn preview(&self) -> Result<Preview, LoadError> {
+        let loading = self.lock();
+        let state = self.state.load_full();
+        let in_use = match snapshots(&state)[..] {
+            [only] => Some(Arc::clone(only)),
+            _ => None,
+        };
+        let key = match &in_use {
+            Some(in_use) => in_use.key(),
+            None => self.new_key()?,
+        };
+        let named = Named::new(in_use.clone());
+        let (load, version, named) = self.read(&loading, key, Some(named))?;
+        let (entries, foreign, skipped) = (load.entries(), load.foreign, load.skipped.clone());
+        let read = Arc::clone(&load.snapshot);
+        let new = DomainState::of_load(load, &self.scope, version.modified_nanoseconds);
+        let domains = new.iter().enumerate().map(|(place, part)| {
+            let old = state[place].as_deref();
+            self.judge_part(&loading, place, old, part, false)
+        });
+        Ok(Preview {
+            entries,
+            foreign,
+            skipped,
+            domains: domains.collect(),
+            differences: in_use.as_deref().and_then(|old| Differences::between(old, &read)),
+            added: named.map_or(Vec::new(), |named| named.added),
+            in_use,
+            read,
+        })
+    }
+}
+
+/// Names the new addresses while a list is read.
+pub(super) struct Named {
+    in_use: Option<Arc<Snapshot>>,
+    seen: HashSet<u64>,
+    pub(super) added: Vec<Box<str>>,
+}
+
+impl Named {
+    /// Beside what is in use, whose hashes have the same key.
+    pub(super) fn new(in_use: Option<Arc<Snapshot>>) -> Self {
+        Self { in_use, seen: HashSet::new(), added: Vec::new() }
+    }
+
+    /// Takes an address in canonical form.
+    pub(super) fn look_at(&mut self, hash: u64, local_part: &[u8], domain: &[u8]) {
+        if self.added.len() >= ADDED_NAMED_MAX
+            || self.in_use.as_ref().is_some_and(|in_use| in_use.find(hash).is_some())
+            || !self.seen.insert(hash)
+        {
+            return;
+        }
+        let (local_part, domain) =
+            (String::from_utf8_lossy(local_part), String::from_utf8_lossy(domain));
+        self.added.push(format!("{local_part}@{domain}").into());
+    }
+}
