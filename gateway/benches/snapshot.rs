@@ -8,7 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use gateway::directory::chain::{Answer, Directory, DomainDirectory};
 use gateway::directory::file::{self, FileSource};
 use gateway::directory::list::{DomainScope, Listed, Scope};
-use gateway::directory::{Environment, RecipientSource, random_key};
+use gateway::directory::{Environment, RecipientSource};
 use mail::address::{Domain, LocalPart};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
 use std::hint::black_box;
