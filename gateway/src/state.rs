@@ -3,6 +3,7 @@
 
 use crate::config::built::Config;
 use crate::directory::Directory;
+use crate::directory::learned::Learned;
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;
 use crate::next_hop::Hops;
@@ -14,7 +15,7 @@ use relay::event::Event;
 use relay::ledger::Ledger;
 use relay::moment::Moment;
 use relay::policy::facts::Standing;
-use relay::settings::Harvest;
+use relay::settings::{Harvest, NextHopId};
 use relay::split::SplitMemory;
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -34,6 +35,13 @@ pub struct Live {
 }
 
 impl Live {
+    /// Whether a next hop is known to refuse recipients that are not there. As long as nobody
+    /// finds that out, no next hop's 250 proves anything.
+    #[must_use]
+    pub fn is_honest(&self, _next_hop: NextHopId) -> bool {
+        false
+    }
+
     /// What EHLO may promise now.
     #[must_use]
     pub fn offer(&self, start_tls: bool) -> Offer {
@@ -55,6 +63,8 @@ pub struct State {
     pub room: Arc<Room>,
     /// What each client did lately.
     pub books: Books,
+    /// What mail itself has shown of who exists.
+    pub learned: Arc<Learned>,
     /// Envelopes to be sent one by one.
     pub split: Mutex<SplitMemory>,
     /// Log and figures.

@@ -99,6 +99,8 @@ pub struct Network {
     pub limits_lifted: bool,
     /// A bare CR or LF in content becomes CRLF instead of a refusal.
     pub normalizes_line_endings: bool,
+    /// Whoever writes from here with an address of ours is taken to have it.
+    pub teaches: bool,
 }
 
 /// One `[[next_hop]]`, or the address that a domain gave instead of one.

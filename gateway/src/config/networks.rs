@@ -104,6 +104,7 @@ mod tests {
             addresses: nets.iter().map(|net| net.parse().unwrap()).collect(),
             limits_lifted: false,
             normalizes_line_endings: false,
+            teaches: false,
         });
         Networks::new(list.collect())
     }

@@ -227,6 +227,14 @@ const NETWORK: &[Key] = &[
         "`strict` refuses content with a bare CR or LF; `normalize` makes each a CRLF, for \
          printers and scripts that know no better.",
     ),
+    key(
+        "teaches",
+        Kind::Boolean,
+        Value("false"),
+        "true",
+        "For `{ learned = true }`: an address of ours that mail from here bears as its sender, and \
+         that is handed over, is taken to exist. Only where nobody can send under a false name.",
+    ),
 ];
 
 const LOG: &[Key] = &[

@@ -57,6 +57,7 @@ pub struct Network {
     pub addresses: Option<Spanned<Vec<Text>>>,
     pub limits: Option<Text>,
     pub line_endings: Option<Text>,
+    pub teaches: Option<bool>,
 }
 
 /// `[[next_hop]]`.
@@ -112,7 +113,7 @@ pub type Recipients = BTreeMap<String, Spanned<Value>>;
 #[serde(untagged)]
 pub enum Value {
     Text(String),
-    Boolean(#[expect(dead_code, reason = "the shape lets only true through")] bool),
+    Boolean(bool),
 }
 
 /// One of `bitbucket`.

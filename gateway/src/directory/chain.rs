@@ -113,6 +113,8 @@ struct Tally {
     unavailable: Option<Arc<str>>,
     /// The last that knows of no such address.
     unknown: Option<Arc<str>>,
+    /// One that leaves it to the others, and whether the address passes when they say nothing.
+    abstains: Option<(Arc<str>, bool)>,
 }
 
 impl Tally {
@@ -127,6 +129,7 @@ impl Tally {
             Finding::Unavailable => {
                 self.unavailable.get_or_insert_with(|| source.clone());
             }
+            Finding::Abstains { passes } => self.abstains = Some((source.clone(), passes)),
         }
         None
     }
@@ -147,7 +150,11 @@ impl Tally {
             (None, Some(source), None) => {
                 return Found { status: RecipientStatus::Unknown, source };
             }
-            (None, None, _) => NAMES.none.clone(),
+            (None, None, _) => match self.abstains {
+                Some((source, true)) => return exists(None, &source),
+                Some((source, false)) => source,
+                None => NAMES.none.clone(),
+            },
         };
         if accepts_in_outage {
             return exists(None, &NAMES.in_outage);
@@ -210,6 +217,12 @@ impl Directory {
     #[must_use]
     pub fn domain(&self, id: DomainId) -> Option<&DomainDirectory> {
         self.domains.get(id.0 as usize)
+    }
+
+    /// Something else than a source shows that an address exists: a no that is remembered ends.
+    pub fn shown(&self, domain: DomainId, local_part: &[u8]) {
+        let sources = self.domain(domain).map_or(&[][..], |here| &here.sources);
+        sources.iter().for_each(|source| source.doubt_negative(domain, local_part));
     }
 
     /// Finds out about a recipient. From memory this takes no lock and, for a plain address, no
@@ -342,6 +355,8 @@ impl std::fmt::Display for Finding {
             }
             Self::Unknown => f.write_str("unknown"),
             Self::Unavailable => f.write_str("unavailable"),
+            Self::Abstains { passes: true } => f.write_str("abstains; alone, lets it pass"),
+            Self::Abstains { passes: false } => f.write_str("abstains; alone, nobody knows"),
         }
     }
 }

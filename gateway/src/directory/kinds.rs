@@ -3,6 +3,7 @@
 //! [`SourceSettings`] and a line in [`KINDS`].
 
 use super::file::{self, FileSource, Format};
+use super::learned::{self, LearnedSettings};
 use super::list::{DomainScope, Scope};
 use super::{Environment, Opened};
 use crate::config::build::Site;
@@ -20,6 +21,8 @@ use toml::de::DeValue;
 pub enum SourceSettings {
     /// A file.
     File(FileSettings),
+    /// What mail itself shows.
+    Learned(LearnedSettings),
 }
 
 /// One kind of source.
@@ -56,19 +59,21 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[Kind {
+pub const KINDS: &[Kind] = &[FILES, learned::KIND];
+
+const FILES: Kind = Kind {
     name: "file",
     help: "A text file with one address or `*` pattern a line, or CSV with a header.",
     entry: FILE,
     table: None,
     read: |entry, _, site| file_entry(entry, site).map(SourceSettings::File),
     open: |settings, domains, environment| {
-        let SourceSettings::File(file) = settings;
+        let file = settings.file()?;
         let scope = Scope::new(domains.to_vec());
         let (source, outcomes) = file::open(file_source(file), scope, environment);
         Some(Opened { source: Arc::new(source), outcomes })
     },
-}];
+};
 
 const FILE: &[Key] = &[
     keys::text(
@@ -99,8 +104,10 @@ impl SourceSettings {
     /// The file, when it is one.
     #[must_use]
     pub fn file(&self) -> Option<&FileSettings> {
-        let Self::File(file) = self;
-        Some(file)
+        match self {
+            Self::File(file) => Some(file),
+            Self::Learned(_) => None,
+        }
     }
 }
 

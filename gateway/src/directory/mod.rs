@@ -7,6 +7,7 @@ pub mod chain;
 pub mod file;
 pub mod guard;
 pub mod kinds;
+pub mod learned;
 pub mod list;
 pub mod live;
 pub mod pattern;
@@ -22,6 +23,7 @@ pub use chain::{Answer, Bitbucket, Directory, DomainDirectory, Found, Leaver, St
 pub use kinds::{KINDS, SourceSettings, open};
 
 use guard::{Confirmation, Outcome};
+use learned::Learned;
 use live::class::Class;
 use live::trust::Teller;
 use mail::address::{Domain, LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
@@ -48,6 +50,12 @@ pub enum Finding {
     Unknown,
     /// The source cannot say.
     Unavailable,
+    /// The source has nothing to say, and leaves it to the others.
+    Abstains {
+        /// What it comes to when no other has anything to say: the address exists, or nobody
+        /// knows.
+        passes: bool,
+    },
 }
 
 /// What an address was found by.
@@ -250,6 +258,8 @@ pub struct Environment {
     pub hostname: Domain,
     /// What is kept of answers over a restart.
     pub store: Store,
+    /// What mail itself has shown.
+    pub learned: Arc<Learned>,
     /// Where work is done that nobody waits for; without it none is.
     pub background: Option<tokio::runtime::Handle>,
     /// Takes what happens to sources: event, source, detail.
@@ -265,6 +275,7 @@ impl Environment {
             new_key: random_key,
             hostname,
             store: Store::none(),
+            learned: Arc::new(Learned::empty()),
             background: None,
             tell: Arc::new(|_, _, _| {}),
         }

@@ -6,6 +6,7 @@ use super::seats::Seat;
 use super::stream::Stream;
 use crate::clock;
 use crate::directory::Answer;
+use crate::directory::learned::{self, Circumstances, Unseen};
 use crate::next_hop::Transaction;
 use crate::next_hop::transaction::Load;
 use crate::state::{Live, State, lock};
@@ -51,6 +52,8 @@ struct EdgeSink {
     output: Vec<u8>,
     content: Option<Box<Content>>,
     now: Moment,
+    /// Set while the recipient in question passes only because `learned` observes.
+    observing: Option<Unseen>,
 }
 
 impl Sink for EdgeSink {
@@ -70,6 +73,13 @@ impl Sink for EdgeSink {
     fn record(&mut self, event: &Event<'_>) {
         self.state.observer.record(event);
         self.state.books.observe(event, &self.live.config.settings.harvest, self.now);
+        let circumstances = Circumstances {
+            config: &self.live.config,
+            is_honest: &|next_hop| self.live.is_honest(next_hop),
+            shown: &|domain, local_part| self.live.directory.shown(domain, local_part),
+            observing: self.observing,
+        };
+        self.state.learned.observe(event, &circumstances);
     }
 
     fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]) {
@@ -87,7 +97,14 @@ impl Session {
         live: Arc<Live>,
         seat: Seat,
     ) -> Box<Self> {
-        let sink = EdgeSink { state, live, output: Vec::new(), content: None, now: clock::now() };
+        let sink = EdgeSink {
+            state,
+            live,
+            output: Vec::new(),
+            content: None,
+            now: clock::now(),
+            observing: None,
+        };
         let next_hop = Transaction::default();
         Box::new(Self { exchange, stream, sink, next_hop, is_gone: false, _seat: seat })
     }
@@ -235,7 +252,8 @@ impl Session {
         })
     }
 
-    fn find_recipient(&self) -> Lookup {
+    fn find_recipient(&mut self) -> Lookup {
+        self.sink.observing = None;
         let live = &self.sink.live;
         let settings = &live.config.settings;
         let Some((domain, local_part)) = self.exchange.recipient_in_question() else {
@@ -247,7 +265,10 @@ impl Session {
             return Now(Found::Recipient(RecipientStatus::Unavailable));
         };
         match live.directory.look_up(domain, settings.domain(domain), local_part) {
-            Answer::Now(found) => Now(Found::Recipient(found.status)),
+            Answer::Now(found) => {
+                self.sink.observing = learned::observing(&found.source);
+                Now(Found::Recipient(found.status))
+            }
             Answer::Later(answer) => Later(Box::pin(async move {
                 // A source that does not answer in time has not answered.
                 let answer = timeout(Duration::from_secs(u64::from(limit)), answer).await;

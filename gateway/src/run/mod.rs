@@ -12,6 +12,7 @@ pub mod worker;
 
 use self::services::Services;
 use crate::config::built::{Config, ListenAddress, Listener, LogFormat};
+use crate::directory::learned::Learned;
 use crate::listen::accept::bind;
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;
@@ -120,6 +121,7 @@ impl Running {
                 state_dir,
             )),
             books: Books::new()?,
+            learned: Arc::clone(services.learned()),
             split: Mutex::new(SplitMemory::new(random_key()?)),
             draining: Arc::new(AtomicBool::new(false)),
             observer,
@@ -286,6 +288,7 @@ fn add_gauges(state: &Arc<State>) {
     metrics.add_gauge("log_lines_lost", "Lines of the log that were given up", move || {
         log.lost_lines()
     });
+    add_learned_gauges(state);
     let shared = Arc::downgrade(state);
     metrics.add_gauge("next_hop_connections", "Connections to next hops", move || {
         shared.upgrade().map_or(0, |state| {
@@ -293,6 +296,30 @@ fn add_gauges(state: &Arc<State>) {
             live.hops.0.iter().map(|hop| u64::from(hop.open_connections())).sum()
         })
     });
+}
+
+fn add_learned_gauges(state: &Arc<State>) {
+    type Read = fn(&Learned) -> u64;
+    let gauges: [(&'static str, &'static str, Read); 5] = [
+        ("learned_positives", "Addresses that mail has shown to exist", |l| l.figures().positives),
+        ("learned_negatives", "Addresses that mail has shown only to be refused", |l| {
+            l.figures().negatives
+        }),
+        ("learned_doubtful", "Addresses in the report of whom learned would refuse", |l| {
+            l.figures().doubts
+        }),
+        ("learned_would_refuse", "Recipients since the start that learned would refuse", |l| {
+            l.figures().would_refuse
+        }),
+        ("directory_changes_lost", "Changes that the state directory was too slow for", |l| {
+            l.store().lost_changes()
+        }),
+    ];
+    for (name, help, read) in gauges {
+        let learned = Arc::downgrade(&state.learned);
+        let read = move || learned.upgrade().map_or(0, |learned| read(&learned));
+        state.observer.metrics.add_gauge(name, help, read);
+    }
 }
 
 #[cfg(test)]

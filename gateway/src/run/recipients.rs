@@ -3,6 +3,7 @@
 
 use crate::config::built::{Config, DomainSources, ListedSource, listed};
 use crate::directory::guard::Outcome;
+use crate::directory::learned::Learned;
 use crate::directory::list::DomainScope;
 use crate::directory::pattern::Pattern;
 use crate::directory::store::Store;
@@ -112,8 +113,14 @@ pub fn open_after(
 pub fn beside(config: &Config) -> Environment {
     let state_directory = config.state_dir.clone();
     let store = state_directory.as_deref().map(Store::open_to_read);
+    let store = store.and_then(Result::ok).unwrap_or_default();
+    // It may be long, and most have no use for it.
+    let mut entries = config.domains.iter().flat_map(|domain| &domain.sources);
+    let learns = entries.any(|entry| matches!(entry.settings, SourceSettings::Learned(_)));
+    let learned = if learns { Learned::open(store.clone()).ok() } else { None };
     Environment {
-        store: store.and_then(Result::ok).unwrap_or_default(),
+        learned: Arc::new(learned.unwrap_or_else(Learned::empty)),
+        store,
         state_directory,
         ..Environment::bare(config.settings.hostname.clone())
     }

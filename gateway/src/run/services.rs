@@ -4,6 +4,7 @@
 use super::StartError;
 use super::background::Background;
 use crate::config::Config;
+use crate::directory::learned::Learned;
 use crate::directory::live::trust::Teller;
 use crate::directory::store::{Store, StoreOutcome};
 use crate::directory::{Environment, random_key};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 /// Store and background of a process that serves mail.
 pub struct Services {
     store: Store,
+    learned: Arc<Learned>,
     background: Background,
     tell: Teller,
 }
@@ -31,7 +33,14 @@ impl Services {
             Some(directory) => open_store(directory, observer),
             None => Store::none(),
         };
-        Ok(Self { store, background: Background::start()?, tell })
+        let learned = Arc::new(learned(&store, observer));
+        Ok(Self { store, learned, background: Background::start()?, tell })
+    }
+
+    /// What mail itself has shown; it outlives a reload.
+    #[must_use]
+    pub fn learned(&self) -> &Arc<Learned> {
+        &self.learned
     }
 
     /// What sources are opened with.
@@ -42,10 +51,19 @@ impl Services {
             new_key: random_key,
             hostname: config.settings.hostname.clone(),
             store: self.store.clone(),
+            learned: Arc::clone(&self.learned),
             background: Some(self.background.handle().clone()),
             tell: Arc::clone(&self.tell),
         }
     }
+}
+
+fn learned(store: &Store, observer: &Observer) -> Learned {
+    Learned::open(store.clone()).unwrap_or_else(|error| {
+        let shown = store.path().unwrap_or(Path::new("")).display().to_string();
+        observer.tell("DirectoryStateFailed", &shown, &error.to_string());
+        Learned::empty()
+    })
 }
 
 fn open_store(directory: &Path, observer: &Observer) -> Store {

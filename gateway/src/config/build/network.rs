@@ -24,15 +24,30 @@ pub(super) fn networks(list: &[Spanned<written::Network>], site: &mut Site) -> N
         }
         let is_lifted = word(network.limits.as_ref(), "normal") == "lifted";
         let addresses = addresses(network, &head, is_lifted, built.len(), &mut seen, site);
+        warn_of_forgers(network, &addresses, site);
         built.push(Network {
             name: network.name.as_ref().map_or(String::new(), |name| name.get_ref().clone()),
             addresses,
             limits_lifted: is_lifted,
             normalizes_line_endings: word(network.line_endings.as_ref(), "strict") == "normalize",
+            teaches: network.teaches.unwrap_or(false),
         });
     }
     overlaps(&built, &seen, site);
     Networks::new(built)
+}
+
+/// Where everybody teaches, a forged sender makes any name exist.
+fn warn_of_forgers(network: &written::Network, addresses: &[IpNet], site: &mut Site) {
+    let Some(list) = network.addresses.as_ref().filter(|_| network.teaches == Some(true)) else {
+        return;
+    };
+    if addresses.iter().any(|net| net.prefix_len() == 0) {
+        site.warn(
+            at("network.teaches", list, "everybody teaches who exists", "every address")
+                .help("a forged sender would do; name networks where nobody can forge one"),
+        );
+    }
 }
 
 fn addresses(

@@ -7,6 +7,7 @@ use super::super::mistake::Mistake;
 use super::super::written::{self, Text, Value};
 use super::{Site, at, file, word};
 use crate::directory::kinds::{KINDS, Kind, SourceSettings, Surroundings};
+use crate::directory::learned::settings as learned;
 use serde_spanned::Spanned;
 use std::ops::Range;
 use toml::de::DeValue;
@@ -25,6 +26,11 @@ impl Entry<'_> {
             Value::Text(text) => Some(Spanned::new(value.span(), text.clone())),
             Value::Boolean(_) => None,
         }
+    }
+
+    /// Whether a key says `false`.
+    pub(crate) fn is_false(&self, key: &str) -> bool {
+        self.written.get(key).is_some_and(|value| matches!(value.get_ref(), Value::Boolean(false)))
     }
 
     /// Where a key's value stands; the entry itself when it is not there.
@@ -138,6 +144,7 @@ impl SourceTables {
             }
             entries.push(source);
         }
+        check_learned(&entries, site);
         entries
     }
 }
@@ -145,6 +152,17 @@ impl SourceTables {
 fn name_of(value: &Spanned<DeValue<'_>>) -> Option<Text> {
     let name = value.get_ref().as_table()?.get("name")?;
     Some(Spanned::new(name.span(), name.get_ref().as_str()?.to_owned()))
+}
+
+/// What was learned from mail stands behind everything else.
+fn check_learned(entries: &[SourceEntry], site: &mut Site) {
+    for (n, entry) in entries.iter().enumerate() {
+        if let SourceSettings::Learned(settings) = &entry.settings {
+            let (is_alone, is_last) = (entries.len() == 1, n + 1 == entries.len());
+            let place = learned::Place { is_alone, is_last, span: entry.place.clone() };
+            learned::check(settings, place, site);
+        }
+    }
 }
 
 /// The one kind that an entry is of.

@@ -175,7 +175,7 @@ fn exists(source: &dyn RecipientSource, local_part: &str) -> bool {
     match find(source, local_part) {
         Finding::Exists { .. } => true,
         Finding::Unknown => false,
-        Finding::Unavailable => panic!("unavailable"),
+        other => panic!("{other}"),
     }
 }
 

@@ -1,0 +1,193 @@
+//! What the events of sessions teach. Most teach nothing, and are let go after one match.
+
+use super::evidence::{Belief, Kind};
+use super::memory::{Learned, now};
+use super::{Names, Unseen};
+use crate::config::built::Config;
+use crate::directory::SourceSettings;
+use mail::address::{ForwardPath, ReversePath};
+use mail::smtp::reply::Reply;
+use relay::event::{self, Event, Scene};
+use relay::policy::Stage;
+use relay::settings::{DomainId, NextHopId};
+use serde::Serialize;
+
+/// What an event does not say itself.
+#[derive(Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// The configuration in force.
+    pub config: &'a Config,
+    /// Whether a next hop is known to refuse recipients that are not there. What is not known
+    /// proves nothing.
+    pub is_honest: &'a dyn Fn(NextHopId) -> bool,
+    /// Told of an address of ours that writes, so that no source goes on remembering that there is
+    /// none: its domain, and its local part in canonical form, with and without its sub-address.
+    pub shown: &'a dyn Fn(DomainId, &[u8]),
+    /// Set where the recipient in question passed only because `learned` observes.
+    pub observing: Option<Unseen>,
+}
+
+/// What would be said to a recipient if what was learned were enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WouldRefuse {
+    /// 550: evidence speaks against it.
+    ByEvidence,
+    /// 550: nothing is known of it, and everybody has been seen.
+    UnseenRefused,
+    /// 451: nothing is known of it.
+    UnseenDeferred,
+}
+
+impl WouldRefuse {
+    const ALL: [Self; 3] = [Self::ByEvidence, Self::UnseenRefused, Self::UnseenDeferred];
+
+    /// What follows from a belief.
+    #[must_use]
+    pub fn of(belief: Belief, unseen: Unseen) -> Option<Self> {
+        match (belief, unseen) {
+            (Belief::Exists, _) | (Belief::Unseen, Unseen::Accept) => None,
+            (Belief::Unknown, _) => Some(Self::ByEvidence),
+            (Belief::Unseen, Unseen::Refuse) => Some(Self::UnseenRefused),
+            (Belief::Unseen, Unseen::Defer) => Some(Self::UnseenDeferred),
+        }
+    }
+
+    /// Its name where it is kept.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ByEvidence => "by_evidence",
+            Self::UnseenRefused => "unseen_refused",
+            Self::UnseenDeferred => "unseen_deferred",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.word() == word)
+    }
+
+    /// The reply code.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Self::ByEvidence | Self::UnseenRefused => 550,
+            Self::UnseenDeferred => 451,
+        }
+    }
+}
+
+impl Learned {
+    /// Takes what an event teaches. Cheap, and never waits.
+    pub fn observe(&self, event: &Event<'_>, circumstances: &Circumstances<'_>) {
+        match (&event.kind, &event.scene) {
+            (event::Kind::RecipientAccepted { forward_path }, Some(scene)) => {
+                if let Some(unseen) = circumstances.observing {
+                    self.on_accepted(forward_path, unseen, scene, circumstances);
+                }
+            }
+            (event::Kind::Delivered { recipients, .. }, Some(scene)) => {
+                self.on_delivered(recipients, scene, circumstances);
+            }
+            (
+                event::Kind::Refused {
+                    stage: Stage::Recipient,
+                    refusal: "next_hop_refused",
+                    reply,
+                    forward_path: Some(forward_path),
+                    unknown,
+                    ..
+                },
+                _,
+            ) => {
+                if let Some(kind) = negative(reply, *unknown)
+                    && let Some((names, _)) = circumstances.names(forward_path)
+                {
+                    // A sub-address that is refused says nothing of the mailbox.
+                    self.learn(names.exact(), kind, now());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_accepted(
+        &self,
+        path: &ForwardPath,
+        unseen: Unseen,
+        scene: &Scene<'_>,
+        circumstances: &Circumstances<'_>,
+    ) {
+        let Some((names, _)) = circumstances.names(path) else { return };
+        let from = scene.reverse_path.and_then(ReversePath::mailbox);
+        let from = || from.map_or_else(Box::default, |from| from.to_string().into());
+        self.doubt(&names, unseen, scene.client.address.ip(), from);
+    }
+
+    fn on_delivered(
+        &self,
+        recipients: &[ForwardPath],
+        scene: &Scene<'_>,
+        circumstances: &Circumstances<'_>,
+    ) {
+        let settings = &circumstances.config.settings;
+        if let Some(sender) = scene.reverse_path.and_then(ReversePath::mailbox)
+            && let Some(id) = sender.host.domain().and_then(|name| settings.domain_of(name))
+            && circumstances.lists_learned(id)
+            && circumstances.is_taught_by(scene)
+            && let Some(names) = Names::of(sender, settings)
+        {
+            self.learn(names.owner(), Kind::OutboundSender, now());
+            for name in [Some(names.exact()), names.base()].into_iter().flatten() {
+                let local_part = name.rsplit_once('@').map_or(name, |(local_part, _)| local_part);
+                (circumstances.shown)(id, local_part.as_bytes());
+            }
+        }
+        for path in recipients {
+            let Some((names, id)) = circumstances.names(path) else { continue };
+            let domain = settings.domain(id);
+            // With a catch-all the next hop may never have heard of this name.
+            if domain.catch_all.is_none() && (circumstances.is_honest)(domain.next_hop) {
+                self.learn(names.owner(), Kind::Delivered, now());
+            }
+        }
+    }
+}
+
+impl Circumstances<'_> {
+    /// The names of a recipient of a domain that learns.
+    fn names(&self, path: &ForwardPath) -> Option<(Names, DomainId)> {
+        let settings = &self.config.settings;
+        let id = settings.domain_of_path(path).filter(|&id| self.lists_learned(id))?;
+        Some((Names::of(path.mailbox()?, settings)?, id))
+    }
+
+    fn lists_learned(&self, id: DomainId) -> bool {
+        let sources = self.config.domains.get(id.0 as usize).map_or(&[][..], |d| &d.sources);
+        sources.iter().any(|entry| matches!(entry.settings, SourceSettings::Learned(_)))
+    }
+
+    fn is_taught_by(&self, scene: &Scene<'_>) -> bool {
+        let networks = &self.config.networks;
+        let network = networks.classify(scene.client.address.ip());
+        network.is_some_and(|network| networks.list()[network].teaches)
+    }
+}
+
+/// What a refusal of a recipient by the next hop proves. `unknown` is what the exchange thinks of
+/// it: 550, 551 or 553 to RCPT, with 5.1.1 or without any status. Of the other 5.1.x only those
+/// count that speak of the mailbox (RFC 3463 §3.2), and 5.1.10, which Exchange answers with:
+/// 5.1.7 and 5.1.8 are about the sender, 5.1.2 about the domain, and 5.1.0 about anything.
+fn negative(reply: &Reply, unknown: bool) -> Option<Kind> {
+    if !matches!(reply.code(), 550 | 551 | 553) {
+        return None;
+    }
+    match reply.enhanced() {
+        Some((5, 1, 1 | 3 | 6 | 10)) => Some(Kind::RefusedByNextHop),
+        // The exchange fills a missing status in.
+        _ if unknown => Some(Kind::RefusedPlainly),
+        _ => None,
+    }
+}
