@@ -40,6 +40,9 @@ pub enum ConnectionError {
     /// It said something that ends the session.
     #[error("{0}")]
     Protocol(String),
+    /// It is required, and was not offered or refused.
+    #[error("TLS is required and not offered")]
+    NoTls,
     /// TLS was offered, and could not be agreed on.
     #[error("no TLS: {0}")]
     Handshake(io::Error),
@@ -153,6 +156,7 @@ impl Connection {
                 ClientStep::Failed(ClientFault::Refused(reply)) if reply.code == 421 => {
                     return Err(ConnectionError::NoRoom(reply.text));
                 }
+                ClientStep::Failed(ClientFault::NoTls) => return Err(ConnectionError::NoTls),
                 ClientStep::Failed(fault) => return Err(ConnectionError::Protocol(told(&fault))),
             }
         }
