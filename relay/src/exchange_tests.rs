@@ -94,7 +94,7 @@ fn play(
 }
 
 fn said(code: u16) -> HeardReply {
-    HeardReply { code, status: None, text: "".into(), more: Vec::new() }
+    HeardReply { code, status: None, text: "".into(), more: Vec::new(), contradicts: false }
 }
 
 #[test]

@@ -150,7 +150,7 @@ pub struct NextHopHost {
 }
 
 /// Whether TLS is used towards a next hop.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NextHopTls {
     /// Never.
     None,
@@ -166,7 +166,7 @@ pub enum NextHopTls {
 }
 
 /// What makes a next hop's certificate believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// The roots that the system trusts.
     SystemRoots,

@@ -5,7 +5,7 @@
 use super::file::{self, FileSource, Format};
 use super::learned::{self, LearnedSettings};
 use super::list::{DomainScope, Scope};
-use super::{Environment, Opened};
+use super::{Environment, Opened, callout, http};
 use crate::config::build::Site;
 use crate::config::build::sources::{Entry, file_entry};
 use crate::config::built::{FileFormat, FileSettings, NextHop};
@@ -21,6 +21,10 @@ use toml::de::DeValue;
 pub enum SourceSettings {
     /// A file.
     File(FileSettings),
+    /// Hosts that are asked by SMTP.
+    Callout(Arc<callout::Settings>),
+    /// A web service.
+    Http(Arc<http::Settings>),
     /// What mail itself shows.
     Learned(LearnedSettings),
 }
@@ -59,7 +63,7 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[FILES, learned::KIND];
+pub const KINDS: &[Kind] = &[FILES, CALLOUT, HTTP, learned::KIND];
 
 const FILES: Kind = Kind {
     name: "file",
@@ -72,6 +76,45 @@ const FILES: Kind = Kind {
         let scope = Scope::new(domains.to_vec());
         let (source, outcomes) = file::open(file_source(file), scope, environment);
         Some(Opened { source: Arc::new(source), outcomes })
+    },
+};
+
+const CALLOUT: Kind = Kind {
+    name: "callout",
+    help: "The next hop, or another server, that is asked by SMTP for each address.",
+    entry: callout::settings::ENTRY,
+    table: Some(Described {
+        table: &callout::settings::TABLE,
+        read: |value, site| {
+            let settings = callout::settings::read(value, site)?;
+            Some(SourceSettings::Callout(Arc::new(settings)))
+        },
+    }),
+    read: |_, surroundings, _| {
+        let settings = callout::Settings::of_next_hop(surroundings.next_hop?);
+        Some(SourceSettings::Callout(Arc::new(settings)))
+    },
+    open: |settings, domains, environment| {
+        let SourceSettings::Callout(settings) = settings else { return None };
+        callout::open(settings, domains, environment)
+    },
+};
+
+const HTTP: Kind = Kind {
+    name: "http",
+    help: "A web service that is asked for each address.",
+    entry: http::settings::ENTRY,
+    table: Some(Described {
+        table: &http::settings::TABLE,
+        read: |value, site| {
+            let settings = http::settings::read(value, site)?;
+            Some(SourceSettings::Http(Arc::new(settings)))
+        },
+    }),
+    read: |_, _, _| None,
+    open: |settings, domains, environment| {
+        let SourceSettings::Http(settings) = settings else { return None };
+        http::open(settings, domains, environment)
     },
 };
 
@@ -106,7 +149,7 @@ impl SourceSettings {
     pub fn file(&self) -> Option<&FileSettings> {
         match self {
             Self::File(file) => Some(file),
-            Self::Learned(_) => None,
+            Self::Callout(_) | Self::Http(_) | Self::Learned(_) => None,
         }
     }
 }

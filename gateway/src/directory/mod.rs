@@ -3,9 +3,11 @@
 //! `Unavailable` is never `Unknown`. What is answered from memory is answered at once, without
 //! await and without a box; only sources that must ask elsewhere return a future.
 
+pub mod callout;
 pub mod chain;
 pub mod file;
 pub mod guard;
+pub mod http;
 pub mod kinds;
 pub mod learned;
 pub mod list;

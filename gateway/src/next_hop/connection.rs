@@ -1,7 +1,8 @@
 //! One connection to a host: a socket and a client session, and the deadlines between them.
 
 use super::host::Host;
-use super::pool::{NextHop, Place};
+use super::pool::Place;
+use super::way::Way;
 use crate::clock;
 use crate::listen::buffers;
 use crate::listen::stream::Stream;
@@ -39,6 +40,9 @@ pub enum ConnectionError {
     /// It said something that ends the session.
     #[error("{0}")]
     Protocol(String),
+    /// It is required, and was not offered or refused.
+    #[error("TLS is required and not offered")]
+    NoTls,
     /// TLS was offered, and could not be agreed on.
     #[error("no TLS: {0}")]
     Handshake(io::Error),
@@ -60,28 +64,47 @@ impl Connection {
     /// Connects, greets, and goes under TLS where that is wanted.
     /// # Errors
     /// When any of it fails or takes too long.
-    pub async fn open(
-        hop: &NextHop,
-        host: &Arc<Host>,
-        tls: TlsWish,
-    ) -> Result<Self, ConnectionError> {
-        let settings = &hop.settings;
-        let socket = connect(&host.name, settings.connect_max).await?;
+    pub async fn open(way: &Way, host: &Arc<Host>, tls: TlsWish) -> Result<Self, ConnectionError> {
+        let socket = connect(&host.name, way.bounds.connect_max).await?;
         socket.set_nodelay(true)?;
         let now = clock::now();
         let mut connection = Self {
             stream: Stream::Plain(socket),
-            session: ClientSession::new(hop.hostname.clone(), tls, hop.introduction()),
+            session: ClientSession::new(way.hostname.clone(), tls, way.introduction),
             host: Arc::clone(host),
             born: now,
             idle_since: now,
             messages: 0,
             _place: None,
         };
-        match connection.answer(hop, settings.greeting_max).await? {
+        match connection.answer(way, way.bounds.greeting_max).await? {
             Answer::Ready => Ok(connection),
             other => Err(ConnectionError::Protocol(format!("out of turn: {other:?}"))),
         }
+    }
+
+    /// As [`Self::open`], with what the way wishes. Where TLS is opportunistic, a handshake that
+    /// fails is told and is no reason to give up: the other choice was clear text from the start.
+    /// # Errors
+    /// When any of it fails or takes too long.
+    pub async fn open_as_wished(
+        way: &Way,
+        host: &Arc<Host>,
+        tell: impl FnOnce(&io::Error),
+    ) -> Result<Self, ConnectionError> {
+        match Self::open(way, host, way.tls_wish()).await {
+            Err(ConnectionError::Handshake(why)) if way.tls_wish() == TlsWish::Opportunistic => {
+                tell(&why);
+                Self::open(way, host, TlsWish::None).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// Whether nobody between can read it.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
     }
 
     /// The session on it.
@@ -104,14 +127,14 @@ impl Connection {
     /// When the connection is of no more use.
     pub async fn answer(
         &mut self,
-        hop: &NextHop,
+        way: &Way,
         patience: Duration,
     ) -> Result<Answer, ConnectionError> {
-        let waiting = timeout(patience, self.converse(hop)).await;
+        let waiting = timeout(patience, self.converse(way)).await;
         waiting.map_err(|_| ConnectionError::TimedOut)?
     }
 
-    async fn converse(&mut self, hop: &NextHop) -> Result<Answer, ConnectionError> {
+    async fn converse(&mut self, way: &Way) -> Result<Answer, ConnectionError> {
         loop {
             match self.session.step() {
                 ClientStep::Send => {
@@ -128,11 +151,12 @@ impl Connection {
                         return Err(ConnectionError::Closed);
                     }
                 }
-                ClientStep::StartTls => self.start_tls(hop).await?,
+                ClientStep::StartTls => self.start_tls(way).await?,
                 ClientStep::Heard(answer) => return Ok(answer),
                 ClientStep::Failed(ClientFault::Refused(reply)) if reply.code == 421 => {
                     return Err(ConnectionError::NoRoom(reply.text));
                 }
+                ClientStep::Failed(ClientFault::NoTls) => return Err(ConnectionError::NoTls),
                 ClientStep::Failed(fault) => return Err(ConnectionError::Protocol(told(&fault))),
             }
         }
@@ -168,11 +192,11 @@ impl Connection {
         Ok(self.stream.flush().await?)
     }
 
-    async fn start_tls(&mut self, hop: &NextHop) -> Result<(), ConnectionError> {
-        let Some(config) = &hop.tls else {
+    async fn start_tls(&mut self, way: &Way) -> Result<(), ConnectionError> {
+        let Some(config) = way.handshake() else {
             return Err(ConnectionError::Protocol("TLS was not wanted".into()));
         };
-        let name = hop.tls_name().unwrap_or(&self.host.host).to_owned();
+        let name = way.tls_name().unwrap_or(&self.host.host).to_owned();
         let unfit = |error| ConnectionError::Handshake(io::Error::other(error));
         let name = ServerName::try_from(name).map_err(unfit)?;
         let stream = std::mem::replace(&mut self.stream, Stream::Gone);
@@ -181,7 +205,7 @@ impl Connection {
         };
         let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
         // Less than the greeting may take in all, so that it is known what took so long.
-        let shaking = timeout(hop.settings.greeting_max / 2, connector.connect(name, socket)).await;
+        let shaking = timeout(way.bounds.greeting_max / 2, connector.connect(name, socket)).await;
         let tls = shaking.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         self.stream = Stream::Tls(Box::new(tls.map_err(ConnectionError::Handshake)?.into()));
         self.session.behind_tls();
@@ -190,13 +214,13 @@ impl Connection {
 
     /// Whether it may carry another message: young, not idle for too long, not used too often.
     #[must_use]
-    pub fn may_go_on(&self, hop: &NextHop, now: Moment) -> bool {
+    pub fn may_go_on(&self, way: &Way, now: Moment) -> bool {
         let age = Duration::from_millis(now.milliseconds_since(self.born));
         let idle = Duration::from_millis(now.milliseconds_since(self.idle_since));
         self.session.is_idle()
-            && age < hop.settings.age_max
-            && idle < hop.settings.idle_max
-            && self.messages < hop.settings.messages_max
+            && age < way.bounds.age_max
+            && idle < way.bounds.idle_max
+            && self.messages < way.bounds.messages_max
     }
 
     /// It goes back to the pool.

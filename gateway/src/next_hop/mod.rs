@@ -8,6 +8,7 @@ pub mod loan;
 pub mod pool;
 pub mod tls;
 pub mod transaction;
+pub mod way;
 
 use mail::smtp::extension::Offer;
 use pool::NextHop;

@@ -4,17 +4,18 @@
 use super::connection::{Connection, ConnectionError};
 use super::host::{Change, Host};
 use super::loan::{Loan, Loans};
-use super::tls::{TrustError, client_config};
+use super::tls::TrustError;
+use super::way::{Bounds, Way};
 use crate::clock;
-use crate::config::built::{self, ClientDetails, NextHopTls};
+use crate::config::built::{self, ClientDetails};
 use crate::observe::Observer;
 use mail::address::Domain;
-use mail::smtp::client::TlsWish;
 use mail::smtp::extension::Capabilities;
 use mail::smtp::introduction::Introduction;
 use relay::moment::Moment;
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,10 +29,8 @@ const TURN_PATIENCE: Duration = Duration::from_secs(20);
 pub struct NextHop {
     /// What is set for it.
     pub settings: built::NextHop,
-    /// Our name in EHLO.
-    pub hostname: Domain,
-    /// What handshakes go by.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// How its connections are made and kept.
+    pub way: Way,
     hosts: Vec<Arc<Host>>,
     turns: Arc<Semaphore>,
     loans: Loans,
@@ -45,7 +44,7 @@ pub struct NextHop {
 
 /// A thread that serves sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct ThreadId(u32);
+pub struct ThreadId(u32);
 
 /// A connection in use; goes back to the pool. A lease that is not given back closes its
 /// connection: whatever it was in the middle of is void then, and the next hop sees that there is
@@ -82,13 +81,31 @@ thread_local! {
     static THREAD: Cell<Option<ThreadId>> = const { Cell::new(None) };
 }
 
-fn this_thread() -> ThreadId {
+/// The thread that this runs on.
+pub fn this_thread() -> ThreadId {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     THREAD.get().unwrap_or_else(|| {
         let id = ThreadId(NEXT.fetch_add(1, Relaxed));
         THREAD.set(Some(id));
         id
     })
+}
+
+fn way(settings: &built::NextHop, hostname: &Domain) -> Result<Way, TrustError> {
+    let introduction = match settings.client_details {
+        ClientDetails::Auto => Introduction::AsOffered,
+        ClientDetails::Xforward => Introduction::Xforward,
+        ClientDetails::Xclient => Introduction::Xclient,
+        ClientDetails::None => Introduction::None,
+    };
+    let bounds = Bounds {
+        connect_max: settings.connect_max,
+        greeting_max: settings.greeting_max,
+        age_max: settings.age_max,
+        idle_max: settings.idle_max,
+        messages_max: settings.messages_max,
+    };
+    Way::new(hostname, &settings.tls, introduction, bounds)
 }
 
 impl NextHop {
@@ -101,47 +118,16 @@ impl NextHop {
         observer: &Observer,
     ) -> Result<Arc<Self>, TrustError> {
         Ok(Arc::new(Self {
-            tls: client_config(&settings.tls)?,
+            way: way(settings, hostname)?,
             hosts: settings.hosts.iter().map(|host| Arc::new(Host::new(host))).collect(),
             turns: Arc::new(Semaphore::new(settings.connections_max as usize)),
             loans: Loans::default(),
             open: Arc::default(),
             is_retired: AtomicBool::new(false),
             idle: Mutex::default(),
-            hostname: hostname.clone(),
             settings: settings.clone(),
             observer: observer.clone(),
         }))
-    }
-
-    /// Whether TLS is wanted.
-    #[must_use]
-    pub fn tls_wish(&self) -> TlsWish {
-        match self.settings.tls {
-            NextHopTls::None => TlsWish::None,
-            NextHopTls::Opportunistic => TlsWish::Opportunistic,
-            NextHopTls::Require { .. } => TlsWish::Required,
-        }
-    }
-
-    /// The name its certificate must bear, when it is not the host's.
-    #[must_use]
-    pub fn tls_name(&self) -> Option<&str> {
-        match &self.settings.tls {
-            NextHopTls::Require { name, .. } => name.as_deref(),
-            NextHopTls::None | NextHopTls::Opportunistic => None,
-        }
-    }
-
-    /// How it is told who the client is.
-    #[must_use]
-    pub fn introduction(&self) -> Introduction {
-        match self.settings.client_details {
-            ClientDetails::Auto => Introduction::AsOffered,
-            ClientDetails::Xforward => Introduction::Xforward,
-            ClientDetails::Xclient => Introduction::Xclient,
-            ClientDetails::None => Introduction::None,
-        }
     }
 
     /// What its hosts have offered lately: the least of all. `None` before the first word.
@@ -227,7 +213,7 @@ impl NextHop {
     async fn take_idle(&self) -> Option<Connection> {
         loop {
             let mut connection = self.lock_idle().get_mut(&this_thread())?.pop()?;
-            if connection.may_go_on(self, clock::now()) && connection.is_alive().await {
+            if connection.may_go_on(&self.way, clock::now()) && connection.is_alive().await {
                 return Some(connection);
             }
         }
@@ -260,19 +246,14 @@ impl NextHop {
         None
     }
 
-    /// Where TLS is opportunistic, a handshake that fails is no reason to keep the mail: the
-    /// other choice was clear text from the start.
     async fn open(&self, host: &Arc<Host>) -> Result<Connection, ConnectionError> {
-        match Connection::open(self, host, self.tls_wish()).await {
-            Err(ConnectionError::Handshake(why)) if self.tls_wish() == TlsWish::Opportunistic => {
-                if host.tls_failed() {
-                    let detail = format!("{why}; its mail goes in the clear");
-                    self.observer.tell("NextHopTlsFailed", &host.name, &detail);
-                }
-                Connection::open(self, host, TlsWish::None).await
+        let tell = |why: &io::Error| {
+            if host.tls_failed() {
+                let detail = format!("{why}; its mail goes in the clear");
+                self.observer.tell("NextHopTlsFailed", &host.name, &detail);
             }
-            opened => opened,
-        }
+        };
+        Connection::open_as_wished(&self.way, host, tell).await
     }
 
     fn failed(&self, host: &Host, error: &ConnectionError) {
@@ -303,7 +284,7 @@ impl NextHop {
     pub fn sweep(&self, now: Moment) {
         let mut old = Vec::new();
         if let Some(own) = self.lock_idle().get_mut(&this_thread()) {
-            let (keep, close) = own.drain(..).partition(|c| c.may_go_on(self, now));
+            let (keep, close) = own.drain(..).partition(|c| c.may_go_on(&self.way, now));
             (*own, old) = (keep, close);
         }
         for connection in old {
@@ -353,7 +334,7 @@ impl Lease {
         let Some(mut connection) = self.connection.take() else { return };
         let now = clock::now();
         connection.rest(now);
-        if !connection.may_go_on(&self.hop, now) {
+        if !connection.may_go_on(&self.hop.way, now) {
             tokio::spawn(connection.quit());
             return;
         }

@@ -153,7 +153,7 @@ impl Transaction {
             connection.begin();
             let Opening { reverse_path, parameters, recipient, details } = opening;
             connection.session().begin(reverse_path, *parameters, recipient, Some(details));
-            match connection.answer(hop, hop.settings.command_max).await {
+            match connection.answer(&hop.way, hop.settings.command_max).await {
                 Ok(Answer::Rcpt(reply)) => {
                     self.lease = Some(lease);
                     return Outcome::Recipient(reply);
@@ -180,7 +180,7 @@ impl Transaction {
         let hop = Arc::clone(lease.hop());
         let Some(connection) = lease.connection() else { return Outcome::Lost };
         connection.session().recipient(recipient);
-        match connection.answer(&hop, hop.settings.command_max).await {
+        match connection.answer(&hop.way, hop.settings.command_max).await {
             Ok(Answer::Rcpt(reply)) => Outcome::Recipient(reply),
             Ok(_) | Err(_) => {
                 self.lease = None;
@@ -216,7 +216,7 @@ impl Transaction {
             Err(Sending::Refused(reply)) => return Outcome::Content { reply, host },
             Err(Sending::LostAtEnd) => return Outcome::Unknown { host },
         }
-        match connection.answer(&hop, hop.settings.final_reply_max).await {
+        match connection.answer(&hop.way, hop.settings.final_reply_max).await {
             // 3yz answers nothing here: whoever says it may have the message or not.
             Ok(Answer::Content(reply)) if reply.class() != Class::Intermediate => {
                 self.lease = Some(lease);
@@ -247,7 +247,7 @@ impl Transaction {
                 return Err(Outcome::Incapable(Lack::Size));
             }
             connection.session().data();
-            match connection.answer(hop, hop.settings.data_max).await {
+            match connection.answer(&hop.way, hop.settings.data_max).await {
                 Ok(Answer::Data(reply)) if reply.code == 354 => return Ok(lease),
                 Ok(Answer::Data(reply)) if reply.code == 421 && may_have_hung_up => {}
                 Ok(Answer::Data(reply)) => {
@@ -274,7 +274,7 @@ impl Transaction {
         connection.begin();
         connection.session().begin(reverse_path, *parameters, first, Some(details));
         for next in rest.iter().map(Some).chain([None]) {
-            match connection.answer(hop, hop.settings.command_max).await {
+            match connection.answer(&hop.way, hop.settings.command_max).await {
                 Ok(Answer::Rcpt(reply)) if is_completion(&reply) => {}
                 Ok(_) | Err(_) => return None,
             }

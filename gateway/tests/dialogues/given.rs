@@ -129,7 +129,13 @@ impl Givens {
             ["line_octets_max", octets] => hop.line_octets_max = Some(octets.parse().unwrap()),
             ["offers", ref keywords @ ..] => {
                 let more = keywords.iter().map(|k| k.replace('=', " ").into()).collect();
-                let reply = HeardReply { code: 250, status: None, text: "".into(), more };
+                let reply = HeardReply {
+                    code: 250,
+                    status: None,
+                    text: "".into(),
+                    more,
+                    contradicts: false,
+                };
                 self.offers.push(Capabilities::heard(&reply));
             }
             _ => panic!("{options:?}"),

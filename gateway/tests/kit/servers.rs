@@ -74,10 +74,12 @@ impl Server {
     }
 }
 
-/// Exim's sections end its main part.
+/// Exim's sections end its main part; what follows `begin acl` in `more` comes first at RCPT.
 fn with_more(text: &str, kind: &str, more: &str) -> String {
     if kind == "exim" {
-        text.replacen("begin acl", &format!("{more}\nbegin acl"), 1)
+        let (more, at_rcpt) = more.split_once("begin acl\n").unwrap_or((more, ""));
+        let from = "begin acl\nacl_rcpt:\n";
+        text.replacen(from, &format!("{more}\n{from}{at_rcpt}"), 1)
     } else {
         format!("{text}{more}\n")
     }

@@ -398,7 +398,7 @@ impl Session {
 }
 
 fn fine() -> HeardReply {
-    HeardReply { code: 250, status: None, text: "ok".into(), more: Vec::new() }
+    HeardReply { code: 250, status: None, text: "ok".into(), more: Vec::new(), contradicts: false }
 }
 
 /// Trace field and content, as they go to the encoder; wrong where a mutant wants it.

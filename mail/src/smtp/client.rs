@@ -130,6 +130,8 @@ pub struct ClientSession {
     tls: TlsWish,
     introduction: Introduction,
     capabilities: Capabilities,
+    /// The greeting's text, without 220.
+    greeting: Box<str>,
     input: Vec<u8>,
     /// Octets of the input behind its last LF.
     line_octets: usize,
@@ -159,6 +161,7 @@ impl ClientSession {
             tls,
             introduction,
             capabilities: Capabilities::default(),
+            greeting: Box::default(),
             input: Vec::new(),
             line_octets: 0,
             is_parsable: false,
@@ -176,6 +179,12 @@ impl ClientSession {
     #[must_use]
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// The first line of its greeting, without the code: printable ASCII, at most 400 octets.
+    #[must_use]
+    pub fn greeting(&self) -> &str {
+        &self.greeting
     }
 
     /// Whether a new transaction may begin here: none is open, and no answer to one is due. After
@@ -398,6 +407,7 @@ impl ClientSession {
         let closing = (reply.code == 421).then(|| ClientFault::Refused(reply.clone()));
         let step = match expect {
             Expect::Greeting if reply.code == 220 => {
+                self.greeting = reply.text;
                 self.say_ehlo();
                 None
             }

@@ -229,8 +229,10 @@ pub struct HeardReply {
     pub status: Option<Status>,
     /// The first line's text without the status: printable ASCII, at most 400 octets.
     pub text: Box<str>,
-    /// The texts of the lines after the first; only EHLO needs them.
+    /// The texts of the lines after the first, statuses included; only EHLO needs them.
     pub more: Vec<Box<str>>,
+    /// There was a status, of another class than the code: one of the two is wrong.
+    pub contradicts: bool,
 }
 
 impl HeardReply {
@@ -271,8 +273,10 @@ pub fn parse_reply(input: &[u8]) -> Result<Option<(HeardReply, usize)>, ReplyFau
         let (code, last, text) = split_line(line)?;
         match &mut heard {
             None => {
-                let (status, text) = split_status(code, text);
-                heard = Some(HeardReply { code, status, text: printable(text), more: Vec::new() });
+                let (status, rest) = split_status(code, text);
+                let contradicts = status.is_none() && rest.len() < text.len();
+                let (text, more) = (printable(rest), Vec::new());
+                heard = Some(HeardReply { code, status, text, more, contradicts });
             }
             Some(first) if first.code != code => return Err(ReplyFault::CodesDiffer),
             Some(first) => first.more.push(printable(text)),
@@ -296,6 +300,12 @@ fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyFault> {
         [b'-', text @ ..] => Ok((code, false, text)),
         _ => Err(ReplyFault::Nonsense),
     }
+}
+
+/// The status that a line of a reply begins with, as the reply's first line is read.
+#[must_use]
+pub fn leading_status(code: u16, line: &str) -> Option<Status> {
+    split_status(code, line.as_bytes()).0
 }
 
 /// `5.1.1 no such user` → the status and the text behind it.
@@ -387,11 +397,14 @@ mod tests {
     fn a_status_of_another_class_is_dropped() {
         let (heard, _) = parse_reply(b"450 5.1.1 greylisted\r\n").unwrap().unwrap();
         assert_eq!((heard.status, &*heard.text), (None, "greylisted"));
+        assert!(heard.contradicts);
         assert_eq!(wire(&Reply::relayed(&heard)), "450 4.0.0 greylisted\r\n");
         let (heard, _) = parse_reply(b"550 5.1.1 unknown\r\n").unwrap().unwrap();
         assert_eq!(heard.status, Some(status::BAD_DESTINATION_MAILBOX));
+        assert!(!heard.contradicts);
         let (heard, _) = parse_reply(b"550 1.2 is no status\r\n").unwrap().unwrap();
         assert_eq!((heard.status, &*heard.text), (None, "1.2 is no status"));
+        assert!(!heard.contradicts);
     }
 
     #[test]

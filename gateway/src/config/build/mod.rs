@@ -9,6 +9,7 @@ mod network;
 mod next_hop;
 mod process;
 pub(crate) mod sources;
+pub(crate) mod tls_keys;
 
 use super::built::{Config, ListedSource, Listener, listed};
 use super::keys::default_number;
@@ -75,6 +76,7 @@ pub(super) fn build(
     let domains = domain::domains(&written.domain, &mut hops, &mut tables, &mut site);
     tables.check(&mut site);
     hops.check(&written.next_hop, hostname.as_ref(), &listeners, &mut site);
+    tables.check_circles(hostname.as_ref(), &listeners, &mut site);
     let log = process::log(&written.log, &mut site);
     let metrics = written.metrics.as_ref().and_then(|m| process::metrics(m, &listeners, &mut site));
     let state_dir = written.state_dir.as_ref().and_then(|dir| file::directory(dir, &mut site));

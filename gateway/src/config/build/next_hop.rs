@@ -1,13 +1,13 @@
 //! `[[next_hop]]`, and the addresses that domains give instead of one.
 
-use super::super::built::{ClientDetails, NextHop, NextHopHost, NextHopTls, Trust};
+use super::super::built::{ClientDetails, NextHop, NextHopHost, NextHopTls};
 use super::super::keys::{default_number, nearest};
 use super::super::mistake::Mistake;
 use super::super::written::{self, Text, TextOrTexts};
-use super::{Placed, Site, address, at, file, listener, word};
+use super::tls_keys::TlsKeys;
+use super::{Placed, Site, address, at, listener, word};
 use mail::address::Domain;
 use relay::settings::NextHopId;
-use rustls::pki_types::ServerName;
 use serde_spanned::Spanned;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -40,7 +40,13 @@ impl NextHops {
             let hop = hop.get_ref();
             let key = "next_hop.hosts";
             let hosts = hop.hosts.as_ref().map(|list| hops.hosts(key, list, list.get_ref(), site));
-            let tls = tls(hop, site);
+            let keys = TlsKeys {
+                tls: hop.tls.as_ref(),
+                tls_ca: hop.tls_ca.as_ref(),
+                tls_fingerprint: hop.tls_fingerprint.as_ref(),
+                tls_name: hop.tls_name.as_ref(),
+            };
+            let tls = keys.read("next_hop", site);
             let id = NextHopId(u32::try_from(hops.list.len()).unwrap_or(u32::MAX));
             if let Some(name) = &hop.name {
                 hops.name(name, id, site);
@@ -220,85 +226,6 @@ fn is_host_port(text: &str) -> bool {
 
 fn bracketed(name: &str) -> &str {
     if name.is_empty() { "10.0.0.5" } else { name }
-}
-
-fn tls(hop: &written::NextHop, site: &mut Site) -> NextHopTls {
-    let trust = [
-        ("tls_ca", hop.tls_ca.as_ref()),
-        ("tls_fingerprint", hop.tls_fingerprint.as_ref()),
-        ("tls_name", hop.tls_name.as_ref()),
-    ];
-    let word = word(hop.tls.as_ref(), "opportunistic");
-    if word != "require" {
-        for (key, text) in trust {
-            if let Some(text) = text {
-                site.refuse(
-                    at(
-                        &format!("next_hop.{key}"),
-                        text,
-                        format!("`{key}` without tls = \"require\""),
-                        "nothing would be verified",
-                    )
-                    .help("add tls = \"require\", or take this out"),
-                );
-            }
-        }
-    }
-    if let (Some(ca), Some(fingerprint)) = (&hop.tls_ca, &hop.tls_fingerprint) {
-        site.refuse(
-            at("next_hop.tls_ca", ca, "`tls_ca` beside `tls_fingerprint`", "one")
-                .at(fingerprint.span(), "or the other")
-                .help("a fingerprint believes one certificate, whoever has signed it"),
-        );
-    }
-    let authorities = hop.tls_ca.as_ref().map(|ca| file::certificates("next_hop.tls_ca", ca, site));
-    let fingerprint = hop.tls_fingerprint.as_ref().map(|text| fingerprint(text, site));
-    if let Some(name) = &hop.tls_name
-        && ServerName::try_from(name.get_ref().as_str()).is_err()
-    {
-        let message = format!("\"{}\" is no name for a certificate", name.get_ref());
-        site.refuse(
-            at("next_hop.tls_name", name, message, "")
-                .help("for example: tls_name = \"exchange.example.test\""),
-        );
-    }
-    match word {
-        "none" => NextHopTls::None,
-        "require" => {
-            let trust = match (authorities.flatten(), fingerprint.flatten()) {
-                (_, Some(digest)) => Trust::Fingerprint(digest),
-                (Some((path, _)), None) => Trust::Authorities(path),
-                (None, None) => Trust::SystemRoots,
-            };
-            let name = hop.tls_name.as_ref().map(|name| name.get_ref().clone());
-            NextHopTls::Require { trust, name }
-        }
-        _ => NextHopTls::Opportunistic,
-    }
-}
-
-/// 64 hex digits, with or without colons, as `openssl x509 -fingerprint -sha256` prints them.
-fn fingerprint(text: &Text, site: &mut Site) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text.get_ref().bytes().filter(|b| *b != b':').collect();
-    let nibbles: Option<Vec<u8>> = digits
-        .iter()
-        .map(|b| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok()))
-        .collect();
-    let octets: Option<Vec<u8>> = nibbles
-        .map(|nibbles| nibbles.chunks(2).map(|pair| pair[0] << 4 | pair[pair.len() - 1]).collect());
-    let digest = octets.filter(|_| digits.len() == 64).and_then(|octets| octets.try_into().ok());
-    if digest.is_none() {
-        site.refuse(
-            at(
-                "next_hop.tls_fingerprint",
-                text,
-                "not a SHA-256 fingerprint",
-                &format!("expected 64 hex digits, found {} characters", digits.len()),
-            )
-            .help("openssl x509 -in certificate.pem -noout -fingerprint -sha256 prints it"),
-        );
-    }
-    digest
 }
 
 fn numbers(

@@ -5,9 +5,10 @@ use super::super::built::{FileFormat, FileSettings, SourceEntry};
 use super::super::keys::nearest;
 use super::super::mistake::Mistake;
 use super::super::written::{self, Text, Value};
-use super::{Site, at, file, word};
+use super::{Placed, Site, at, file, listener, word};
 use crate::directory::kinds::{KINDS, Kind, SourceSettings, Surroundings};
 use crate::directory::learned::settings as learned;
+use mail::address::Domain;
 use serde_spanned::Spanned;
 use std::ops::Range;
 use toml::de::DeValue;
@@ -116,6 +117,31 @@ impl SourceTables {
                 table.kind,
                 table.name.get_ref()
             )));
+        }
+    }
+
+    /// A call-out that asks us would have us ask ourselves. The next hop of a domain has been
+    /// looked at already.
+    pub(super) fn check_circles(
+        &self,
+        hostname: Option<&Domain>,
+        listeners: &[Placed],
+        site: &mut Site,
+    ) {
+        for table in &self.all {
+            let Some(SourceSettings::Callout(callout)) = &table.settings else { continue };
+            let own = callout.hosts.iter().find_map(|host| {
+                let reaches =
+                    |own: &&Placed| listener::is_reached_by(own, &host.host, host.port, hostname);
+                Some((host, listeners.iter().find(reaches)?))
+            });
+            let Some((host, (_, listens))) = own else { continue };
+            let message = format!("this call-out asks this relay itself, at port {}", host.port);
+            site.refuse(
+                at("callout.hosts", &table.name, message, "questions would go round in circles")
+                    .at(listens.clone(), "we listen here")
+                    .help("give the address of the server behind Postern"),
+            );
         }
     }
 

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     fn reply(code: u16) -> HeardReply {
-        HeardReply { code, status: None, text: "".into(), more: Vec::new() }
+        HeardReply { code, status: None, text: "".into(), more: Vec::new(), contradicts: false }
     }
 
     fn fate(recipients: &[u16], content: Option<u16>) -> Fate {

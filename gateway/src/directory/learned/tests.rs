@@ -292,8 +292,13 @@ impl Played {
 
     fn refuses(&self, to: &str, code: u16, status: Option<(u16, u16)>, unknown: bool) {
         let status = status.map(|(subject, detail)| Status { subject, detail });
-        let reply =
-            Reply::relayed(&HeardReply { code, status, text: "no".into(), more: Vec::new() });
+        let reply = Reply::relayed(&HeardReply {
+            code,
+            status,
+            text: "no".into(),
+            more: Vec::new(),
+            contradicts: false,
+        });
         let kind = event::Kind::Refused {
             stage: Stage::Recipient,
             rule: "next_hop",
