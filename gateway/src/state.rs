@@ -4,6 +4,7 @@
 use crate::config::built::Config;
 use crate::directory::Directory;
 use crate::directory::learned::Learned;
+use crate::directory::live::meter::Meter;
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;
 use crate::next_hop::Hops;
@@ -30,6 +31,8 @@ pub struct Live {
     pub directory: Arc<Directory>,
     /// Who takes mail.
     pub hops: Hops,
+    /// What those who take it have shown themselves to be.
+    pub meter: Arc<Meter>,
     /// What handshakes with clients go by.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }
@@ -38,8 +41,8 @@ impl Live {
     /// Whether a next hop is known to refuse recipients that are not there. As long as nobody
     /// finds that out, no next hop's 250 proves anything.
     #[must_use]
-    pub fn is_honest(&self, _next_hop: NextHopId) -> bool {
-        false
+    pub fn is_honest(&self, next_hop: NextHopId) -> bool {
+        self.meter.class(next_hop).is_honest()
     }
 
     /// What EHLO may promise now.

@@ -65,7 +65,7 @@ fn lives_through_an_outage(
         let postern = Postern::start(folder, config);
         assert_eq!(recipient(&postern, known), YES, "{:#?}", postern.events());
         assert_eq!(recipient(&postern, "nobody"), NO, "{:#?}", postern.events());
-        assert_eq!(recipient(&postern, "o'brien*)(mail=*"), NO, "{:#?}", postern.events());
+        assert_eq!(recipient(&postern, "o'brien*"), NO, "{:#?}", postern.events());
         directory.stop();
         assert_eq!(recipient(&postern, known), YES, "it is remembered");
         assert_eq!(recipient(&postern, unseen), LATER);
@@ -83,4 +83,17 @@ fn lives_through_an_outage(
     assert_eq!(recipient(&postern, "other"), LATER);
     directory.restart();
     assert_eq!(recipient(&postern, "other"), NO, "{:#?}", postern.events());
+}
+
+#[test]
+fn a_web_service() {
+    let people = ["person0001%40", "person0002%40"];
+    let mut http = Http::start(move |request| {
+        let is_there = people.iter().any(|name| request.path.contains(name));
+        Response::new(if is_there { 200 } else { 404 }, "")
+    });
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let table = format!("[[http]]\nname = \"people\"\nurl = \"{}\"\n", http.url("/who/{address}"));
+    let config = with_source(&hop, "{ http = \"people\" }", &table);
+    lives_through_an_outage(&folder, &config, &mut http, ["person0001", "person0002"]);
 }

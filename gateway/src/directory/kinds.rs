@@ -4,14 +4,13 @@
 
 use super::file::{self, FileSource, Format};
 use super::learned::{self, LearnedSettings};
-use super::list::{DomainScope, Scope};
+use super::list::DomainScope;
+use super::live::LiveSource;
 use super::{Environment, Opened, callout, http};
 use crate::config::build::Site;
-use crate::config::build::sources::{Entry, file_entry};
+use crate::config::build::sources::Entry;
 use crate::config::built::{FileFormat, FileSettings, NextHop};
-use crate::config::keys;
 use crate::config::keys::{Key, Table};
-use mail::address::Domain;
 use serde_spanned::Spanned;
 use std::sync::Arc;
 use toml::de::DeValue;
@@ -41,6 +40,9 @@ pub struct Kind {
     pub table: Option<Described>,
     /// Reads an entry that says everything itself.
     pub(crate) read: fn(&Entry<'_>, &Surroundings<'_>, &mut Site) -> Option<SourceSettings>,
+    /// What asks, for a kind that asks elsewhere, when the settings are of this kind: to be tried
+    /// out by `check`.
+    pub live: fn(&SourceSettings, &Environment) -> Option<Arc<dyn LiveSource>>,
     /// Opens it for the domains that list it, when the settings are of this kind.
     pub open: fn(&SourceSettings, &[DomainScope], &Environment) -> Option<Opened>,
 }
@@ -56,82 +58,12 @@ pub struct Described {
 /// What an entry of `recipients` may refer to beside itself.
 #[derive(Clone, Copy)]
 pub(crate) struct Surroundings<'a> {
-    /// The domain it stands in, when that has a name.
-    pub domain: Option<&'a Domain>,
     /// Where the domain's mail goes, when that is right.
     pub next_hop: Option<&'a NextHop>,
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[FILES, CALLOUT, HTTP, learned::KIND];
-
-const FILES: Kind = Kind {
-    name: "file",
-    help: "A text file with one address or `*` pattern a line, or CSV with a header.",
-    entry: FILE,
-    table: None,
-    read: |entry, _, site| file_entry(entry, site).map(SourceSettings::File),
-    open: |settings, domains, environment| {
-        let file = settings.file()?;
-        let scope = Scope::new(domains.to_vec());
-        let (source, outcomes) = file::open(file_source(file), scope, environment);
-        Some(Opened { source: Arc::new(source), outcomes })
-    },
-};
-
-const CALLOUT: Kind = Kind {
-    name: "callout",
-    help: "The next hop, or another server, that is asked by SMTP for each address.",
-    entry: callout::settings::ENTRY,
-    table: Some(Described {
-        table: &callout::settings::TABLE,
-        read: |value, site| {
-            let settings = callout::settings::read(value, site)?;
-            Some(SourceSettings::Callout(Arc::new(settings)))
-        },
-    }),
-    read: |_, surroundings, _| {
-        let settings = callout::Settings::of_next_hop(surroundings.next_hop?);
-        Some(SourceSettings::Callout(Arc::new(settings)))
-    },
-    open: |settings, domains, environment| {
-        let SourceSettings::Callout(settings) = settings else { return None };
-        callout::open(settings, domains, environment)
-    },
-};
-
-const HTTP: Kind = Kind {
-    name: "http",
-    help: "A web service that is asked for each address.",
-    entry: http::settings::ENTRY,
-    table: Some(Described {
-        table: &http::settings::TABLE,
-        read: |value, site| {
-            let settings = http::settings::read(value, site)?;
-            Some(SourceSettings::Http(Arc::new(settings)))
-        },
-    }),
-    read: |_, _, _| None,
-    open: |settings, domains, environment| {
-        let SourceSettings::Http(settings) = settings else { return None };
-        http::open(settings, domains, environment)
-    },
-};
-
-const FILE: &[Key] = &[
-    keys::text(
-        "file",
-        keys::Default::Words("none"),
-        "\"users.txt\"",
-        "A file of addresses. It is read again on change.",
-    ),
-    keys::choice(
-        "format",
-        &["lines", "csv"],
-        keys::Default::Words("`csv` for a name that ends in .csv, else `lines`"),
-        "Of a file. `lines`: one address a line; `csv`: with columns.",
-    ),
-];
+pub const KINDS: &[Kind] = &[file::KIND, callout::KIND, http::KIND, learned::KIND];
 
 /// A file as the directory knows it.
 #[must_use]
@@ -152,6 +84,12 @@ impl SourceSettings {
             Self::Callout(_) | Self::Http(_) | Self::Learned(_) => None,
         }
     }
+}
+
+/// What asks, when the settings are of a kind that asks elsewhere.
+#[must_use]
+pub fn live(settings: &SourceSettings, environment: &Environment) -> Option<Arc<dyn LiveSource>> {
+    KINDS.iter().find_map(|kind| (kind.live)(settings, environment))
 }
 
 /// Opens a source of whichever kind. One call for all domains that list the same settings, so

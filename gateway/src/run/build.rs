@@ -7,6 +7,7 @@ use super::{Running, StartError, contents, seats_for};
 use crate::config::Mistakes;
 use crate::config::built::Config;
 use crate::directory::guard::Outcome;
+use crate::directory::live::meter::Meter;
 use crate::directory::watch::{INTERVAL, Watcher};
 use crate::listen::tls::Certificate;
 use crate::next_hop::{Hops, pool::NextHop};
@@ -23,6 +24,15 @@ pub struct Assembled {
     pub watched: Watched,
     /// Why recipient sources that were opened just now are not to be relied on.
     pub doubts: Vec<String>,
+}
+
+/// What goes on at a reload.
+#[derive(Clone, Copy, Default)]
+pub struct Before<'a> {
+    /// Sources that may be used again.
+    pub sources: &'a [Opened],
+    /// What is known of next hops.
+    pub meter: Option<&'a Meter>,
 }
 
 /// Threads that notice changes; they end when this is dropped.
@@ -49,7 +59,7 @@ pub fn assemble(
     config: Config,
     observer: &Observer,
     services: &Services,
-    before: &[Opened],
+    before: Before<'_>,
 ) -> Result<Assembled, StartError> {
     let tls = |what: &Path, why: String| StartError::Tls { what: what.display().to_string(), why };
     let certificate = match &config.tls {
@@ -66,16 +76,19 @@ pub fn assemble(
         let name = settings.name.as_deref().unwrap_or("next hop");
         hops.push(hop.map_err(|e| tls(Path::new(name), e.to_string()))?);
     }
+    let environment = services.environment(&config);
     let OpenedDirectory { directory, sources, outcomes, doubts } =
-        recipients::open_after(&config, &services.environment(&config), before);
+        recipients::open_after(&config, &environment, before.sources);
     outcomes.iter().for_each(|outcome| tell(observer, outcome));
     let told = observer.clone();
     let watched = sources.iter().map(|opened| Arc::clone(&opened.source)).collect();
     let recipients = Watcher::start(watched, INTERVAL, move |outcome| tell(&told, &outcome))?;
     let watch =
         certificate.clone().map(|c| CertificateWatch::start(c, observer.clone())).transpose()?;
-    let live =
-        Live { config, directory: Arc::new(directory), hops: Hops(hops), tls: server_config };
+    let domains = &config.settings.domain;
+    let meter = Meter::start(&config.next_hops, domains, &environment, before.meter);
+    let (directory, hops) = (Arc::new(directory), Hops(hops));
+    let live = Live { config, directory, hops, meter, tls: server_config };
     let recipients = Some(recipients);
     let watched = Watched { _recipients: recipients, sources, _certificate: watch, certificate };
     Ok(Assembled { live, watched, doubts })
@@ -104,7 +117,8 @@ pub fn reload(state: &State, services: &Services, watched: &Mutex<Watched>) -> R
     let rebind = config.listeners != old.config.listeners || config.metrics != old.config.metrics;
     let log_file = config.log.file.clone();
     let before = lock(watched).sources.clone();
-    let assembled = assemble(config, &state.observer, services, &before);
+    let known = Before { sources: &before, meter: Some(&old.meter) };
+    let assembled = assemble(config, &state.observer, services, known);
     let assembled = assembled.map_err(|error| refuse(error.to_string()))?;
     if !assembled.doubts.is_empty() {
         assembled.watched.retire_all_but(&before);

@@ -22,7 +22,7 @@ use crate::observe::write::LineFormat;
 use crate::observe::{Observer, server};
 use crate::state::{Books, State, random_key};
 use arc_swap::ArcSwap;
-use build::Assembled;
+use build::{Assembled, Before};
 use relay::split::SplitMemory;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
@@ -110,7 +110,8 @@ impl Running {
         let state_dir = config.state_dir.clone();
         let seats_max = seats_for(limits.connections_max, &observer)?;
         let services = Services::start(&config, &observer)?;
-        let Assembled { live, watched, .. } = build::assemble(config, &observer, &services, &[])?;
+        let Assembled { live, watched, .. } =
+            build::assemble(config, &observer, &services, Before::default())?;
         let (drain, _) = watch::channel(false);
         let state = Arc::new(State {
             live: ArcSwap::from_pointee(live),

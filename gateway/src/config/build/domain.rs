@@ -46,10 +46,8 @@ pub(super) fn domains(
         let characters = characters(domain, site);
         let catch_all = target("domain.catch_all", domain.catch_all.as_ref(), &names, site);
         let postmaster = target("domain.postmaster", domain.postmaster.as_ref(), &names, site);
-        let surroundings = Surroundings {
-            domain: name.as_ref(),
-            next_hop: next_hop.and_then(|id| hops.list.get(id.0 as usize)),
-        };
+        let surroundings =
+            Surroundings { next_hop: next_hop.and_then(|id| hops.list.get(id.0 as usize)) };
         let sources = tables.of_domain(&domain.recipients, &surroundings, site);
         let canary = canary(domain, &names, site);
         let accepts_in_outage = accepts_in_outage(domain, site);

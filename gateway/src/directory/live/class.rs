@@ -40,10 +40,10 @@ impl Class {
         }
     }
 
-    /// Whether its yes to RCPT means anything.
+    /// Whether its 250 to a whole message means that the recipient exists.
     #[must_use]
     pub fn is_honest(self) -> bool {
-        matches!(self, Self::Honest | Self::RefusesNull | Self::Tarpits)
+        matches!(self, Self::Honest | Self::RefusesNull | Self::Tarpits | Self::Late)
     }
 }
 
@@ -68,7 +68,7 @@ impl Seen {
         match accepts_random {
             _ if is_silent => Class::Down,
             _ if denies_known => Class::Lying,
-            Some(true) if manners.is_late => Class::Late,
+            Some(_) if manners.is_late => Class::Late,
             Some(true) => Class::AcceptAll,
             None => Class::Unproven,
             Some(false) if manners.tarpits => Class::Tarpits,

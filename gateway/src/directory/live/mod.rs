@@ -4,6 +4,7 @@
 
 pub mod class;
 pub mod memory;
+pub mod meter;
 pub mod remembered;
 #[cfg(test)]
 mod tests;

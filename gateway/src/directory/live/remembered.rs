@@ -3,7 +3,7 @@
 //! there is no answer, the last known yes stands for up to 31 days.
 
 use super::memory::{Kept, Lifetimes, Memory, Recalled};
-use super::trust::{Teller, Trust};
+use super::trust::{Doubt, Teller, Trust};
 use super::{LiveSource, Said, Trouble, TroubleKind};
 use crate::clock;
 use crate::directory::list::DomainScope;
@@ -28,6 +28,8 @@ use tokio::sync::watch;
 const FLIGHTS_MAX: usize = 256;
 /// How long an answer may take whatever the source itself thinks, with all checks around it.
 const FLIGHT_SECONDS_MAX: u64 = 30;
+/// How soon the same kind of trouble is told of again, in seconds.
+const TOLD_AGAIN_SECONDS: i64 = 600;
 /// How often the background looks whether a test is due.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// Domains that are tested at the start; the others are when they are asked for.
@@ -66,6 +68,8 @@ pub struct Remembered {
     flights: Mutex<HashMap<u64, Waiting>>,
     counts: Counts,
     last_trouble: Mutex<Option<(i64, String)>>,
+    /// What was told of, and when.
+    told: Mutex<HashMap<&'static str, i64>>,
     store: Store,
     background: Option<Handle>,
     tell: Teller,
@@ -109,6 +113,7 @@ impl Remembered {
             flights: Mutex::default(),
             counts: Counts::default(),
             last_trouble: Mutex::default(),
+            told: Mutex::default(),
             store: environment.store.clone(),
             background: environment.background.clone(),
             tell,
@@ -255,7 +260,7 @@ impl Remembered {
         };
         if let Err(doubt) = judged {
             self.counts.doubted.fetch_add(1, Relaxed);
-            self.note_text(format!("{mailbox}: {doubt}"));
+            self.note_doubt(mailbox, &doubt);
             return self.last_known(key);
         }
         self.keep(key, mailbox, said)
@@ -287,13 +292,32 @@ impl Remembered {
         }
     }
 
-    /// Counts trouble, and tells of the first of each kind in a row.
+    /// Counts trouble, and tells of it when it is news.
     fn note(&self, trouble: &Trouble) {
-        let before = self.counts.troubles[trouble.kind as usize].fetch_add(1, Relaxed);
-        if before == 0 {
+        self.counts.troubles[trouble.kind as usize].fetch_add(1, Relaxed);
+        if self.is_news(trouble.kind.word()) {
             self.tell_of(trouble);
         }
         self.note_text(trouble.to_string());
+    }
+
+    fn note_doubt(&self, mailbox: &Mailbox, doubt: &Doubt) {
+        let text = format!("{mailbox}: not believed: {doubt}");
+        if self.is_news(doubt.word()) {
+            (self.tell)("SourceDoubted", &self.name, &text);
+        }
+        self.note_text(text);
+    }
+
+    /// Whether nobody was told of such a thing for a while.
+    fn is_news(&self, what: &'static str) -> bool {
+        let now = clock::uptime_seconds();
+        let mut told = lock(&self.told);
+        let is_news = told.get(what).is_none_or(|at| now - at >= TOLD_AGAIN_SECONDS);
+        if is_news {
+            told.insert(what, now);
+        }
+        is_news
     }
 
     fn tell_of(&self, trouble: &Trouble) {
@@ -507,7 +531,7 @@ async fn look_after(source: Weak<Remembered>) {
             if domain.is_in_use.load(Relaxed) && here.trust.is_test_due(place) {
                 match here.trust.examine(place).await {
                     Ok(()) => here.trust.answered(),
-                    Err(super::trust::Doubt::Untested(trouble)) => here.trust.troubled(&trouble),
+                    Err(Doubt::Untested(trouble)) => here.trust.troubled(&trouble),
                     Err(doubt) => here.note_text(doubt.to_string()),
                 }
             }

@@ -51,6 +51,21 @@ pub enum Doubt {
     Untested(Trouble),
 }
 
+impl Doubt {
+    /// The word in log and figures.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::AcceptsRandom => "accepts-random",
+            Self::CanaryGone(_) => "canary-gone",
+            Self::WitnessesGone => "witnesses-gone",
+            Self::NeverKnewAnybody => "never-knew-anybody",
+            Self::Turned { .. } => "many-turned-unknown",
+            Self::Untested(_) => "untested",
+        }
+    }
+}
+
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -105,6 +120,9 @@ pub type Teller = Arc<dyn Fn(&'static str, &str, &str) + Send + Sync>;
 
 /// Judges what one source says.
 pub struct Trust {
+    /// Who is judged, and the event that tells of another class.
+    name: Arc<str>,
+    event: &'static str,
     live: Arc<dyn LiveSource>,
     /// In the order of the scope.
     pub domains: Vec<DomainTrust>,
@@ -134,12 +152,27 @@ impl Trust {
             is_in_use: AtomicBool::new(false),
         };
         Self {
+            name: Arc::clone(live.name()),
+            event: "SourceClassChanged",
             live,
             domains: domains.into_iter().map(trust).collect(),
             vouch_microseconds: i64::from(vouch_milliseconds) * 1_000,
             troubles: AtomicU32::new(0),
             tell,
         }
+    }
+
+    /// The same for somebody who is no recipient source, with an event of its own.
+    #[must_use]
+    pub fn named(mut self, name: Arc<str>, event: &'static str) -> Self {
+        (self.name, self.event) = (name, event);
+        self
+    }
+
+    /// Who is judged.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// The worst class among its domains, and why.
@@ -300,7 +333,7 @@ impl Trust {
     /// Whether the background should test it: it is due, or the last result was bad.
     #[must_use]
     pub fn is_test_due(&self, place: usize) -> bool {
-        let bad = lock(&self.domains[place].seen).0.class() >= Class::Late;
+        let bad = lock(&self.domains[place].seen).0.class() >= Class::AcceptAll;
         let age = lock(&self.domains[place].test).map(|test| now() - test.at);
         !self.is_tested(place) || (bad && age.is_none_or(|age| age >= RETEST_MICROSECONDS))
     }
@@ -342,7 +375,8 @@ impl Trust {
         let why = match (accepts, manners.is_late) {
             (true, true) => format!("it takes {nobody} at RCPT and refuses it behind DATA"),
             (true, false) => format!("it says yes to {nobody}, which nobody has"),
-            (false, _) => format!("it does not say yes to {nobody}"),
+            (false, true) => format!("it refuses {nobody}, but only behind DATA"),
+            (false, false) => format!("it does not say yes to {nobody}"),
         };
         self.change(place, &why, |seen| {
             (seen.accepts_random, seen.manners) = (Some(accepts), manners);
@@ -365,7 +399,7 @@ impl Trust {
         };
         if before != after {
             let detail = format!("{}: {} -> {}: {why}", domain.domain, before.word(), after.word());
-            (self.tell)("SourceClassChanged", self.live.name(), &detail);
+            (self.tell)(self.event, &self.name, &detail);
         }
     }
 }

@@ -1,0 +1,39 @@
+//! `file` in the table of kinds.
+
+use crate::config::build::sources::file_entry;
+use crate::config::keys::{self, Key};
+use crate::directory::Opened;
+use crate::directory::kinds::{Kind, SourceSettings, file_source};
+use crate::directory::list::Scope;
+use std::sync::Arc;
+
+/// `file` in the table of kinds.
+pub const KIND: Kind = Kind {
+    name: "file",
+    help: "A text file with one address or `*` pattern a line, or CSV with a header.",
+    entry: FILE,
+    table: None,
+    read: |entry, _, site| file_entry(entry, site).map(SourceSettings::File),
+    live: |_, _| None,
+    open: |settings, domains, environment| {
+        let file = settings.file()?;
+        let scope = Scope::new(domains.to_vec());
+        let (source, outcomes) = super::open(file_source(file), scope, environment);
+        Some(Opened { source: Arc::new(source), outcomes })
+    },
+};
+
+const FILE: &[Key] = &[
+    keys::text(
+        "file",
+        keys::Default::Words("none"),
+        "\"users.txt\"",
+        "A file of addresses. It is read again on change.",
+    ),
+    keys::choice(
+        "format",
+        &["lines", "csv"],
+        keys::Default::Words("`csv` for a name that ends in .csv, else `lines`"),
+        "Of a file. `lines`: one address a line; `csv`: with columns.",
+    ),
+];

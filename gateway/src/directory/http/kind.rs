@@ -1,0 +1,29 @@
+//! `http` in the table of kinds.
+
+use super::Http;
+use super::settings;
+use crate::directory::kinds::{Described, Kind, SourceSettings};
+use std::sync::Arc;
+
+/// `http` in the table of kinds.
+pub const KIND: Kind = Kind {
+    name: "http",
+    help: "A web service that is asked for each address.",
+    entry: settings::ENTRY,
+    table: Some(Described {
+        table: &settings::TABLE,
+        read: |value, site| {
+            let settings = settings::read(value, site)?;
+            Some(SourceSettings::Http(Arc::new(settings)))
+        },
+    }),
+    read: |_, _, _| None,
+    live: |settings, _| {
+        let SourceSettings::Http(settings) = settings else { return None };
+        Some(Http::open(settings).ok()?)
+    },
+    open: |settings, domains, environment| {
+        let SourceSettings::Http(settings) = settings else { return None };
+        super::open(settings, domains, environment)
+    },
+};
