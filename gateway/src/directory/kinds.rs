@@ -4,7 +4,7 @@
 
 use super::file::{self, FileSource, Format};
 use super::list::{DomainScope, Scope};
-use super::{Environment, Opened};
+use super::{Environment, Opened, ldap};
 use crate::config::build::Site;
 use crate::config::build::sources::{Entry, file_entry};
 use crate::config::built::{FileFormat, FileSettings, NextHop};
@@ -20,6 +20,8 @@ use toml::de::DeValue;
 pub enum SourceSettings {
     /// A file.
     File(FileSettings),
+    /// A directory.
+    Ldap(Arc<ldap::Settings>),
 }
 
 /// One kind of source.
@@ -56,19 +58,35 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[Kind {
-    name: "file",
-    help: "A text file with one address or `*` pattern a line, or CSV with a header.",
-    entry: FILE,
-    table: None,
-    read: |entry, _, site| file_entry(entry, site).map(SourceSettings::File),
-    open: |settings, domains, environment| {
-        let SourceSettings::File(file) = settings;
-        let scope = Scope::new(domains.to_vec());
-        let (source, outcomes) = file::open(file_source(file), scope, environment);
-        Some(Opened { source: Arc::new(source), outcomes })
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "file",
+        help: "A text file with one address or `*` pattern a line, or CSV with a header.",
+        entry: FILE,
+        table: None,
+        read: |entry, _, site| file_entry(entry, site).map(SourceSettings::File),
+        open: |settings, domains, environment| {
+            let file = settings.file()?;
+            let scope = Scope::new(domains.to_vec());
+            let (source, outcomes) = file::open(file_source(file), scope, environment);
+            Some(Opened { source: Arc::new(source), outcomes })
+        },
     },
-}];
+    Kind {
+        name: "ldap",
+        help: "A directory that is asked by LDAP for each address.",
+        entry: ldap::ENTRY,
+        table: Some(Described {
+            table: &ldap::TABLE,
+            read: |value, site| ldap::read(value, site).map(Arc::new).map(SourceSettings::Ldap),
+        }),
+        read: |_, _, _| None,
+        open: |settings, domains, environment| {
+            let SourceSettings::Ldap(settings) = settings else { return None };
+            ldap::open(settings, domains, environment)
+        },
+    },
+];
 
 const FILE: &[Key] = &[
     keys::text(
@@ -99,8 +117,10 @@ impl SourceSettings {
     /// The file, when it is one.
     #[must_use]
     pub fn file(&self) -> Option<&FileSettings> {
-        let Self::File(file) = self;
-        Some(file)
+        match self {
+            Self::File(file) => Some(file),
+            Self::Ldap(_) => None,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod chain;
 pub mod file;
 pub mod guard;
 pub mod kinds;
+pub mod ldap;
 pub mod list;
 pub mod live;
 pub mod pattern;
