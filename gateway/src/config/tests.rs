@@ -38,6 +38,7 @@ fn load(text: &[u8]) -> Result<Config, Mistakes> {
     file("users.txt", b"jones@example.test\n");
     file("staff.csv", b"address\n");
     file("people.token", b"secret\n");
+    file("ldap-password", b"secret\n");
     // TLS files cost a key generation, which few tests need.
     if text.windows(5).any(|octets| octets == b"[tls]") {
         let names = vec!["mx.example.test".to_owned()];

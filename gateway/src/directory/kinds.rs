@@ -6,7 +6,7 @@ use super::file::{self, FileSource, Format};
 use super::learned::{self, LearnedSettings};
 use super::list::DomainScope;
 use super::live::LiveSource;
-use super::{Environment, Opened, callout, http};
+use super::{Environment, Opened, callout, http, ldap};
 use crate::config::build::Site;
 use crate::config::build::sources::Entry;
 use crate::config::built::{FileFormat, FileSettings, NextHop};
@@ -26,6 +26,8 @@ pub enum SourceSettings {
     Http(Arc<http::Settings>),
     /// What mail itself shows.
     Learned(LearnedSettings),
+    /// A directory.
+    Ldap(Arc<ldap::Settings>),
 }
 
 /// One kind of source.
@@ -63,7 +65,7 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[file::KIND, callout::KIND, http::KIND, learned::KIND];
+pub const KINDS: &[Kind] = &[file::KIND, ldap::KIND, http::KIND, callout::KIND, learned::KIND];
 
 /// A file as the directory knows it.
 #[must_use]
@@ -81,7 +83,7 @@ impl SourceSettings {
     pub fn file(&self) -> Option<&FileSettings> {
         match self {
             Self::File(file) => Some(file),
-            Self::Callout(_) | Self::Http(_) | Self::Learned(_) => None,
+            Self::Callout(_) | Self::Http(_) | Self::Ldap(_) | Self::Learned(_) => None,
         }
     }
 }

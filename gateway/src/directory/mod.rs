@@ -9,6 +9,7 @@ pub mod file;
 pub mod guard;
 pub mod http;
 pub mod kinds;
+pub mod ldap;
 pub mod learned;
 pub mod list;
 pub mod live;

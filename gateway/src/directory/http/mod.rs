@@ -42,7 +42,7 @@ const TOKEN_OCTETS_MAX: u64 = 8 << 10;
 const WAITING_MAX: usize = 256;
 
 /// How long a service that knew its canary is believed to know people, in milliseconds.
-const VOUCH_MILLISECONDS: u32 = 1_000;
+const VOUCH_MILLISECONDS: u32 = 100;
 
 /// How long a connection rests before it is closed.
 const IDLE_MAX: Duration = Duration::from_secs(20);

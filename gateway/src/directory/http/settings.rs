@@ -138,8 +138,8 @@ const KEYS: &[Key] = &[
         "Until the answer; the client waits for its reply to RCPT meanwhile.",
     ),
     number("connections_max", 8, 1, 1_000, "Questions at the same time; 256 more wait."),
-    number("positive_seconds", 604_800, 0, 31_536_000, "How long a yes is believed."),
-    number("negative_seconds", 10_800, 0, 31_536_000, "How long a no is believed."),
+    number("positive_seconds", 3_600, 0, 31_536_000, "How long a yes is believed."),
+    number("negative_seconds", 600, 0, 31_536_000, "How long a no is believed."),
 ];
 
 /// Reads one `[[http]]`; `None` when a mistake was reported.

@@ -1,0 +1,60 @@
+//! Entries as servers send them (RFC 4511 §4.5.2). Nothing in them is a reason to panic, which is
+//! why the library's own reading of them is not used.
+
+use ldap3::ResultEntry;
+use ldap3::asn1::{PL, StructureTag};
+use ldap3::controls::Control;
+
+/// One entry.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name, for people.
+    pub name: String,
+    /// Its attributes and their values.
+    pub attributes: Vec<(String, Vec<Vec<u8>>)>,
+    /// What the server added to it.
+    pub controls: Vec<Control>,
+}
+
+impl Entry {
+    /// The values of an attribute; names are compared without regard to case.
+    #[must_use]
+    pub fn values(&self, attribute: &str) -> &[Vec<u8>] {
+        let found = self.attributes.iter().find(|(name, _)| name.eq_ignore_ascii_case(attribute));
+        found.map_or(&[], |(_, values)| values)
+    }
+}
+
+/// What an answer holds, in octets; the little that frames it is not counted.
+pub(super) fn octets_of(tag: &StructureTag) -> usize {
+    match &tag.payload {
+        PL::P(octets) => octets.len() + 2,
+        PL::C(inner) => inner.iter().map(octets_of).sum::<usize>() + 2,
+    }
+}
+
+/// What is not as it should be is left out, which may leave an entry without attributes.
+pub(super) fn entry(item: ResultEntry) -> Option<Entry> {
+    let (tag, controls) = (item.0, item.1);
+    let mut parts = tag.expect_constructed()?.into_iter();
+    let name = String::from_utf8_lossy(&parts.next()?.expect_primitive()?).into_owned();
+    let attributes = parts.next()?.expect_constructed()?;
+    let attributes = attributes.into_iter().filter_map(|attribute| {
+        let mut parts = attribute.expect_constructed()?.into_iter();
+        let name = String::from_utf8(parts.next()?.expect_primitive()?).ok()?;
+        let values = parts.next()?.expect_constructed()?;
+        let values = values.into_iter().filter_map(StructureTag::expect_primitive);
+        Some((name, values.collect()))
+    });
+    Some(Entry { name, attributes: attributes.collect(), controls })
+}
+
+/// The texts of a search reference, or of anything else that is a list of texts.
+pub(super) fn texts(tag: &StructureTag) -> Vec<String> {
+    let PL::C(inner) = &tag.payload else { return Vec::new() };
+    let text = |tag: &StructureTag| match &tag.payload {
+        PL::P(octets) => String::from_utf8_lossy(octets).into_owned(),
+        PL::C(_) => String::new(),
+    };
+    inner.iter().map(text).collect()
+}

@@ -1,0 +1,201 @@
+//! LDAP (RFC 4511) as a source that is asked for each address. Here: the question, and what a
+//! reply to it means. Connections are in `pool.rs` and `link.rs`, filters in `filter.rs`, what
+//! went wrong in `trouble.rs`. What was answered is remembered elsewhere (`live/`).
+
+mod breaker;
+mod entry;
+mod filter;
+mod kind;
+mod link;
+mod pool;
+mod screen;
+mod server;
+mod settings;
+mod start_tls;
+mod table;
+mod trial;
+mod trouble;
+
+pub use entry::Entry;
+pub use filter::{FilterError, Template};
+pub use kind::KIND;
+pub use link::{Link, NoReply, Reply, Search};
+pub use pool::Pool;
+pub use server::Server;
+pub use settings::{Bind, Preset, Protection, Settings};
+pub use table::{ENTRY, TABLE};
+pub use trouble::Problem;
+
+pub(crate) use settings::read;
+
+use super::list::DomainScope;
+use super::live::memory::Lifetimes;
+use super::live::remembered;
+use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
+use super::{Environment, Opened};
+use crate::next_hop::tls::TrustError;
+use ldap3::Scope;
+use mail::address::{Host, Mailbox};
+use std::sync::Arc;
+use std::time::Duration;
+use trouble::{Asked, of_code, shortened};
+
+/// The entries that are asked for: more than one is as good as one, but for where it leads.
+const ENTRIES_MAX: u32 = 2;
+/// The most that is taken for an answer, in octets.
+const ANSWER_OCTETS_MAX: usize = 64 << 10;
+
+/// How long a directory that knew its canary is believed to be whole, in milliseconds.
+const VOUCH_MS: u32 = 100;
+
+/// One directory.
+pub struct Ldap {
+    name: Arc<str>,
+    settings: Arc<Settings>,
+    pool: Pool,
+}
+
+impl Ldap {
+    /// Nothing is connected yet.
+    /// # Errors
+    /// When the authorities cannot be loaded.
+    pub fn new(settings: Arc<Settings>) -> Result<Self, TrustError> {
+        let name = format!("ldap {}", settings.name).into();
+        Ok(Self { name, pool: Pool::new(&settings)?, settings })
+    }
+
+    /// Its connections, for whoever lists it.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    async fn look_up(&self, mailbox: &Mailbox) -> Result<Said, Problem> {
+        let filter = match &mailbox.host {
+            Host::Domain(domain) => {
+                let local_part = mailbox.local_part.as_str().as_bytes();
+                self.settings.filter.filled(local_part, domain.as_str().as_bytes())
+            }
+            Host::Literal(_) => None,
+        };
+        let Some(filter) = filter else {
+            let what = "an address that no directory can be asked for";
+            return Err(Problem::new(TroubleKind::Unexpected, what, ""));
+        };
+        let attributes = [self.settings.target_attribute.as_deref().unwrap_or("1.1")];
+        let search = self.settings.search(&filter, &attributes);
+        let target = self.settings.target_attribute.as_deref();
+        self.pool.search(&search, |reply| meaning(&reply, target)).await
+    }
+}
+
+/// Opens one for the domains that list it.
+pub(super) fn open(
+    settings: &Arc<Settings>,
+    domains: &[DomainScope],
+    environment: &Environment,
+) -> Option<Opened> {
+    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    let lifetimes = Lifetimes {
+        positive_seconds: seconds(settings.positive),
+        negative_seconds: seconds(settings.negative),
+        vouch_milliseconds: VOUCH_MS,
+    };
+    match Ldap::new(Arc::clone(settings)) {
+        Ok(source) => remembered::open(Arc::new(source), lifetimes, domains, environment),
+        Err(error) => {
+            (environment.tell)("SourceRefused", &settings.name, &error.to_string());
+            None
+        }
+    }
+}
+
+impl Settings {
+    /// The search for one address.
+    fn search<'a>(&'a self, filter: &'a str, attributes: &'a [&'a str]) -> Search<'a> {
+        Search {
+            base: &self.base,
+            scope: Scope::Subtree,
+            filter,
+            attributes,
+            entries_max: ENTRIES_MAX,
+            octets_max: ANSWER_OCTETS_MAX,
+            controls: Vec::new(),
+        }
+    }
+}
+
+impl LiveSource for Ldap {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
+        Box::pin(async move { self.look_up(&mailbox).await.map_err(Trouble::from) })
+    }
+
+    fn try_out(self: Arc<Self>) -> Asking<String> {
+        Box::pin(async move {
+            trial::try_out(&self.settings, self.pool.servers()).await.map_err(Trouble::from)
+        })
+    }
+
+    /// Another server may hold another tree.
+    fn epoch(&self) -> u64 {
+        self.pool.changes()
+    }
+}
+
+/// What a reply says of the address. An entry is there whatever follows it; that there is none is
+/// believed only of a search that ended well and led nowhere else.
+fn meaning(reply: &Reply, target: Option<&str>) -> Result<Said, Problem> {
+    const SUCCESS: u32 = 0;
+    const REFERRAL: u32 = 10;
+    if !reply.entries.is_empty() {
+        return Ok(Said::Exists { target: target_of(reply, target)? });
+    }
+    let elsewhere = reply.result.refs.first().or(reply.references.first());
+    match (reply.result.rc, elsewhere) {
+        (SUCCESS, None) => Ok(Said::Unknown),
+        // Followed, it would lead credentials to wherever a directory points.
+        (SUCCESS | REFERRAL, Some(elsewhere)) => {
+            Err(of_code(Asked::Search, REFERRAL, shortened(elsewhere)))
+        }
+        (code, _) => Err(of_code(Asked::Search, code, &reply.result.text)),
+    }
+}
+
+/// The address that the next hop hears instead: one, or none.
+fn target_of(reply: &Reply, attribute: Option<&str>) -> Result<Option<Mailbox>, Problem> {
+    let Some(attribute) = attribute else { return Ok(None) };
+    let unclear = |what: String| {
+        let remedy = "`target_attribute`: one that holds one address, or nothing; or repair the \
+                      entries in the directory";
+        Err(Problem::new(TroubleKind::Unexpected, what, remedy))
+    };
+    let mut target: Option<Mailbox> = None;
+    for value in reply.entries.iter().flat_map(|entry| entry.values(attribute)) {
+        let text = String::from_utf8_lossy(value);
+        let Ok(mailbox) = Mailbox::parse(without_type(&text)) else {
+            return unclear(format!("`{attribute}` holds what is no address"));
+        };
+        match &target {
+            Some(other) if *other != mailbox => {
+                return unclear(format!("`{attribute}` holds more than one address"));
+            }
+            _ => target = Some(mailbox),
+        }
+    }
+    Ok(target)
+}
+
+/// Exchange writes the type of an address before it: `SMTP:jones@example.test`.
+fn without_type(text: &str) -> &str {
+    let is_typed = text.get(..5).is_some_and(|kind| {
+        kind.eq_ignore_ascii_case("smtp:") || kind.eq_ignore_ascii_case("smtp$")
+    });
+    if is_typed { &text[5..] } else { text }
+}
+
+#[cfg(test)]
+mod tests;

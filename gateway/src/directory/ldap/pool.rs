@@ -1,0 +1,335 @@
+//! The connections to the servers of one directory: servers in their order, a few connections for
+//! each thread, many searches on each. Decides who is asked, when another is asked instead, and
+//! who waits; what an answer means is left to whoever asks.
+//! A connection belongs to the thread that opened it, since its socket is watched there.
+
+use super::super::live::TroubleKind;
+use super::breaker::Turn;
+use super::link::{Link, NoReply, Reply, Search, Way, keep};
+use super::server::Server;
+use super::settings::{Protection, Settings};
+use super::trouble::Problem;
+use crate::clock;
+use crate::config::built::{NextHopTls, Trust};
+use crate::next_hop::tls::{TrustError, client_config};
+use ldap3::Scope;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+/// Askers that wait because all connections have as much under way as they may.
+const WAITING_MAX: u32 = 256;
+/// A connection on which nothing has come for this part of `answer_max` gets nothing more to do.
+const STALLED_PART: u32 = 4;
+/// So many of those are replaced.
+const STALLED_MAX: u32 = 2;
+/// How often an idle connection is asked whether it still works.
+const HEALTH_EVERY: Duration = Duration::from_secs(20);
+
+/// All connections to one directory.
+pub struct Pool {
+    settings: Arc<Settings>,
+    servers: Vec<Arc<Server>>,
+    desks: Mutex<HashMap<ThreadId, Arc<Desk>>>,
+    waiting: AtomicU32,
+    /// Who is tried when all are being left alone.
+    next: AtomicUsize,
+    /// The server that was connected to last, from 1; and how often that was another one.
+    last: AtomicUsize,
+    changes: AtomicU64,
+}
+
+/// What one thread has.
+struct Desk {
+    turns: Semaphore,
+    counters: Vec<Counter>,
+}
+
+/// What one thread has to do with one server.
+#[derive(Default)]
+struct Counter {
+    links: Mutex<Vec<Arc<Link>>>,
+    /// Held by whoever connects, so that fifty askers make one connection.
+    connecting: tokio::sync::Mutex<()>,
+    attempts: AtomicU64,
+    /// Why the last attempt failed, for those who waited for it.
+    failure: Mutex<Option<Problem>>,
+}
+
+/// Whose turn it is waits in line, and counts.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Pool {
+    /// Nothing is connected yet.
+    /// # Errors
+    /// When the authorities cannot be loaded.
+    pub fn new(settings: &Arc<Settings>) -> Result<Self, TrustError> {
+        let trust = match &settings.tls_ca {
+            Some(path) => Trust::Authorities(path.clone()),
+            None => Trust::SystemRoots,
+        };
+        let tls = match settings.protection {
+            Protection::Plain => NextHopTls::None,
+            Protection::Ldaps | Protection::StartTls => NextHopTls::Require { trust, name: None },
+        };
+        let tls = client_config(&tls)?;
+        let servers = settings.servers.iter().map(|server| {
+            let way = Way {
+                host: server.host.clone(),
+                port: server.port,
+                protection: settings.protection,
+                tls: tls.clone(),
+                tls_name: settings.tls_name.clone(),
+                bind: settings.bind.clone(),
+                connect_max: settings.connect_max,
+            };
+            Arc::new(Server::new(way))
+        });
+        Ok(Self {
+            servers: servers.collect(),
+            settings: Arc::clone(settings),
+            desks: Mutex::default(),
+            waiting: AtomicU32::new(0),
+            next: AtomicUsize::new(0),
+            last: AtomicUsize::new(0),
+            changes: AtomicU64::new(0),
+        })
+    }
+
+    /// The servers, in their order.
+    #[must_use]
+    pub fn servers(&self) -> &[Arc<Server>] {
+        &self.servers
+    }
+
+    /// How often another server than before was connected to.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Relaxed)
+    }
+
+    /// Asks the servers in their order, until the reply of one means something. Ends within twice
+    /// `answer_max`, waiting and connecting included.
+    /// # Errors
+    /// When none gave a reply that means something; the last one's trouble.
+    pub async fn search<T>(
+        &self,
+        search: &Search<'_>,
+        meaning: impl Fn(Reply) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let asking = self.search_in_turn(search, &meaning);
+        match timeout(self.settings.answer_max * 2, asking).await {
+            Ok(result) => result,
+            Err(_) => Err(Problem::slow("a search, by any server")),
+        }
+    }
+
+    async fn search_in_turn<T>(
+        &self,
+        search: &Search<'_>,
+        meaning: &impl Fn(Reply) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let desk = self.desk();
+        let _turn = self.turn(&desk).await?;
+        let mut problem = None;
+        for at in self.order(&desk) {
+            match self.ask(&desk, at, search, meaning).await {
+                Ok(found) => return Ok(found),
+                Err(why) => problem = Some(why.of(&self.servers[at].name)),
+            }
+        }
+        Err(problem.unwrap_or_else(|| {
+            Problem::new(TroubleKind::Misconfigured, "no server is named", "`servers`")
+        }))
+    }
+
+    /// Those that are not left alone; when all are, one of them, each in its turn.
+    fn order(&self, desk: &Arc<Desk>) -> Vec<usize> {
+        let now = clock::now();
+        let mut order = Vec::with_capacity(self.servers.len());
+        for (at, server) in self.servers.iter().enumerate() {
+            match server.breaker.turn(now) {
+                Turn::Ask => order.push(at),
+                Turn::FindOut => self.find_out(desk, at),
+                Turn::Leave => {}
+            }
+        }
+        if order.is_empty() {
+            order.push(self.next.fetch_add(1, Relaxed) % self.servers.len());
+        }
+        order
+    }
+
+    /// Tries a server that has been left alone; nobody waits for that.
+    fn find_out(&self, desk: &Arc<Desk>, at: usize) {
+        let (server, desk) = (Arc::clone(&self.servers[at]), Arc::clone(desk));
+        let settings = Arc::clone(&self.settings);
+        tokio::spawn(async move {
+            let base = Search {
+                base: &settings.base,
+                scope: Scope::Base,
+                filter: "(objectClass=*)",
+                attributes: &["1.1"],
+                entries_max: 1,
+                octets_max: 1 << 16,
+                controls: Vec::new(),
+            };
+            let link = desk.counters[at].link(&server, &settings, true).await;
+            let answers = match link {
+                Ok(link) => link.search(&base, settings.answer_max).await.is_ok(),
+                Err(_) => false,
+            };
+            if answers {
+                server.breaker.succeeded();
+            } else {
+                server.breaker.found_down(clock::now());
+            }
+        });
+    }
+
+    async fn ask<T>(
+        &self,
+        desk: &Desk,
+        at: usize,
+        search: &Search<'_>,
+        meaning: &impl Fn(Reply) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let server = &self.servers[at];
+        let result = self.reply(desk, at, search).await.and_then(meaning);
+        match &result {
+            Ok(_) => server.breaker.succeeded(),
+            Err(problem) => match problem.kind {
+                TroubleKind::Down | TroubleKind::Slow | TroubleKind::Busy => {
+                    server.breaker.failed(clock::now());
+                }
+                TroubleKind::Misconfigured | TroubleKind::Unexpected => {}
+            },
+        }
+        result
+    }
+
+    /// One server's reply. A connection may have died while nobody looked: then another is made,
+    /// once.
+    async fn reply(&self, desk: &Desk, at: usize, search: &Search<'_>) -> Result<Reply, Problem> {
+        let (server, counter) = (&self.servers[at], &desk.counters[at]);
+        let mut needs_fresh = false;
+        loop {
+            let attempts = counter.attempts.load(Relaxed);
+            let link = counter.link(server, &self.settings, needs_fresh).await?;
+            let is_fresh = link.serial > attempts;
+            self.note(at, is_fresh);
+            match link.search(search, self.settings.answer_max).await {
+                Ok(reply) => return Ok(reply),
+                Err(NoReply::Trouble(problem)) => return Err(problem),
+                Err(NoReply::Lost(why)) if is_fresh || needs_fresh => {
+                    return Err(Problem::lost(why));
+                }
+                Err(NoReply::Lost(_)) => needs_fresh = true,
+            }
+        }
+    }
+
+    fn note(&self, at: usize, is_fresh: bool) {
+        if is_fresh {
+            let before = self.last.swap(at + 1, Relaxed);
+            if before != 0 && before != at + 1 {
+                self.changes.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    async fn turn<'d>(&self, desk: &'d Desk) -> Result<SemaphorePermit<'d>, Problem> {
+        if let Ok(turn) = desk.turns.try_acquire() {
+            return Ok(turn);
+        }
+        let waiting = Waiting(&self.waiting);
+        let remedy = "the directory answers too slowly for what is asked: index the filter's \
+                      attributes, add servers, or raise `connections_max`";
+        let busy = |what| Problem::new(TroubleKind::Busy, what, remedy);
+        if waiting.0.fetch_add(1, Relaxed) >= WAITING_MAX {
+            return Err(busy("256 lookups wait for the directory already"));
+        }
+        desk.turns.acquire().await.map_err(|_| busy("nothing more is asked"))
+    }
+
+    fn desk(&self) -> Arc<Desk> {
+        let mut desks = lock(&self.desks);
+        let desk = desks.entry(thread::current().id()).or_insert_with(|| {
+            let turns = self.settings.connections_max * self.settings.outstanding_max;
+            Arc::new(Desk {
+                turns: Semaphore::new(turns as usize),
+                counters: self.servers.iter().map(|_| Counter::default()).collect(),
+            })
+        });
+        Arc::clone(desk)
+    }
+}
+
+impl Counter {
+    /// A connection with room for one more search; `fresh` demands one that is made from now on.
+    async fn link(
+        &self,
+        server: &Server,
+        settings: &Settings,
+        fresh: bool,
+    ) -> Result<Arc<Link>, Problem> {
+        let attempts = self.attempts.load(Relaxed);
+        let made_after = if fresh { attempts } else { 0 };
+        if let Some(link) = self.with_room(settings, made_after) {
+            return Ok(link);
+        }
+        let _connecting = self.connecting.lock().await;
+        if let Some(link) = self.with_room(settings, made_after) {
+            return Ok(link);
+        }
+        // Whoever waited while another tried in vain does not try in vain once more.
+        if self.attempts.load(Relaxed) > attempts
+            && let Some(problem) = lock(&self.failure).clone()
+        {
+            return Err(problem);
+        }
+        let serial = self.attempts.fetch_add(1, Relaxed) + 1;
+        let opened = server.open(serial).await;
+        *lock(&self.failure) = opened.as_ref().err().cloned();
+        let link = Arc::new(opened?);
+        let (idle, age) = (settings.idle_max, settings.age_max);
+        let every = HEALTH_EVERY.min(idle).min(age);
+        tokio::spawn(keep(Arc::downgrade(&link), every, idle, age, settings.answer_max));
+        lock(&self.links).push(Arc::clone(&link));
+        Ok(link)
+    }
+
+    /// An open connection with room. Fills one before it takes the next: a busy one answers
+    /// several searches with one read. One that has gone silent is left to those who are on it,
+    /// until there are too many such.
+    fn with_room(&self, settings: &Settings, made_after: u64) -> Option<Arc<Link>> {
+        let mut links = lock(&self.links);
+        let closed: Vec<_> = links.extract_if(.., |link| !link.is_open()).collect();
+        let stalled_after = settings.answer_max / STALLED_PART;
+        let is_full = links.len() >= (settings.connections_max + STALLED_MAX) as usize;
+        let has_room = |link: &&Arc<Link>| {
+            link.serial > made_after
+                && link.outstanding() < settings.outstanding_max
+                && (is_full || !link.is_stalled(stalled_after))
+        };
+        let link = links.iter().find(has_room).cloned();
+        drop(links);
+        // Saying goodbye takes a moment: not while others wait for the list.
+        drop(closed);
+        link
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

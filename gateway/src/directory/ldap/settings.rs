@@ -1,0 +1,378 @@
+//! `[[ldap]]`: what the operator wrote, understood. Its keys are in `table.rs`; whether the
+//! directory agrees is left to `trial.rs`.
+
+use super::filter::Template;
+use super::table::Written;
+use crate::config::build::{Site, address, at, file, number, word};
+use crate::config::built::NextHopHost;
+use crate::config::mistake::Mistake;
+use crate::config::written::Text;
+use rustls::pki_types::ServerName;
+use serde::Deserialize;
+use serde_spanned::Spanned;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::de::{DeValue, ValueDeserializer};
+
+/// One `[[ldap]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// What domains call it.
+    pub name: String,
+    /// What it was described as.
+    pub preset: Preset,
+    /// In the order they are tried; at least one.
+    pub servers: Vec<NextHopHost>,
+    /// What connections are protected by.
+    pub protection: Protection,
+    /// The authorities that are believed; the system's when there are none.
+    pub tls_ca: Option<PathBuf>,
+    /// The name that certificates must bear, when it is not the host's.
+    pub tls_name: Option<String>,
+    /// Who we are; nobody in particular when there is none.
+    pub bind: Option<Bind>,
+    /// Where searches begin.
+    pub base: String,
+    /// What finds an address.
+    pub filter: Template,
+    /// The attribute with the address that the next hop hears instead.
+    pub target_attribute: Option<String>,
+    /// Until the answer to one search.
+    pub answer_max: Duration,
+    /// Until a connection stands, TLS and bind included.
+    pub connect_max: Duration,
+    /// Connections of each thread to one server.
+    pub connections_max: u32,
+    /// Searches under way on one connection.
+    pub outstanding_max: u32,
+    /// How long a connection is kept that nothing is asked on.
+    pub idle_max: Duration,
+    /// How old a connection may grow.
+    pub age_max: Duration,
+    /// How long a yes is believed; zero is not at all.
+    pub positive: Duration,
+    /// How long a no is believed; zero is not at all.
+    pub negative: Duration,
+}
+
+/// Who we are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Bind {
+    /// The name of an entry.
+    pub dn: String,
+    /// Where its password is; read at each bind.
+    pub password_file: PathBuf,
+}
+
+/// What connections are protected by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protection {
+    /// TLS from the first octet.
+    Ldaps,
+    /// TLS begun by the StartTLS operation (RFC 4511 §4.14).
+    StartTls,
+    /// Nothing.
+    Plain,
+}
+
+/// Kinds of directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Preset {
+    /// Active Directory, by its global catalogue.
+    ActiveDirectory,
+    /// The directory of Exchange 5.5.
+    Exchange55,
+    /// OpenLDAP and its like.
+    OpenLdap,
+    /// Whatever the operator's filter fits.
+    Custom,
+}
+
+impl Preset {
+    fn named(word: &str) -> Self {
+        match word {
+            "active-directory" => Self::ActiveDirectory,
+            "exchange-5.5" => Self::Exchange55,
+            "openldap" => Self::OpenLdap,
+            _ => Self::Custom,
+        }
+    }
+
+    /// Its filter; none for `Custom`.
+    #[must_use]
+    pub fn filter(self) -> Option<&'static str> {
+        match self {
+            // The value is `SMTP:` for the primary address: these values match in any case.
+            Self::ActiveDirectory => Some("(proxyAddresses=smtp:{address})"),
+            // Sources differ on whether `otherMailbox` holds the primary address, and on what
+            // stands between type and address: all are asked for.
+            Self::Exchange55 => Some(
+                "(|(mail={address})(rfc822Mailbox={address})(otherMailbox=smtp${address})\
+                 (otherMailbox=smtp:{address}))",
+            ),
+            // `mail` of inetOrgPerson (RFC 2798), `mailLocalAddress` of inetLocalMailRecipient, and
+            // `mailAlternateAddress` of the schemas of qmail, Zarafa and Dovecot set-ups. What a
+            // server does not know matches nothing (RFC 4511 §4.5.1.7).
+            Self::OpenLdap => Some(
+                "(|(mail={address})(mailLocalAddress={address})(mailAlternateAddress={address}))",
+            ),
+            Self::Custom => None,
+        }
+    }
+
+    fn port(self, protection: Protection) -> u16 {
+        match (self, protection) {
+            (Self::ActiveDirectory, Protection::Ldaps) => 3269,
+            (Self::ActiveDirectory, _) => 3268,
+            (_, Protection::Ldaps) => 636,
+            (_, _) => 389,
+        }
+    }
+}
+
+/// Reads one `[[ldap]]`; `None` when a mistake was reported.
+pub(crate) fn read(value: Spanned<DeValue<'_>>, site: &mut Site) -> Option<Settings> {
+    // The shape has been checked; what was wrong with it has been told and taken out.
+    let written = &Written::deserialize(ValueDeserializer::from(value)).ok()?;
+    let preset = Preset::named(word(written.preset.as_ref(), "custom"));
+    let protection = match word(written.tls.as_ref(), "ldaps") {
+        "starttls" => Protection::StartTls,
+        "plain" => Protection::Plain,
+        _ => Protection::Ldaps,
+    };
+    let servers = servers(written, preset.port(protection), site);
+    let authorities = written.tls_ca.as_ref().map(|ca| file::certificates("ldap.tls_ca", ca, site));
+    let is_trust_right = tls_is_right(written, protection, servers.as_deref(), site);
+    let bind = bind(written, site);
+    let filter = filter(written, preset, site);
+    let is_target_right = target_is_right(written.target_attribute.as_ref(), site);
+    let (Some(servers), Some(bind), Some(filter)) = (servers, bind, filter) else { return None };
+    if !is_trust_right || !is_target_right || authorities.as_ref().is_some_and(Option::is_none) {
+        return None;
+    }
+    warn(written, preset, protection, bind.as_ref(), site);
+    let seconds = |name, written| Duration::from_secs(count(name, written).into());
+    Some(Settings {
+        name: written.name.as_ref()?.get_ref().clone(),
+        preset,
+        servers,
+        protection,
+        tls_ca: authorities.flatten().map(|(path, _)| path),
+        tls_name: written.tls_name.as_ref().map(|name| name.get_ref().clone()),
+        bind,
+        base: written.base.as_ref()?.get_ref().clone(),
+        filter,
+        target_attribute: written.target_attribute.as_ref().map(|name| name.get_ref().clone()),
+        answer_max: seconds("answer_seconds_max", &written.answer_seconds_max),
+        connect_max: seconds("connect_seconds_max", &written.connect_seconds_max),
+        connections_max: count("connections_max", &written.connections_max),
+        outstanding_max: count("outstanding_max", &written.outstanding_max),
+        idle_max: seconds("idle_seconds_max", &written.idle_seconds_max),
+        age_max: seconds("age_seconds_max", &written.age_seconds_max),
+        positive: seconds("positive_seconds", &written.positive_seconds),
+        negative: seconds("negative_seconds", &written.negative_seconds),
+    })
+}
+
+fn count(name: &str, written: &Option<Spanned<i64>>) -> u32 {
+    number("ldap", name, written.as_ref())
+}
+
+fn servers(written: &Written, port: u16, site: &mut Site) -> Option<Vec<NextHopHost>> {
+    let (key, list) = ("ldap.servers", written.servers.as_ref()?);
+    let mut servers: Vec<NextHopHost> = Vec::new();
+    for text in list.get_ref() {
+        let host = text.get_ref();
+        let is_bare = !host.contains(':') || host.ends_with(']');
+        let with_port = match host.parse::<Ipv6Addr>() {
+            Ok(ip) => format!("[{ip}]:{port}"),
+            Err(_) if is_bare => format!("{host}:{port}"),
+            Err(_) => host.clone(),
+        };
+        match address::host_port(key, &Spanned::new(text.span(), with_port)) {
+            Ok(server) if servers.contains(&server) => {
+                let message = format!("\"{host}\" is listed twice");
+                site.refuse(at(key, text, message, "again here"));
+            }
+            Ok(server) => servers.push(server),
+            Err(mistake) => site.refuse(mistake),
+        }
+    }
+    if list.get_ref().is_empty() {
+        site.refuse(
+            at(key, list, "a directory without servers", "expected at least one")
+                .help("for example: [\"dc1.example.test\"]"),
+        );
+    }
+    (!servers.is_empty() && servers.len() == list.get_ref().len()).then_some(servers)
+}
+
+fn tls_is_right(
+    written: &Written,
+    protection: Protection,
+    servers: Option<&[NextHopHost]>,
+    site: &mut Site,
+) -> bool {
+    let trust = [("tls_ca", written.tls_ca.as_ref()), ("tls_name", written.tls_name.as_ref())];
+    let mut is_right = true;
+    let mut refuse = |mistake: Mistake| {
+        site.refuse(mistake);
+        is_right = false;
+    };
+    for (key, text) in trust {
+        if let (Some(text), Protection::Plain) = (text, protection) {
+            let (key, message) = (format!("ldap.{key}"), format!("`{key}` beside tls = \"plain\""));
+            refuse(
+                at(&key, text, message, "nothing would be verified")
+                    .help("take one of them out: \"plain\" is without TLS"),
+            );
+        }
+    }
+    match &written.tls_name {
+        Some(name) if ServerName::try_from(name.get_ref().as_str()).is_err() => {
+            let message = format!("\"{}\" is no name for a certificate", name.get_ref());
+            refuse(
+                at("ldap.tls_name", name, message, "")
+                    .help("for example: tls_name = \"dc.example.test\""),
+            );
+        }
+        Some(_) => {}
+        None => {
+            let is_v6 = |server: &NextHopHost| server.host.parse::<Ipv6Addr>().is_ok();
+            if let Some(list) = &written.servers
+                && protection != Protection::Plain
+                && servers.is_some_and(|servers| servers.iter().any(is_v6))
+            {
+                refuse(
+                    at(
+                        "ldap.servers",
+                        list,
+                        "an IPv6 address needs a name for its certificate",
+                        "",
+                    )
+                    .help("for example: tls_name = \"dc.example.test\""),
+                );
+            }
+        }
+    }
+    is_right
+}
+
+/// Nothing when a mistake was reported; else who we are, if anybody.
+#[expect(clippy::option_option, reason = "a mistake, nobody, somebody")]
+fn bind(written: &Written, site: &mut Site) -> Option<Option<Bind>> {
+    match (&written.bind_dn, &written.password_file) {
+        (None, None) => Some(None),
+        (Some(dn), Some(path)) => {
+            let password_file = file::readable("ldap.password_file", path, site)?;
+            if dn.get_ref().is_empty() {
+                site.refuse(
+                    at("ldap.bind_dn", dn, "nobody's name", "expected the name of an entry")
+                        .help("take `bind_dn` and `password_file` out to be anonymous"),
+                );
+                return None;
+            }
+            Some(Some(Bind { dn: dn.get_ref().clone(), password_file }))
+        }
+        (Some(dn), None) => {
+            site.refuse(
+                at("ldap.bind_dn", dn, "`bind_dn` without `password_file`", "")
+                    .help("a name without a password binds as nobody, and looks like success"),
+            );
+            None
+        }
+        (None, Some(path)) => {
+            site.refuse(at(
+                "ldap.password_file",
+                path,
+                "`password_file` without `bind_dn`",
+                "whose password?",
+            ));
+            None
+        }
+    }
+}
+
+fn filter(written: &Written, preset: Preset, site: &mut Site) -> Option<Template> {
+    let key = "ldap.filter";
+    let Some(text) = &written.filter else {
+        if let Some(filter) = preset.filter() {
+            return Template::parse(filter).ok();
+        }
+        let preset = written.preset.as_ref()?;
+        site.refuse(
+            at("ldap.preset", preset, "`custom` without `filter`", "expected a filter beside it")
+                .help("for example: filter = \"(mail={address})\""),
+        );
+        return None;
+    };
+    match Template::parse(text.get_ref()) {
+        Ok(template) => Some(template),
+        Err(error) => {
+            // Octets of the text are octets of the file unless it has escapes or several lines.
+            let span = text.span();
+            let is_plain = span.len() == text.get_ref().len() + 2;
+            let from = if is_plain { span.start + 1 + error.at } else { span.start };
+            let to = if is_plain { span.end - 1 } else { span.end };
+            site.refuse(
+                Mistake::new("the filter is malformed")
+                    .key(key)
+                    .at(from..to.max(from), error.what)
+                    .help("for example: filter = \"(&(objectClass=person)(mail={address}))\""),
+            );
+            None
+        }
+    }
+}
+
+/// The name of an attribute, or its number (RFC 4512 §2.5).
+fn target_is_right(attribute: Option<&Text>, site: &mut Site) -> bool {
+    let Some(text) = attribute else { return true };
+    let name = text.get_ref();
+    let is_right = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b';'));
+    if !is_right {
+        let message = format!("\"{name}\" is no attribute");
+        let key = "ldap.target_attribute";
+        site.refuse(at(key, text, message, "").help("for example: \"mailRoutingAddress\""));
+    }
+    is_right
+}
+
+fn warn(
+    written: &Written,
+    preset: Preset,
+    protection: Protection,
+    bind: Option<&Bind>,
+    site: &mut Site,
+) {
+    if let (Some(tls), Protection::Plain, Some(_)) = (&written.tls, protection, bind) {
+        let is_loopback = |host: &Text| {
+            let host = host.get_ref().rsplit_once(':').map_or(host.get_ref().as_str(), |(h, _)| h);
+            host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        let servers = written.servers.as_ref();
+        if !servers.is_some_and(|servers| servers.get_ref().iter().all(is_loopback)) {
+            site.warn(
+                at("ldap.tls", tls, "the password goes over the network in the clear", "")
+                    .help("where the server can: tls = \"ldaps\" or \"starttls\""),
+            );
+        }
+    }
+    let is_admin =
+        |bind: &Bind| bind.dn.to_ascii_lowercase().replace(' ', "").ends_with(",cn=admin");
+    if preset == Preset::Exchange55
+        && !bind.is_some_and(is_admin)
+        && let Some(place) = written.bind_dn.as_ref().or(written.preset.as_ref())
+    {
+        site.warn(
+            at("ldap.bind_dn", place, "hidden mailboxes are not seen, and would be refused", "")
+                .help("for example: bind_dn = \"cn=postern,cn=DOMAIN,cn=admin\""),
+        );
+    }
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

@@ -1,0 +1,107 @@
+//! Whether the settings of a directory are right, as far as that can be seen without an address:
+//! each server in its order is connected to, asked for the base, and asked for an address that
+//! cannot exist. For `check` and for the start.
+
+use super::super::live::TroubleKind;
+use super::link::{Link, NoReply, Reply, Search};
+use super::server::Server;
+use super::settings::{Protection, Settings};
+use super::trouble::{Asked, Problem, of_code};
+use ldap3::Scope;
+use std::sync::Arc;
+
+/// Says what was found, or everything that was not as it should be.
+pub(super) async fn try_out(
+    settings: &Settings,
+    servers: &[Arc<Server>],
+) -> Result<String, Problem> {
+    let mut problems: Vec<Problem> = Vec::new();
+    for server in servers {
+        if let Err(problem) = try_one(settings, server).await {
+            problems.push(problem.of(&server.name));
+        }
+    }
+    let all: Vec<&str> = problems.iter().map(|problem| problem.what.as_str()).collect();
+    let what = all.join("; ");
+    match problems.into_iter().next() {
+        Some(first) => Err(Problem { what, ..first }),
+        None => Ok(found(settings)),
+    }
+}
+
+fn found(settings: &Settings) -> String {
+    let servers = match settings.servers.len() {
+        1 => "1 server".to_owned(),
+        several => format!("{several} servers"),
+    };
+    let who = settings.bind.as_ref().map_or("anonymous", |bind| &bind.dn);
+    let how = match settings.protection {
+        Protection::Ldaps => "LDAPS",
+        Protection::StartTls => "StartTLS",
+        Protection::Plain => "without TLS",
+    };
+    format!("{servers}, {how}, as {who}, base {}", settings.base)
+}
+
+async fn try_one(settings: &Settings, server: &Server) -> Result<(), Problem> {
+    let link = server.open_anyway().await?;
+    let base = Search {
+        scope: Scope::Base,
+        entries_max: 1,
+        ..settings.search("(objectClass=*)", &["1.1"])
+    };
+    let reply = search(&link, &base, settings).await?;
+    ended_well(&reply).map_err(|problem| named("base", problem))?;
+    // The root above all names is no entry that one can see (RFC 4511 §4.5.1.1).
+    if reply.entries.is_empty() && !settings.base.is_empty() {
+        let remedy = "`base`: an entry that exists; `bind_dn`: one that may see it";
+        let what = format!("`base`: {} is not to be seen", settings.base);
+        return Err(Problem::new(TroubleKind::Misconfigured, what, remedy));
+    }
+    let (local_part, domain) = (format!("postern-{:016x}", random()), "postern.invalid");
+    let filter = settings.filter.filled(local_part.as_bytes(), domain.as_bytes());
+    let filter = filter.unwrap_or_default();
+    let reply = search(&link, &settings.search(&filter, &["1.1"]), settings).await?;
+    if !reply.entries.is_empty() {
+        let what = format!("`filter`: finds {local_part}@{domain}, which cannot exist");
+        let remedy = "`filter`: one that only entries with that very address match";
+        return Err(Problem::new(TroubleKind::Misconfigured, what, remedy));
+    }
+    ended_well(&reply).map_err(|problem| named("filter", problem))?;
+    match reply.references.first() {
+        Some(elsewhere) => Err(of_code(Asked::Search, 10, elsewhere)),
+        None => Ok(()),
+    }
+}
+
+async fn search(link: &Link, search: &Search<'_>, settings: &Settings) -> Result<Reply, Problem> {
+    link.search(search, settings.answer_max).await.map_err(|error| match error {
+        NoReply::Lost(why) => Problem::lost(why),
+        NoReply::Trouble(problem) => problem,
+    })
+}
+
+fn ended_well(reply: &Reply) -> Result<(), Problem> {
+    match reply.result.rc {
+        0 => Ok(()),
+        code => {
+            let said = reply.result.refs.first().unwrap_or(&reply.result.text);
+            Err(of_code(Asked::Search, code, said))
+        }
+    }
+}
+
+/// The same, with the key that it is about before it, where that is known to be at fault.
+fn named(key: &str, mut problem: Problem) -> Problem {
+    if problem.kind == TroubleKind::Misconfigured {
+        problem.what = format!("`{key}`: {}", problem.what);
+    }
+    problem
+}
+
+fn random() -> u64 {
+    let mut octets = [0; 8];
+    // Without randomness the name is still one that nobody has.
+    let _ = getrandom::fill(&mut octets);
+    u64::from_le_bytes(octets)
+}
