@@ -15,7 +15,7 @@ mod tables;
 mod tables_mail;
 #[cfg(test)]
 mod tests;
-mod written;
+pub(crate) mod written;
 
 pub use built::Config;
 pub use mistake::{Mistake, Mistakes};
