@@ -5,7 +5,7 @@
 use super::file::{self, FileSource, Format};
 use super::learned::{self, LearnedSettings};
 use super::list::{DomainScope, Scope};
-use super::{Environment, Opened};
+use super::{Environment, Opened, sql};
 use crate::config::build::Site;
 use crate::config::build::sources::{Entry, file_entry};
 use crate::config::built::{FileFormat, FileSettings, NextHop};
@@ -23,6 +23,8 @@ pub enum SourceSettings {
     File(FileSettings),
     /// What mail itself shows.
     Learned(LearnedSettings),
+    /// A database.
+    Sql(Box<sql::Settings>),
 }
 
 /// One kind of source.
@@ -59,7 +61,7 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[FILES, learned::KIND];
+pub const KINDS: &[Kind] = &[FILES, sql::KIND, learned::KIND];
 
 const FILES: Kind = Kind {
     name: "file",
@@ -106,7 +108,7 @@ impl SourceSettings {
     pub fn file(&self) -> Option<&FileSettings> {
         match self {
             Self::File(file) => Some(file),
-            Self::Learned(_) => None,
+            Self::Learned(_) | Self::Sql(_) => None,
         }
     }
 }

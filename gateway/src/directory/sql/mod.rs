@@ -25,9 +25,15 @@ pub use pool::{AGE_MAX, IDLE_MAX, WAITING_MAX};
 pub use settings::{Database, Mode, Place, Server, Settings, Tls};
 pub use statement::{Dialect, Fault, FaultKind, Placeholder, Statement};
 pub use table::{TABLE, Written};
-pub(crate) use written::read;
 
+use super::kinds::{Described, Kind, SourceSettings};
+use super::list::{DomainScope, Scope};
+use super::live::memory::Lifetimes;
+use super::live::remembered::Remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
+use super::{Environment, Opened};
+use crate::config::keys::Default::Words;
+use crate::config::keys::text;
 use answer::{judge_columns, said};
 use failure::Failure;
 use mail::address::Mailbox;
@@ -38,7 +44,7 @@ use sqlite::Sqlite;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A password is never longer, in octets.
 const PASSWORD_OCTETS_MAX: usize = 4_096;
@@ -137,6 +143,54 @@ impl LiveSource for Sql {
     fn try_out(self: Arc<Self>) -> Asking<String> {
         Box::pin(async move { self.examine().await })
     }
+}
+
+/// How long ago the database must last have known anybody for its no to be believed without
+/// asking for the canary, in milliseconds.
+const VOUCH_MILLISECONDS: u32 = 60_000;
+
+/// What the configuration knows of it.
+pub(super) const KIND: Kind = Kind {
+    name: "sql",
+    help: "A database, described in a `[[sql]]`.",
+    entry: &[text("sql", Words("none"), "\"people\"", "The name of a `[[sql]]`.")],
+    table: Some(Described {
+        table: &TABLE,
+        read: |value, site| {
+            written::read(value, site).map(|sql| SourceSettings::Sql(Box::new(sql)))
+        },
+    }),
+    read: |_, _, _| None,
+    open: |settings, domains, environment| {
+        let SourceSettings::Sql(settings) = settings else { return None };
+        open(settings, domains, environment).ok()
+    },
+};
+
+/// Opens a source as it is to be used.
+/// # Errors
+/// When the system gives no thread or no randomness.
+pub fn open(
+    settings: &Settings,
+    domains: &[DomainScope],
+    environment: &Environment,
+) -> io::Result<Opened> {
+    if let Some(list) = SqlList::new(settings) {
+        let scope = Scope::new(domains.to_vec());
+        let (source, outcomes) = super::list::Listed::open(list, scope, environment);
+        return Ok(Opened { source: Arc::new(source), outcomes });
+    }
+    let Some(live) = Sql::new(settings)? else {
+        return Err(io::Error::other("neither query nor list"));
+    };
+    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    let lifetimes = Lifetimes {
+        positive_seconds: seconds(settings.positive),
+        negative_seconds: seconds(settings.negative),
+        vouch_milliseconds: VOUCH_MILLISECONDS,
+    };
+    let source = Remembered::open(live, lifetimes, domains, environment)?;
+    Ok(Opened { source, outcomes: Vec::new() })
 }
 
 /// The first line of a file.

@@ -92,14 +92,9 @@ impl<C: Connect> Pool<C> {
         }
     }
 
-    /// What opens its connections.
-    pub fn connector(&self) -> &C {
-        &self.connect
-    }
-
     /// Connections that exist.
-    #[must_use]
-    pub fn open_connections(&self) -> u32 {
+    #[cfg(test)]
+    fn open_connections(&self) -> u32 {
         self.open.load(Relaxed)
     }
 

@@ -7,15 +7,29 @@ use super::table::{Written, default};
 use crate::config::build::{Site, at, file, word};
 use crate::config::mistake::Mistake;
 use crate::config::written::Text;
+use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::net::IpAddr;
 use std::time::Duration;
+use toml::de::{DeValue, ValueDeserializer};
 
 /// An example that works.
 const SERVER: &str = "for example: server = \"postgres://postern@db.example.test/mail\"";
 
 /// Understands one `[[sql]]`; `None` when a mistake was reported.
-pub(crate) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
+pub(crate) fn read(value: Spanned<DeValue<'_>>, site: &mut Site) -> Option<Settings> {
+    let span = value.span();
+    match Written::deserialize(ValueDeserializer::from(value)) {
+        Ok(written) => settings(&written, site),
+        // The shape has been checked; should the two ever differ, serde has the last word.
+        Err(error) => {
+            site.refuse(Mistake::new(error.message()).at(error.span().unwrap_or(span), "here"));
+            None
+        }
+    }
+}
+
+fn settings(written: &Written, site: &mut Site) -> Option<Settings> {
     let name = written.name.as_ref()?;
     let database = database(written, name, site);
     let dialect = database.as_ref().map(Database::dialect);
@@ -229,4 +243,65 @@ fn place(written: &Written, address: &Address<'_>, site: &mut Site) -> Option<Pl
         None => Tls::Plain,
     };
     Some(Place::Host { host: address.host.to_owned(), port: address.port, tls })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str, has_socket: bool) -> Option<(Dialect, String, String, u16, String)> {
+        let text = Spanned::new(0..text.len(), text.to_owned());
+        let address = address(&text, has_socket).ok()?;
+        let Address { dialect, user, host, port, database } = address;
+        Some((dialect, user.to_owned(), host.to_owned(), port, database.to_owned()))
+    }
+
+    #[test]
+    fn a_server_has_user_host_port_and_database() {
+        use Dialect::{MySql, Postgres};
+        for (text, dialect, host, port) in [
+            ("postgres://p@db.example.test/mail", Postgres, "db.example.test", 5432),
+            ("postgresql://p@10.0.0.5:6432/mail", Postgres, "10.0.0.5", 6432),
+            ("mysql://p@[::1]/mail", MySql, "::1", 3306),
+            ("mariadb://p@[::1]:3307/mail", MySql, "::1", 3307),
+        ] {
+            let expected = (dialect, "p".into(), host.into(), port, "mail".into());
+            assert_eq!(parsed(text, false), Some(expected), "{text}");
+        }
+        let expected = (Postgres, "p".into(), String::new(), 5433, "mail".into());
+        assert_eq!(parsed("postgres://p@:5433/mail", true), Some(expected));
+    }
+
+    #[test]
+    fn what_is_missing_or_too_much_in_a_server_is_a_mistake() {
+        for text in [
+            "db.example.test",
+            "oracle://p@db/mail",
+            "postgres://db/mail",
+            "postgres://@db/mail",
+            "postgres://p:secret@db/mail",
+            "postgres://p@db",
+            "postgres://p@db/",
+            "postgres://p@/mail",
+            "postgres://p@db:0/mail",
+            "postgres://p@db:x/mail",
+            "postgres://p@db/mail?sslmode=disable",
+        ] {
+            assert_eq!(parsed(text, false), None, "{text}");
+        }
+        assert_eq!(parsed("postgres://p@db/mail", true), None, "a host beside a socket");
+    }
+
+    #[test]
+    fn only_this_machine_needs_no_tls() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("127.0.0.2", true),
+            ("::1", true),
+            ("10.0.0.5", false),
+            ("localhost.example.test", false),
+        ] {
+            assert_eq!(is_loopback(host), expected, "{host}");
+        }
+    }
 }
