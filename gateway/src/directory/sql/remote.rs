@@ -116,6 +116,8 @@ pub async fn columns<R: Remote>(
     statement: &Statement,
     until: Instant,
 ) -> Result<Vec<String>, Failure> {
+    // One that rests may be dead, and here nobody minds the time a fresh one takes.
+    pool.forget_idle();
     let mut lease = pool.lease(until).await?;
     let described = R::columns(lease.connection(), statement);
     let names = timeout_at(until.into(), described).await.map_err(|_| slow())??;

@@ -92,7 +92,8 @@ pub(super) const KEYS: &[Key] = &[
          bound as text; they are in lower case unless `local_part_case` is `exact`, so compare \
          them with `lower(…)` or without regard to case. No row: the address is unknown. A row: \
          it exists. A column `exists` (a boolean, 0 or 1) says so instead; a column `target` has \
-         the address that the next hop hears, or NULL.",
+         the address that the next hop hears, or NULL. Beware of collations that take `ö` for \
+         `o`, as MySQL's do: they find addresses that are not there.",
     ),
     text(
         "list",
