@@ -39,6 +39,8 @@ fn load(text: &[u8]) -> Result<Config, Mistakes> {
     file("staff.csv", b"address\n");
     file("people.token", b"secret\n");
     file("ldap-password", b"secret\n");
+    file("sql-password", b"secret\n");
+    file("helpdesk.sqlite", b"");
     // TLS files cost a key generation, which few tests need.
     if text.windows(5).any(|octets| octets == b"[tls]") {
         let names = vec!["mx.example.test".to_owned()];

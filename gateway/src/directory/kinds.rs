@@ -5,8 +5,8 @@
 use super::file::{self, FileSource, Format};
 use super::learned::{self, LearnedSettings};
 use super::list::DomainScope;
-use super::live::LiveSource;
-use super::{Environment, Opened, callout, http, ldap};
+use super::live::Trouble;
+use super::{Environment, Opened, callout, http, ldap, sql};
 use crate::config::build::Site;
 use crate::config::build::sources::Entry;
 use crate::config::built::{FileFormat, FileSettings, NextHop};
@@ -28,6 +28,8 @@ pub enum SourceSettings {
     Learned(LearnedSettings),
     /// A directory.
     Ldap(Arc<ldap::Settings>),
+    /// A database.
+    Sql(Box<sql::Settings>),
 }
 
 /// One kind of source.
@@ -42,9 +44,9 @@ pub struct Kind {
     pub table: Option<Described>,
     /// Reads an entry that says everything itself.
     pub(crate) read: fn(&Entry<'_>, &Surroundings<'_>, &mut Site) -> Option<SourceSettings>,
-    /// What asks, for a kind that asks elsewhere, when the settings are of this kind: to be tried
-    /// out by `check`.
-    pub live: fn(&SourceSettings, &Environment) -> Option<Arc<dyn LiveSource>>,
+    /// Finds out, when the settings are of this kind and it asks elsewhere, whether they are
+    /// right as far as that can be seen without an address. Waits for it.
+    pub try_out: fn(&SourceSettings, &Environment) -> Option<Result<String, Trouble>>,
     /// Opens it for the domains that list it, when the settings are of this kind.
     pub open: fn(&SourceSettings, &[DomainScope], &Environment) -> Option<Opened>,
 }
@@ -65,7 +67,8 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[file::KIND, ldap::KIND, http::KIND, callout::KIND, learned::KIND];
+pub const KINDS: &[Kind] =
+    &[file::KIND, ldap::KIND, sql::KIND, http::KIND, callout::KIND, learned::KIND];
 
 /// A file as the directory knows it.
 #[must_use]
@@ -78,20 +81,39 @@ pub fn file_source(file: &FileSettings) -> FileSource {
 }
 
 impl SourceSettings {
+    /// What the source is called: `ldap ad`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(file) => format!("file {}", file.path.display()),
+            Self::Callout(settings) => format!("callout {}", settings.name),
+            Self::Http(settings) => format!("http {}", settings.name),
+            Self::Ldap(settings) => format!("ldap {}", settings.name),
+            Self::Sql(settings) => format!("sql {}", settings.name),
+            Self::Learned(_) => "learned".to_owned(),
+        }
+    }
+
     /// The file, when it is one.
     #[must_use]
     pub fn file(&self) -> Option<&FileSettings> {
         match self {
             Self::File(file) => Some(file),
-            Self::Callout(_) | Self::Http(_) | Self::Ldap(_) | Self::Learned(_) => None,
+            Self::Callout(_) | Self::Http(_) | Self::Ldap(_) | Self::Learned(_) | Self::Sql(_) => {
+                None
+            }
         }
     }
 }
 
-/// What asks, when the settings are of a kind that asks elsewhere.
+/// Tries out a source that asks elsewhere, and says in one line what was found. Waits for it;
+/// nothing for other kinds.
 #[must_use]
-pub fn live(settings: &SourceSettings, environment: &Environment) -> Option<Arc<dyn LiveSource>> {
-    KINDS.iter().find_map(|kind| (kind.live)(settings, environment))
+pub fn try_out(
+    settings: &SourceSettings,
+    environment: &Environment,
+) -> Option<Result<String, Trouble>> {
+    KINDS.iter().find_map(|kind| (kind.try_out)(settings, environment))
 }
 
 /// Opens a source of whichever kind. One call for all domains that list the same settings, so

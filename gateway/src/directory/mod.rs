@@ -15,6 +15,7 @@ pub mod list;
 pub mod live;
 pub mod pattern;
 pub mod snapshot;
+pub mod sql;
 pub mod statistics;
 pub mod store;
 #[cfg(test)]

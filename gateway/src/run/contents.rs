@@ -8,21 +8,17 @@ use crate::directory::file;
 use crate::directory::guard::{Hold, Outcome};
 use crate::directory::kinds::{self, file_source};
 use crate::directory::list::{LineError, LoadError, Malformed, Scope};
-use crate::directory::live::{Trouble, TroubleKind};
 use crate::directory::statistics::Statistics;
 use crate::directory::{Environment, RecipientSource};
 use mail::address::Domain;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Malformed lines of one file that are shown; `postern recipients check` lists more.
 const LINES_SHOWN_MAX: usize = 20;
 /// A file up to this size is kept in memory to show its lines.
 const SHOWN_FILE_OCTETS_MAX: u64 = 16 << 20;
-/// How long a source that asks elsewhere is tried out.
-const TRY_OUT_MAX: Duration = Duration::from_secs(30);
 
 /// Everything that keeps a file from being used.
 #[must_use]
@@ -36,18 +32,8 @@ pub fn mistakes(listed: &ListedSource<'_>) -> Vec<Mistake> {
 /// address.
 fn trouble(listed: &ListedSource<'_>) -> Option<Mistake> {
     let environment = Environment::bare(listed.domains[0].1.name.clone());
-    let live = kinds::live(listed.settings, &environment)?;
-    let name = Arc::clone(live.name());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let tried = runtime.map(|runtime| {
-        runtime.block_on(async { tokio::time::timeout(TRY_OUT_MAX, live.try_out()).await })
-    });
-    let trouble = match tried {
-        Ok(Ok(Ok(_))) => return None,
-        Ok(Ok(Err(trouble))) => trouble,
-        Ok(Err(_)) => Trouble::new(TroubleKind::Slow, "no answer within 30 seconds"),
-        Err(error) => Trouble::new(TroubleKind::Down, "it cannot be asked").because(error),
-    };
+    let Err(trouble) = kinds::try_out(listed.settings, &environment)? else { return None };
+    let name = listed.settings.name();
     let key = name.split_once(' ').map_or("domain.recipients", |(kind, _)| kind).to_owned();
     let mistake = Mistake::new(format!("{name}: {trouble}"))
         .key(key)

@@ -3,6 +3,7 @@
 use super::Callout;
 use super::settings::{self, Settings};
 use crate::directory::kinds::{Described, Kind, SourceSettings};
+use crate::directory::live::try_out;
 use std::sync::Arc;
 
 /// `callout` in the table of kinds.
@@ -21,9 +22,9 @@ pub const KIND: Kind = Kind {
         let settings = Settings::of_next_hop(surroundings.next_hop?);
         Some(SourceSettings::Callout(Arc::new(settings)))
     },
-    live: |settings, environment| {
+    try_out: |settings, environment| {
         let SourceSettings::Callout(settings) = settings else { return None };
-        Some(Callout::open(settings, &environment.hostname).ok()?)
+        Some(try_out(Callout::open(settings, &environment.hostname).ok()?))
     },
     open: |settings, domains, environment| {
         let SourceSettings::Callout(settings) = settings else { return None };

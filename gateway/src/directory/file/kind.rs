@@ -14,7 +14,7 @@ pub const KIND: Kind = Kind {
     entry: FILE,
     table: None,
     read: |entry, _, site| file_entry(entry, site).map(SourceSettings::File),
-    live: |_, _| None,
+    try_out: |_, _| None,
     open: |settings, domains, environment| {
         let file = settings.file()?;
         let scope = Scope::new(domains.to_vec());

@@ -3,6 +3,7 @@
 use super::Http;
 use super::settings;
 use crate::directory::kinds::{Described, Kind, SourceSettings};
+use crate::directory::live::try_out;
 use std::sync::Arc;
 
 /// `http` in the table of kinds.
@@ -18,9 +19,9 @@ pub const KIND: Kind = Kind {
         },
     }),
     read: |_, _, _| None,
-    live: |settings, _| {
+    try_out: |settings, _| {
         let SourceSettings::Http(settings) = settings else { return None };
-        Some(Http::open(settings).ok()?)
+        Some(try_out(Http::open(settings).ok()?))
     },
     open: |settings, domains, environment| {
         let SourceSettings::Http(settings) = settings else { return None };

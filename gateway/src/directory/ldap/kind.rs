@@ -2,6 +2,7 @@
 
 use super::{ENTRY, Ldap, TABLE, read};
 use crate::directory::kinds::{Described, Kind, SourceSettings};
+use crate::directory::live::try_out;
 use std::sync::Arc;
 
 /// `ldap` in the table of kinds.
@@ -14,9 +15,9 @@ pub const KIND: Kind = Kind {
         read: |value, site| read(value, site).map(Arc::new).map(SourceSettings::Ldap),
     }),
     read: |_, _, _| None,
-    live: |settings, _| {
+    try_out: |settings, _| {
         let SourceSettings::Ldap(settings) = settings else { return None };
-        Some(Arc::new(Ldap::new(Arc::clone(settings)).ok()?))
+        Some(try_out(Arc::new(Ldap::new(Arc::clone(settings)).ok()?)))
     },
     open: |settings, domains, environment| {
         let SourceSettings::Ldap(settings) = settings else { return None };

@@ -33,7 +33,7 @@ pub const KIND: SourceKind = SourceKind {
     entry: settings::KEYS,
     table: None,
     read: |entry, _, site| settings::read(entry, site).map(SourceSettings::Learned),
-    live: |_, _| None,
+    try_out: |_, _| None,
     open: |settings, domains, environment| {
         let SourceSettings::Learned(settings) = settings else { return None };
         let source = LearnedRecipients::new(

@@ -142,6 +142,24 @@ impl Trouble {
     }
 }
 
+/// How long a source is tried out, in seconds.
+const TRY_OUT_SECONDS_MAX: u64 = 30;
+
+/// Tries a source out and waits for what comes of it; for `check`.
+/// # Errors
+/// What is wrong with it.
+pub fn try_out(live: Arc<dyn LiveSource>) -> Result<String, Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| Trouble::new(TroubleKind::Down, "it cannot be asked").because(error))?;
+    let patience = std::time::Duration::from_secs(TRY_OUT_SECONDS_MAX);
+    let tried = runtime.block_on(async { tokio::time::timeout(patience, live.try_out()).await });
+    tried.unwrap_or_else(|_| {
+        let what = format!("no answer within {TRY_OUT_SECONDS_MAX} seconds");
+        Err(Trouble::new(TroubleKind::Slow, what))
+    })
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;

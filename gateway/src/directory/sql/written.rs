@@ -1,0 +1,307 @@
+//! `[[sql]]`: what the operator wrote, understood, with every mistake in it. Its keys are in
+//! `table.rs`; whether the database agrees is found out by trying (`mod.rs`).
+
+use super::settings::{Database, Mode, Place, Server, Settings, Tls};
+use super::statement::{Dialect, Fault, Statement};
+use super::table::{Written, default};
+use crate::config::build::{Site, at, file, word};
+use crate::config::mistake::Mistake;
+use crate::config::written::Text;
+use serde::Deserialize;
+use serde_spanned::Spanned;
+use std::net::IpAddr;
+use std::time::Duration;
+use toml::de::{DeValue, ValueDeserializer};
+
+/// An example that works.
+const SERVER: &str = "for example: server = \"postgres://postern@db.example.test/mail\"";
+
+/// Understands one `[[sql]]`; `None` when a mistake was reported.
+pub(crate) fn read(value: Spanned<DeValue<'_>>, site: &mut Site) -> Option<Settings> {
+    let span = value.span();
+    match Written::deserialize(ValueDeserializer::from(value)) {
+        Ok(written) => settings(&written, site),
+        // The shape has been checked; should the two ever differ, serde has the last word.
+        Err(error) => {
+            site.refuse(Mistake::new(error.message()).at(error.span().unwrap_or(span), "here"));
+            None
+        }
+    }
+}
+
+fn settings(written: &Written, site: &mut Site) -> Option<Settings> {
+    let name = written.name.as_ref()?;
+    let database = database(written, name, site);
+    let dialect = database.as_ref().map(Database::dialect);
+    let query = statement("query", written.query.as_ref(), dialect, Statement::query, site);
+    let list = statement("list", written.list.as_ref(), dialect, Statement::listing, site);
+    let mode = mode(written, name, site);
+    let seconds = |name, written| Duration::from_secs(number(name, written));
+    let connections_max = number("connections_max", &written.connections_max);
+    Some(Settings {
+        name: name.get_ref().clone(),
+        database: database?,
+        query: query?,
+        list: list?,
+        mode: mode?,
+        timeout: seconds("answer_seconds_max", &written.answer_seconds_max),
+        connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
+        positive: seconds("positive_seconds", &written.positive_seconds),
+        negative: seconds("negative_seconds", &written.negative_seconds),
+    })
+}
+
+fn number(name: &str, written: &Option<Spanned<i64>>) -> u64 {
+    let number = written.as_ref().and_then(|number| u64::try_from(*number.get_ref()).ok());
+    number.unwrap_or_else(|| default(name))
+}
+
+/// The outer nothing is a mistake.
+fn statement(
+    key: &str,
+    text: Option<&Text>,
+    dialect: Option<Dialect>,
+    translate: fn(&str, Dialect) -> Result<Statement, Fault>,
+    site: &mut Site,
+) -> Option<Option<Statement>> {
+    let Some(text) = text else { return Some(None) };
+    match translate(text.get_ref(), dialect?) {
+        Ok(statement) => Some(Some(statement)),
+        Err(Fault { at: place, kind }) => {
+            let found = text.get_ref()[place].lines().next().unwrap_or_default();
+            let label = if found.is_empty() { String::new() } else { format!("at `{found}`") };
+            site.refuse(
+                at(&format!("sql.{key}"), text, format!("{key}: {kind}"), &label).help(kind.help()),
+            );
+            None
+        }
+    }
+}
+
+fn mode(written: &Written, name: &Text, site: &mut Site) -> Option<Mode> {
+    let is_snapshot = word(written.mode.as_ref(), "live") == "snapshot";
+    let (needed, help) = match (is_snapshot, &written.query, &written.list) {
+        (true, _, None) => ("list", "for example: list = \"select mail as address from people\""),
+        (false, None, _) => {
+            ("query", "for example: query = \"select 1 from people where lower(mail) = {address}\"")
+        }
+        _ => {
+            let every = Duration::from_secs(number("every_seconds", &written.every_seconds));
+            return Some(if is_snapshot { Mode::Snapshot { every } } else { Mode::Live });
+        }
+    };
+    let mode = written.mode.as_ref().unwrap_or(name);
+    let message = format!("`{needed}` is missing");
+    site.refuse(at(&format!("sql.{needed}"), mode, message, "needs it").help(help));
+    None
+}
+
+fn database(written: &Written, name: &Text, site: &mut Site) -> Option<Database> {
+    let (server, path) = match (&written.server, &written.file) {
+        (Some(server), None) => (server, None),
+        (None, Some(path)) => {
+            foreign_to_file(written, site);
+            return Some(Database::Sqlite(file::readable("sql.file", path, site)?));
+        }
+        (Some(server), path) => (server, path.as_ref()),
+        (None, None) => {
+            let mistake = at("sql.server", name, "`server` or `file` is missing", "where is it?");
+            site.refuse(mistake.help(SERVER).help("or: file = \"people.sqlite\""));
+            return None;
+        }
+    };
+    if let Some(path) = path {
+        let mistake = at("sql.file", path, "`file` beside `server`", "one");
+        site.refuse(mistake.at(server.span(), "or the other"));
+        return None;
+    }
+    let address = address(server, written.socket.is_some())
+        .map_err(|mistake| site.refuse(mistake.key("sql.server")))
+        .ok();
+    let password_file = written.password_file.as_ref();
+    let password = password_file.map(|path| file::readable("sql.password_file", path, site));
+    let address = address?;
+    let place = place(written, &address, site)?;
+    let server = Server {
+        place,
+        user: address.user.to_owned(),
+        database: address.database.to_owned(),
+        password_file: match password {
+            Some(path) => Some(path?),
+            None => None,
+        },
+    };
+    Some(match address.dialect {
+        Dialect::MySql => Database::MySql(server),
+        Dialect::Postgres | Dialect::Sqlite => Database::Postgres(server),
+    })
+}
+
+/// What means nothing to a file.
+fn foreign_to_file(written: &Written, site: &mut Site) {
+    let keys = [
+        ("socket", &written.socket),
+        ("password_file", &written.password_file),
+        ("tls", &written.tls),
+        ("tls_ca", &written.tls_ca),
+    ];
+    for (key, text) in keys {
+        if let Some(text) = text {
+            let message = format!("`{key}` beside `file`");
+            let mistake = at(&format!("sql.{key}"), text, message, "belongs to a `server`");
+            site.refuse(mistake.help("take it out"));
+        }
+    }
+}
+
+/// The parts of `server`.
+#[derive(Debug, PartialEq, Eq)]
+struct Address<'a> {
+    dialect: Dialect,
+    user: &'a str,
+    host: &'a str,
+    port: u16,
+    database: &'a str,
+}
+
+fn address(server: &Text, has_socket: bool) -> Result<Address<'_>, Mistake> {
+    let wrong = |message: &str| at("", server, format!("`server`: {message}"), "").help(SERVER);
+    let (scheme, rest) = server
+        .get_ref()
+        .split_once("://")
+        .ok_or_else(|| wrong("expected what begins with postgres:// or mysql://"))?;
+    let (dialect, port) = match scheme {
+        "postgres" | "postgresql" => (Dialect::Postgres, 5432),
+        "mysql" | "mariadb" => (Dialect::MySql, 3306),
+        _ => return Err(wrong("expected what begins with postgres:// or mysql://")),
+    };
+    let (user, rest) = rest.rsplit_once('@').ok_or_else(|| wrong("the user is missing"))?;
+    if user.contains(':') {
+        let message = "a password does not belong here, where everybody who helps reads it";
+        return Err(wrong(message).help("put it into a file of its own: password_file = \"…\""));
+    }
+    let (place, database) = rest.split_once('/').ok_or_else(|| wrong("the database is missing"))?;
+    if let Some(at) = database.find(['?', '#']) {
+        let what = &database[at..];
+        return Err(wrong(&format!("`{what}` is not understood"))
+            .help("what else is to be said has keys of its own, like `tls`"));
+    }
+    for (part, name) in [(user, "the user"), (database, "the database")] {
+        if part.is_empty() {
+            return Err(wrong(&format!("{name} is missing")));
+        }
+    }
+    let (host, port) = match split_port(place) {
+        Some((host, written)) => {
+            let parsed = written.parse().ok().filter(|port| *port > 0);
+            (host, parsed.ok_or_else(|| wrong("the port is no number from 1 to 65535"))?)
+        }
+        None => (place, port),
+    };
+    let host = host.trim_matches(['[', ']']);
+    if host.is_empty() != has_socket {
+        return Err(wrong(if has_socket {
+            "a host beside `socket`: leave one of them out"
+        } else {
+            "the host is missing"
+        }));
+    }
+    Ok(Address { dialect, user, host, port, database })
+}
+
+/// What stands before and behind the colon that is not one of an IPv6 address.
+fn split_port(place: &str) -> Option<(&str, &str)> {
+    let (host, port) = place.rsplit_once(':')?;
+    (!host.contains(':') || host.ends_with(']')).then_some((host, port))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let is_loopback = host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    is_loopback || host.eq_ignore_ascii_case("localhost")
+}
+
+fn place(written: &Written, address: &Address<'_>, site: &mut Site) -> Option<Place> {
+    let default = if is_loopback(address.host) { "plain" } else { "require" };
+    let is_required = written.socket.is_none() && word(written.tls.as_ref(), default) == "require";
+    let ca = written.tls_ca.as_ref().map(|ca| (ca, file::certificates("sql.tls_ca", ca, site)));
+    if let (Some(tls), Some(_)) = (&written.tls, &written.socket) {
+        let mistake = at("sql.tls", tls, "`tls` beside `socket`", "nobody listens there");
+        site.refuse(mistake.help("take it out"));
+        return None;
+    }
+    if let (Some((ca, _)), false) = (&ca, is_required) {
+        let mistake = at("sql.tls_ca", *ca, "`tls_ca` without TLS", "nothing would be verified");
+        site.refuse(mistake.help("add tls = \"require\", or take this out"));
+        return None;
+    }
+    if let Some(socket) = &written.socket {
+        return Some(Place::Socket { path: site.path(socket.get_ref()), port: address.port });
+    }
+    let tls = match ca {
+        Some((_, certificates)) => Tls::Require { ca: Some(certificates?.0) },
+        None if is_required => Tls::Require { ca: None },
+        None => Tls::Plain,
+    };
+    Some(Place::Host { host: address.host.to_owned(), port: address.port, tls })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str, has_socket: bool) -> Option<(Dialect, String, String, u16, String)> {
+        let text = Spanned::new(0..text.len(), text.to_owned());
+        let address = address(&text, has_socket).ok()?;
+        let Address { dialect, user, host, port, database } = address;
+        Some((dialect, user.to_owned(), host.to_owned(), port, database.to_owned()))
+    }
+
+    #[test]
+    fn a_server_has_user_host_port_and_database() {
+        use Dialect::{MySql, Postgres};
+        for (text, dialect, host, port) in [
+            ("postgres://p@db.example.test/mail", Postgres, "db.example.test", 5432),
+            ("postgresql://p@10.0.0.5:6432/mail", Postgres, "10.0.0.5", 6432),
+            ("mysql://p@[::1]/mail", MySql, "::1", 3306),
+            ("mariadb://p@[::1]:3307/mail", MySql, "::1", 3307),
+        ] {
+            let expected = (dialect, "p".into(), host.into(), port, "mail".into());
+            assert_eq!(parsed(text, false), Some(expected), "{text}");
+        }
+        let expected = (Postgres, "p".into(), String::new(), 5433, "mail".into());
+        assert_eq!(parsed("postgres://p@:5433/mail", true), Some(expected));
+    }
+
+    #[test]
+    fn what_is_missing_or_too_much_in_a_server_is_a_mistake() {
+        for text in [
+            "db.example.test",
+            "oracle://p@db/mail",
+            "postgres://db/mail",
+            "postgres://@db/mail",
+            "postgres://p:secret@db/mail",
+            "postgres://p@db",
+            "postgres://p@db/",
+            "postgres://p@/mail",
+            "postgres://p@db:0/mail",
+            "postgres://p@db:x/mail",
+            "postgres://p@db/mail?sslmode=disable",
+        ] {
+            assert_eq!(parsed(text, false), None, "{text}");
+        }
+        assert_eq!(parsed("postgres://p@db/mail", true), None, "a host beside a socket");
+    }
+
+    #[test]
+    fn only_this_machine_needs_no_tls() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("127.0.0.2", true),
+            ("::1", true),
+            ("10.0.0.5", false),
+            ("localhost.example.test", false),
+        ] {
+            assert_eq!(is_loopback(host), expected, "{host}");
+        }
+    }
+}
