@@ -7,9 +7,12 @@
 mod kit;
 
 use kit::http::{Http, Response};
+use kit::mariadb::{self, Mariadb};
 use kit::postgres::{self, Postgres};
-use kit::slapd::{self, Shape, Slapd};
-use kit::{Client, Folder, Hop, LIFTED, Postern};
+use kit::servers::{Server, needs};
+use kit::slapd::{self, ADMIN_PASSWORD, Setup, Shape, Slapd};
+use kit::{Client, Folder, Hop, LIFTED, Postern, has};
+use std::path::PathBuf;
 
 /// The code and enhanced status of RCPT in a session of its own.
 fn recipient(postern: &Postern, name: &str) -> String {
@@ -48,7 +51,7 @@ macro_rules! directory {
     };
 }
 
-directory!(Http, Postgres, Slapd);
+directory!(Http, Mariadb, Postgres, Server, Slapd);
 
 const YES: &str = "250 2.1.5";
 const NO: &str = "550 5.1.1";
@@ -97,4 +100,137 @@ fn a_web_service() {
     let table = format!("[[http]]\nname = \"people\"\nurl = \"{}\"\n", http.url("/who/{address}"));
     let config = with_source(&hop, "{ http = \"people\" }", &table);
     lives_through_an_outage(&folder, &config, &mut http, ["person0001", "person0002"]);
+}
+
+/// A directory of one shape, and the lines that describe it.
+fn directory_of(shape: Shape, folder: &Folder) -> (Slapd, String) {
+    let slapd = Slapd::start(Setup { people: 3, ..Setup::new(shape) });
+    folder.write("ldap-password", ADMIN_PASSWORD);
+    let authority = slapd.folder.file("authority.pem");
+    let (preset, base) = match shape {
+        Shape::OpenLdap => ("openldap", shape.base()),
+        Shape::ActiveDirectory => ("active-directory", shape.base()),
+        Shape::Exchange55 => ("exchange-5.5", shape.base()),
+    };
+    let table = format!(
+        "[[ldap]]\nname = \"people\"\npreset = \"{preset}\"\nbase = \"{base}\"\n\
+         servers = [\"{}\"]\ntls = \"ldaps\"\ntls_ca = \"{}\"\n\
+         bind_dn = \"{}\"\npassword_file = \"ldap-password\"\n",
+        slapd.tls_address.unwrap(),
+        authority.display(),
+        slapd.admin(),
+    );
+    (slapd, table)
+}
+
+fn is_a_directory(shape: Shape) {
+    if !slapd::is_here() {
+        return;
+    }
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let (mut slapd, table) = directory_of(shape, &folder);
+    let config = with_source(&hop, "{ ldap = \"people\" }", &table);
+    lives_through_an_outage(&folder, &config, &mut slapd, ["person0001", "alias0002"]);
+}
+
+#[test]
+fn an_openldap() {
+    is_a_directory(Shape::OpenLdap);
+}
+
+#[test]
+fn an_active_directory() {
+    is_a_directory(Shape::ActiveDirectory);
+}
+
+#[test]
+fn an_exchange_5_5() {
+    is_a_directory(Shape::Exchange55);
+}
+
+const PEOPLE: &str = "create table people (address varchar(254)); insert into people values \
+    ('person0001@example.test'), ('person0002@example.test'), ('person0003@example.test');";
+const QUERY: &str = "query = \"select 1 from people where lower(address) = {address}\"\n";
+
+#[test]
+fn a_postgresql() {
+    if !postgres::is_here() {
+        return;
+    }
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let mut server = Postgres::start();
+    server.execute(PEOPLE);
+    folder.write("sql-password", postgres::PASSWORD);
+    let at = format!("postgres://postern@{}/postern", server.address);
+    let table = format!(
+        "[[sql]]\nname = \"people\"\nserver = \"{at}\"\npassword_file = \"sql-password\"\n{QUERY}"
+    );
+    let config = with_source(&hop, "{ sql = \"people\" }", &table);
+    lives_through_an_outage(&folder, &config, &mut server, ["person0001", "person0002"]);
+}
+
+#[test]
+fn a_mariadb() {
+    if !mariadb::is_here() {
+        return;
+    }
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let mut server = Mariadb::start();
+    server.execute(PEOPLE);
+    folder.write("sql-password", mariadb::PASSWORD);
+    let at = format!("mysql://postern@{}/postern", server.address);
+    let table = format!(
+        "[[sql]]\nname = \"people\"\nserver = \"{at}\"\npassword_file = \"sql-password\"\n{QUERY}"
+    );
+    let config = with_source(&hop, "{ sql = \"people\" }", &table);
+    lives_through_an_outage(&folder, &config, &mut server, ["person0001", "person0002"]);
+}
+
+/// A database in a file is stopped by putting something else in its place.
+struct DatabaseFile(PathBuf);
+
+impl Directory for DatabaseFile {
+    fn stop(&mut self) {
+        std::fs::rename(&self.0, self.0.with_extension("away")).unwrap();
+        std::fs::write(&self.0, "this is no database, whatever its name says").unwrap();
+    }
+
+    fn restart(&mut self) {
+        std::fs::rename(self.0.with_extension("away"), &self.0).unwrap();
+    }
+}
+
+#[test]
+fn an_sqlite() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let file = folder.file("people.sqlite");
+    rusqlite::Connection::open(&file).unwrap().execute_batch(PEOPLE).unwrap();
+    let table = format!("[[sql]]\nname = \"people\"\nfile = \"people.sqlite\"\n{QUERY}");
+    let config = with_source(&hop, "{ sql = \"people\" }", &table);
+    let people = ["person0001", "person0002"];
+    lives_through_an_outage(&folder, &config, &mut DatabaseFile(file), people);
+}
+
+#[test]
+fn the_next_hop_itself() {
+    for kind in ["postfix", "exim"] {
+        if !has(&[&needs(kind), "root"]) {
+            continue;
+        }
+        let more = match kind {
+            "postfix" => {
+                "virtual_mailbox_maps = inline:{ { person0001@example.test = mail/ }, \
+                 { person0002@example.test = mail/ } }"
+            }
+            _ => {
+                "\nbegin acl\n  deny message = unknown user\n       \
+                 !local_parts = person0001 : person0002\n"
+            }
+        };
+        let mut server = Server::start(kind, more);
+        let (folder, hop) = (Folder::new(), Hop::start());
+        let table = format!("[[callout]]\nname = \"inside\"\nhosts = [\"{}\"]\n", server.address);
+        let config = with_source(&hop, "{ callout = \"inside\" }", &table);
+        lives_through_an_outage(&folder, &config, &mut server, ["person0001", "person0002"]);
+    }
 }

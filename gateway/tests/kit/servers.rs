@@ -4,7 +4,7 @@ use super::folder::Folder;
 use super::process::Process;
 use super::{find_program, free_port, wait_for_port, wait_until};
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -25,7 +25,7 @@ pub fn needs(kind: &str) -> String {
 
 /// A mail server that takes everything for example.test.
 pub struct Server {
-    _process: Process,
+    process: Option<Process>,
     /// Its configuration, queue, mail and log.
     pub folder: Folder,
     /// Where it listens.
@@ -57,7 +57,20 @@ impl Server {
         let last = if kind == "opensmtpd" { 2 } else { 1 };
         let address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), port));
         wait_for_port(address);
-        Self { _process: process, folder, address }
+        Self { process: Some(process), folder, address }
+    }
+
+    /// Ends it; its folder stays.
+    pub fn stop(&mut self) {
+        self.process = None;
+        wait_until("nobody listens", || TcpStream::connect(self.address).is_err());
+    }
+
+    /// Starts it again where it was.
+    pub fn restart(&mut self) {
+        let start = self.folder.file("start");
+        self.process = Some(Process::start_server(Command::new("sh").arg(start).current_dir("/")));
+        wait_for_port(self.address);
     }
 
     /// Waits until so many messages have been delivered, and returns them, oldest first.

@@ -19,6 +19,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+/// Failures that took as long count: only they cost those who wait.
+const FAILURE_TO_BE_SPARED: Duration = Duration::from_millis(200);
 /// Failures in a row after which a host is left alone.
 const FAILURES_MAX: u32 = 3;
 
@@ -108,6 +110,7 @@ impl AskedHost {
         self.make_room();
         // Where TLS is opportunistic and cannot be agreed on, clear text was as good from the
         // start. It is told where mail goes there.
+        let begun = Instant::now();
         let opening = Connection::open_as_wished(way, &self.host, |_| {});
         let opened = match timeout_at(deadline, opening).await {
             Ok(opened) => opened,
@@ -116,7 +119,7 @@ impl AskedHost {
         match opened {
             Ok(connection) => Ok(Line::new(connection)),
             Err(error) => {
-                self.failed();
+                self.failed(begun);
                 Err(self.trouble(error, "the connection"))
             }
         }
@@ -128,7 +131,12 @@ impl AskedHost {
     }
 
     /// It did not answer.
-    pub(super) fn failed(&self) {
+    pub(super) fn failed(&self, begun: Instant) {
+        // One that says at once that nobody is there costs nothing to ask, and whoever is back
+        // should be asked at once.
+        if begun.elapsed() < FAILURE_TO_BE_SPARED {
+            return;
+        }
         self.host.failed(clock::now(), FAILURES_MAX, LEFT_ALONE_MILLISECONDS);
     }
 

@@ -129,6 +129,7 @@ impl Callout {
         loop {
             let mut line = self.line(place, words.deadline).await?;
             let was_used = line.is_used;
+            let begun = Instant::now();
             match question::ask(&mut line, asked, &self.way, &self.sender, words).await {
                 Ok(known) => {
                     asked.succeeded(&mut line);
@@ -137,7 +138,7 @@ impl Callout {
                 }
                 Err(Lost { hung_up: true, .. }) if was_used => {}
                 Err(Lost { trouble, .. }) => {
-                    asked.failed();
+                    asked.failed(begun);
                     return Err(trouble);
                 }
             }

@@ -517,8 +517,7 @@ async fn look_after(source: Weak<Remembered>) {
         match Arc::clone(&source.live).try_out().await {
             Ok(found) => told("SourceReady", &source.name, &found),
             Err(trouble) => {
-                source.note_text(trouble.to_string());
-                source.tell_of(&trouble);
+                source.note(&trouble);
             }
         }
         for domain in source.trust.domains.iter().take(TESTED_AT_START_MAX) {
