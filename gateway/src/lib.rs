@@ -4,6 +4,7 @@
 //! - [`cli`]: the commands. [`config`]: what the operator wrote, checked.
 //! - [`listen`]: towards clients. [`next_hop`]: towards the servers behind us.
 //! - [`directory`]: which recipients exist. [`observe`]: log and figures.
+//! - [`control`]: what a process that serves does for the commands.
 //! - [`probe`]: what other servers do. [`talk`]: dialogues against a live server.
 //! - [`demo`]: a stranger's first minute.
 //! - [`explain`]: why something is, or was, answered as it is.
@@ -12,6 +13,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod demo;
 pub mod directory;
 pub mod explain;

@@ -3,6 +3,7 @@
 //! source has it, is unknown when all say so, and otherwise nobody knows.
 
 use super::live::class::Class;
+use super::statistics::Age;
 use super::{
     Account, Canonical, Finding, Matched, Question, RecipientSource, SourceAnswer, is_reserved,
     pattern::Pattern,
@@ -378,20 +379,6 @@ impl std::fmt::Display for Step {
         match &account.note {
             Some(note) if *finding == Some(Finding::Unavailable) => write!(f, " ({note})"),
             _ => Ok(()),
-        }
-    }
-}
-
-/// An age as people say it.
-struct Age(u64);
-
-impl std::fmt::Display for Age {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            seconds @ 0..120 => write!(f, "{seconds} s"),
-            seconds @ 120..7_200 => write!(f, "{} min", seconds / 60),
-            seconds @ 7_200..172_800 => write!(f, "{} h", seconds / 3_600),
-            seconds => write!(f, "{} days", seconds / 86_400),
         }
     }
 }

@@ -8,6 +8,9 @@ use mail::address::{Domain, Mailbox};
 use std::fmt;
 use std::sync::Arc;
 
+/// Domains that a line names when their parts of a load are held back.
+const HOLDS_SHOWN_MAX: usize = 3;
+
 /// A person's word that a load is right although a guard holds it back: it counts for a load
 /// with exactly this many entries, so that what was seen is what is adopted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +142,16 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// `held back for example.test: it is empty`, and so on for the first few domains.
+    #[must_use]
+    pub fn holds_in_words(&self) -> String {
+        let words = self.held().take(HOLDS_SHOWN_MAX);
+        let words = words.map(|(domain, hold)| format!("held back for {domain}: {hold}"));
+        words.collect::<Vec<_>>().join("; ")
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -154,7 +167,7 @@ impl fmt::Display for Outcome {
                     // Early in the line, since a log may cut off its end.
                     f.write_str(" (what to do: `postern recipients stats`)")?;
                 }
-                for (domain, hold) in self.held().take(3) {
+                for (domain, hold) in self.held().take(HOLDS_SHOWN_MAX) {
                     write!(f, "; {domain}: {hold}")?;
                 }
                 if let Some(first) = skipped.malformed.lines.first() {

@@ -28,6 +28,7 @@ pub use kinds::{KINDS, SourceSettings, open};
 
 use guard::{Confirmation, Outcome};
 use learned::Learned;
+use list::{LoadError, Preview, Recipient};
 use live::class::Class;
 use live::trust::Teller;
 use mail::address::{Domain, LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
@@ -195,6 +196,19 @@ pub trait RecipientSource: Send + Sync {
         false
     }
 
+    /// What its next load would change. Reads all of it, so it may block for long; nothing for
+    /// sources that load nothing.
+    fn preview(&self) -> Option<Result<Preview, LoadError>> {
+        None
+    }
+
+    /// Reads all of it and calls the function with every recipient; changes nothing and may block
+    /// for long. Nothing for sources that load nothing; after an error, what was taken is not
+    /// the whole.
+    fn read_out(&self, _take: &mut dyn FnMut(Recipient<'_>)) -> Option<Result<(), LoadError>> {
+        None
+    }
+
     /// What it is and did, for `postern recipients sources`.
     fn report(&self) -> SourceReport {
         SourceReport { name: self.name().to_string(), ..SourceReport::default() }
@@ -245,8 +259,10 @@ pub struct SourceReport {
     pub remembered_yes: u64,
     /// Addresses remembered that do not.
     pub remembered_no: u64,
-    /// Addresses it holds, when it holds a list.
+    /// Addresses and patterns it holds, when it holds a list.
     pub entries: Option<u64>,
+    /// Whether its last load is held back, so that a person may confirm it.
+    pub is_held: bool,
     /// The last trouble with it.
     pub last_trouble: Option<String>,
 }

@@ -58,33 +58,47 @@ pub fn forward_path(text: &str) -> Result<ForwardPath, AddressError> {
     }
 }
 
-/// Asks. `<Postmaster>` is asked for as `postmaster`.
+/// Asks, and waits for sources that must ask elsewhere. `<Postmaster>` is asked for as
+/// `postmaster`.
 /// # Errors
-/// When the system gives no means to wait for a source that must ask elsewhere.
+/// When the system gives no means to wait.
 pub fn ask(
     directory: &Directory,
     settings: &Settings,
     domain: DomainId,
     path: &ForwardPath,
 ) -> io::Result<Asked> {
-    let postmaster = LocalPart::new("postmaster").map_err(io::Error::other)?;
-    let local_part = path.mailbox().map_or(&postmaster, |mailbox| &mailbox.local_part);
-    let domain_settings = settings.domain(domain);
-    let canonical = Canonical::new(local_part, domain_settings);
-    let question = Question { domain, settings: domain_settings, local_part, canonical };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let trace = directory.trace(domain, domain_settings, local_part).await;
-        let mut sources = Vec::new();
-        for source in directory.domain(domain).map_or(&[][..], |here| &here.sources) {
-            let finding = match source.look_up(&question) {
-                SourceAnswer::Now(finding) => finding,
-                SourceAnswer::Later(finding) => finding.await,
-            };
-            let (source, account) = (Arc::clone(source.name()), source.account(&question));
-            sources.push(Step { source, finding: Some(finding), account });
-        }
-        let base = canonical.base().map(|base| String::from_utf8_lossy(base).into_owned());
-        Ok(Asked { trace, sources, base })
-    })
+    runtime.block_on(ask_all(directory, settings, domain, path)).map_err(io::Error::other)
+}
+
+/// As [`ask`], where there is a runtime.
+/// # Errors
+/// Never, since `postmaster` is a local part.
+pub async fn ask_all(
+    directory: &Directory,
+    settings: &Settings,
+    domain: DomainId,
+    path: &ForwardPath,
+) -> Result<Asked, AddressError> {
+    let local_part = match path.mailbox() {
+        Some(mailbox) => mailbox.local_part.clone(),
+        None => LocalPart::new("postmaster")?,
+    };
+    let domain_settings = settings.domain(domain);
+    let canonical = Canonical::new(&local_part, domain_settings);
+    let question =
+        Question { domain, settings: domain_settings, local_part: &local_part, canonical };
+    let trace = directory.trace(domain, domain_settings, &local_part).await;
+    let mut sources = Vec::new();
+    for source in directory.domain(domain).map_or(&[][..], |here| &here.sources) {
+        let finding = match source.look_up(&question) {
+            SourceAnswer::Now(finding) => finding,
+            SourceAnswer::Later(finding) => finding.await,
+        };
+        let (source, account) = (Arc::clone(source.name()), source.account(&question));
+        sources.push(Step { source, finding: Some(finding), account });
+    }
+    let base = canonical.base().map(|base| String::from_utf8_lossy(base).into_owned());
+    Ok(Asked { trace, sources, base })
 }

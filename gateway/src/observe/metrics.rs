@@ -1,6 +1,8 @@
 //! The figures. Each thread counts for itself, and a scrape adds up: no counter is shared on the
 //! hot path. Labels are names from our own tables, never anything that a client said.
 
+use super::sources::Sources;
+use crate::directory::SourceReport;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -33,6 +35,7 @@ pub struct Metrics {
     threads: Mutex<Vec<Arc<Counts>>>,
     process: Mutex<BTreeMap<&'static str, u64>>,
     gauges: Mutex<Vec<Gauge>>,
+    sources: Mutex<Sources>,
 }
 
 /// A figure read when it is asked for.
@@ -69,6 +72,11 @@ impl Metrics {
         read: impl Fn() -> u64 + Send + 'static,
     ) {
         lock(&self.gauges).push(Gauge { name, help, read: Box::new(read) });
+    }
+
+    /// Says where the figures of recipient sources come from; read at each scrape.
+    pub fn set_sources(&self, read: impl Fn() -> Vec<SourceReport> + Send + 'static) {
+        *lock(&self.sources) = Sources::read_by(read);
     }
 
     /// Counts an event.
@@ -185,7 +193,7 @@ impl Collector for Scrape {
             let kind = figure.metric_type();
             figure.encode(encoder.encode_descriptor(gauge.name, gauge.help, None, kind)?)?;
         }
-        Ok(())
+        lock(&self.0.sources).encode(&mut encoder)
     }
 }
 

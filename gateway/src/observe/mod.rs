@@ -3,6 +3,7 @@
 pub mod log;
 pub mod metrics;
 pub mod server;
+pub mod sources;
 pub mod write;
 
 use relay::event::{Event, Kind};

@@ -6,6 +6,7 @@ use super::services::Services;
 use super::{Running, StartError, contents, seats_for};
 use crate::config::Mistakes;
 use crate::config::built::Config;
+use crate::directory::RecipientSource;
 use crate::directory::guard::Outcome;
 use crate::directory::live::meter::Meter;
 use crate::directory::watch::{INTERVAL, Watcher};
@@ -44,6 +45,12 @@ pub struct Watched {
 }
 
 impl Watched {
+    /// Each source once, in the order of the configuration.
+    #[must_use]
+    pub fn sources(&self) -> Vec<Arc<dyn RecipientSource>> {
+        self.sources.iter().map(|opened| Arc::clone(&opened.source)).collect()
+    }
+
     /// Ends the loads of sources that do not go on.
     fn retire_all_but(&self, staying: &[Opened]) {
         let stays = |mine: &&Opened| staying.iter().any(|o| Arc::ptr_eq(&o.source, &mine.source));
@@ -164,7 +171,8 @@ impl Watched {
     }
 }
 
-fn tell(observer: &Observer, outcome: &Outcome) {
+/// Tells the log what came of a load.
+pub fn tell(observer: &Observer, outcome: &Outcome) {
     let (name, source) = match outcome {
         Outcome::Judged { source, .. } if outcome.is_adopted() => ("RecipientsAdopted", source),
         Outcome::Judged { source, .. } => ("RecipientsHeld", source),

@@ -13,6 +13,7 @@ pub mod worker;
 use self::services::Services;
 use crate::config::built::{Config, ListenAddress, Listener, LogFormat};
 use crate::directory::learned::Learned;
+use crate::control;
 use crate::listen::accept::bind;
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;
@@ -20,7 +21,7 @@ use crate::observe::log::{Log, LogWriter};
 use crate::observe::metrics::Metrics;
 use crate::observe::write::LineFormat;
 use crate::observe::{Observer, server};
-use crate::state::{Books, State, random_key};
+use crate::state::{Books, State, lock, random_key};
 use arc_swap::ArcSwap;
 use build::{Assembled, Before};
 use relay::split::SplitMemory;
@@ -87,6 +88,8 @@ pub struct Running {
     watched: Arc<Mutex<build::Watched>>,
     /// Kept alive: sources use them.
     services: Services,
+    /// Kept alive: commands ask it. None without a state directory.
+    control: Option<control::server::Server>,
     /// Where it listens, in the order of the configuration.
     pub addresses: Vec<SocketAddr>,
     /// Where figures are shown.
@@ -108,6 +111,7 @@ impl Running {
 
         let limits = config.settings.limits.clone();
         let state_dir = config.state_dir.clone();
+        let control_dir = state_dir.clone();
         let seats_max = seats_for(limits.connections_max, &observer)?;
         let services = Services::start(&config, &observer)?;
         let Assembled { live, watched, .. } =
@@ -140,7 +144,10 @@ impl Running {
             None => None,
         };
         let watched = Arc::new(Mutex::new(watched));
-        let running = Self { state, workers, log_writer, watched, services, addresses, metrics };
+        add_source_figures(&state, &watched);
+        let control = start_control(control_dir.as_deref(), &state, &watched, &services);
+        let running =
+            Self { state, workers, log_writer, watched, services, control, addresses, metrics };
         running.announce();
         Ok(running)
     }
@@ -169,7 +176,7 @@ impl Running {
 
     /// Stops accepting, lets open transactions end, and returns how many did not within a minute.
     pub fn stop(self) -> u32 {
-        let Self { state, workers, log_writer, watched, services, .. } = self;
+        let Self { state, workers, log_writer, watched, services, control, .. } = self;
         state.draining.store(true, Ordering::Relaxed);
         state.observer.tell("Draining", "", "no new connections");
         state.drain.send_replace(true);
@@ -186,7 +193,7 @@ impl Running {
             }
         }
         // The watchers hold a handle to the log as well, and it closes with the last one.
-        drop((state, watched, services));
+        drop((control, state, watched, services));
         log_writer.close();
         left
     }
@@ -276,6 +283,34 @@ fn start_figures(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHa
             () = drained => {}
         }
     })
+}
+
+/// A socket that cannot be had costs the commands, and is told; mail goes on without it.
+fn start_control(
+    state_directory: Option<&Path>,
+    state: &Arc<State>,
+    watched: &Arc<Mutex<build::Watched>>,
+    services: &Services,
+) -> Option<control::server::Server> {
+    let directory = state_directory?;
+    let work = control::work::Work::new(state, watched);
+    match control::server::Server::start(directory, work, services.background()) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            let path = control::socket_path(directory).display().to_string();
+            state.observer.tell("ControlRefused", &path, &error.to_string());
+            None
+        }
+    }
+}
+
+fn add_source_figures(state: &Arc<State>, watched: &Arc<Mutex<build::Watched>>) {
+    let watched = Arc::downgrade(watched);
+    state.observer.metrics.set_sources(move || {
+        let Some(watched) = watched.upgrade() else { return Vec::new() };
+        let sources = lock(&watched).sources();
+        sources.iter().map(|source| source.report()).collect()
+    });
 }
 
 fn add_gauges(state: &Arc<State>) {

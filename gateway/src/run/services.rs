@@ -43,6 +43,12 @@ impl Services {
         &self.learned
     }
 
+    /// Where work is done that no client waits for.
+    #[must_use]
+    pub fn background(&self) -> &tokio::runtime::Handle {
+        self.background.handle()
+    }
+
     /// What sources are opened with.
     #[must_use]
     pub fn environment(&self, config: &Config) -> Environment {

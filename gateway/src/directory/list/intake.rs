@@ -4,7 +4,7 @@
 
 use super::error::{LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
 use super::load::{DomainPart, Load, Malformed, PatternEntry, Skipped};
-use super::preview::Named;
+use super::preview::{Named, Recipient};
 use super::scope::{Place, Scope};
 use super::written::{Shape, parse_local_part, parse_target, shape, split, typed};
 use crate::directory::pattern::Pattern;
@@ -80,6 +80,8 @@ pub struct Intake<'s> {
     progress: &'s Progress,
     /// What to name those addresses by that are new; nothing when nobody asks.
     named: Option<Named>,
+    /// Who wants to see every entry of ours.
+    shown_to: Option<&'s mut dyn FnMut(Recipient<'_>)>,
     taken: u64,
     not_smtp: u64,
     builder: Builder,
@@ -106,6 +108,7 @@ impl<'s> Intake<'s> {
             rows,
             progress,
             named: None,
+            shown_to: None,
             taken: 0,
             not_smtp: 0,
             builder: Builder::new(key, entries),
@@ -120,6 +123,11 @@ impl<'s> Intake<'s> {
     /// Has those addresses named that are not in use yet.
     pub(super) fn name_added(&mut self, named: Named) {
         self.named = Some(named);
+    }
+
+    /// Has every address and pattern of ours shown, in the order of the list.
+    pub(super) fn show_to(&mut self, take: &'s mut dyn FnMut(Recipient<'_>)) {
+        self.shown_to = Some(take);
     }
 
     /// Makes room, with a guess of how many addresses come; growing later costs memory for a
@@ -203,6 +211,13 @@ impl<'s> Intake<'s> {
         if let Some(named) = &mut self.named {
             named.look_at(hash, folded, domain);
         }
+        if let Some(show) = &mut self.shown_to {
+            let target = target.as_ref().map(ToString::to_string);
+            let local_part = str::from_utf8(folded).map_err(|_| LineProblem::NotUtf8)?;
+            let domain = self.scope.canonical(place);
+            let target = target.as_deref();
+            show(Recipient { local_part, domain, target, is_pattern: false });
+        }
         match target {
             None => self.builder.add(hash),
             Some(target) => self.builder.add_target(hash, &target.to_string(), line),
@@ -248,6 +263,12 @@ impl<'s> Intake<'s> {
         let patterns = &mut self.parts[place].patterns;
         if patterns.len() >= PATTERNS_MAX {
             return Err(LineProblem::PatternsTooMany);
+        }
+        if let Some(show) = &mut self.shown_to {
+            let (shown, domain) =
+                (target.as_ref().map(ToString::to_string), self.scope.canonical(place));
+            let local_part = pattern.as_str();
+            show(Recipient { local_part, domain, target: shown.as_deref(), is_pattern: true });
         }
         patterns.push(PatternEntry { pattern, target });
         Ok(())

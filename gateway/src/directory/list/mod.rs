@@ -2,7 +2,7 @@
 //! directory. A [`Lister`] reads it; the rest is shared: loads (`source.rs`), what is in use
 //! (`state.rs`), single changes (`follow.rs`), rows (`intake.rs`, `written.rs`), what is kept
 //! between starts (`cache.rs`), a person's word (`confirm.rs`), what a load would change
-//! (`preview.rs`). Guards are in `guard.rs` above.
+//! or holds (`preview.rs`). Guards are in `guard.rs` above.
 
 mod cache;
 mod confirm;
@@ -24,7 +24,7 @@ pub use confirm::confirm;
 pub use error::{Failing, LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
 pub use intake::{ENTRIES_MAX, Intake, PATTERNS_MAX, Rows};
 pub use load::{DomainPart, Load, Malformed, PatternEntry, Skipped};
-pub use preview::{ADDED_NAMED_MAX, Preview};
+pub use preview::{ADDED_NAMED_MAX, Preview, Recipient};
 pub use report::{Checked, check};
 pub use schedule::Schedule;
 pub use scope::{DomainScope, Scope};

@@ -1,4 +1,4 @@
-//! What reading a list now would change, for `postern recipients diff`: read and judged, and
+//! What reading a list now would change or show, for `postern recipients diff` and `export`: read and judged, and
 //! adopted by nobody. The addresses in use are known as hashes only, so what is new can be
 //! named, but what is gone only to those who ask for it by name ([`Preview::is_removed`]).
 
@@ -8,7 +8,9 @@ use super::source::Listed;
 use super::state::{DomainState, snapshots};
 use crate::directory::guard::Judgement;
 use crate::directory::snapshot::{Differences, Snapshot};
+use mail::address::LocalPart;
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 /// New addresses that are named; the rest is counted.
@@ -63,7 +65,7 @@ impl Listed {
             None => self.new_key()?,
         };
         let named = Named::new(in_use.clone());
-        let (load, version, named) = self.read(&loading, key, Some(named))?;
+        let (load, version, named) = self.read(&loading, key, Some(named), None)?;
         let (entries, foreign, skipped) = (load.entries(), load.foreign, load.skipped.clone());
         let read = Arc::clone(&load.snapshot);
         let new = DomainState::of_load(load, &self.scope, version.modified_nanoseconds);
@@ -81,6 +83,47 @@ impl Listed {
             in_use,
             read,
         })
+    }
+}
+
+/// One row of a list, in canonical form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recipient<'r> {
+    /// As it is compared; the pattern when it is one.
+    pub local_part: &'r str,
+    /// By its canonical name.
+    pub domain: &'r str,
+    /// The address that the next hop hears instead.
+    pub target: Option<&'r str>,
+    /// Whether a `*` in it stands for anything.
+    pub is_pattern: bool,
+}
+
+impl fmt::Display for Recipient<'_> {
+    /// As a line of a `{ file = … }` source.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { local_part, domain, target, is_pattern } = self;
+        let written = LocalPart::new(local_part).ok().filter(|_| !is_pattern);
+        // There a star would make a pattern, and a `#` a comment.
+        let is_special = local_part.contains('*') || local_part.starts_with('#');
+        match written {
+            Some(written) if !is_special || written.needs_quotes() => write!(f, "{written}")?,
+            Some(_) => write!(f, "\"{local_part}\"")?,
+            None => f.write_str(local_part)?,
+        }
+        write!(f, "@{domain}")?;
+        target.map_or(Ok(()), |target| write!(f, " {target}"))
+    }
+}
+
+impl Listed {
+    /// Reads the list and calls `take` with every address and pattern of our domains; adopts
+    /// nothing. Takes its turn with loads.
+    /// # Errors
+    /// When it cannot be read, or is malformed; then what was taken is not the whole.
+    pub fn read_out(&self, take: &mut dyn FnMut(Recipient<'_>)) -> Result<(), LoadError> {
+        let loading = self.lock();
+        self.read(&loading, self.new_key()?, None, Some(take)).map(|_| ())
     }
 }
 

@@ -1,9 +1,15 @@
-//! What `postern recipients check` shows: a list read and judged by nobody, with everything
-//! that is malformed in it.
+//! What `postern recipients` shows of a list: for `check` it is read and judged by nobody, with
+//! everything that is malformed in it; for `stats` and `sources`, what is in use.
 
 use super::intake::{Intake, Progress};
+use super::source::Listed;
+use super::state::snapshots;
 use super::{Lister, LoadError, Malformed, Scope};
-use crate::directory::snapshot::HashKey;
+use crate::clock;
+use crate::directory::SourceReport;
+use crate::directory::snapshot::{HashKey, Snapshot};
+use crate::directory::statistics::{Age, DomainStatistics, Statistics};
+use crate::state::lock;
 use mail::address::Domain;
 
 /// What a list would bring.
@@ -47,4 +53,54 @@ pub fn check(lister: &dyn Lister, scope: &Scope) -> Result<Checked, LoadError> {
         foreign: load.foreign,
         malformed: load.skipped.malformed,
     })
+}
+
+impl Listed {
+    /// What it holds.
+    #[must_use]
+    pub(super) fn figures(&self) -> Statistics {
+        let state = self.state.load();
+        let snapshots = snapshots(&state);
+        let sum = |of: fn(&Snapshot) -> usize| snapshots.iter().map(|s| of(s) as u64).sum();
+        let domains = self.scope.domains().iter().zip(state.iter()).map(|(scope, here)| {
+            let here = here.as_ref();
+            DomainStatistics {
+                domain: scope.name.clone(),
+                entries: here.map(|here| here.entries),
+                patterns: here.map_or(0, |here| here.patterns.len() as u64),
+                changes: here.map_or(0, |here| here.overlay.len() as u64),
+                modified_nanoseconds: here.map(|here| here.modified_nanoseconds),
+            }
+        });
+        Statistics {
+            source: self.lister.name().clone(),
+            addresses: sum(Snapshot::len),
+            targets: sum(Snapshot::targets),
+            octets: sum(Snapshot::octets),
+            domains: domains.collect(),
+        }
+    }
+
+    /// What it is, and why its last load is not in use.
+    #[must_use]
+    pub(super) fn status(&self) -> SourceReport {
+        let state = self.state.load();
+        let entries = state.iter().flatten().map(|here| here.entries).sum();
+        let read = state.iter().flatten().map(|here| here.modified_nanoseconds).min();
+        let trouble = lock(&self.last_trouble);
+        SourceReport {
+            name: self.lister.name().to_string(),
+            why: read.map_or("nothing was adopted yet".into(), written_ago),
+            domains: self.scope.domains().iter().map(|scope| scope.name.to_string()).collect(),
+            entries: read.map(|_| entries),
+            is_held: trouble.as_ref().is_some_and(|not| not.is_held),
+            last_trouble: trouble.as_ref().map(|not| not.why.clone()),
+            ..SourceReport::default()
+        }
+    }
+}
+
+fn written_ago(modified_nanoseconds: i64) -> String {
+    let ago = clock::unix_nanoseconds().saturating_sub(modified_nanoseconds) / 1_000_000_000;
+    format!("written {} ago", Age(u64::try_from(ago).unwrap_or(0)))
 }

@@ -4,16 +4,19 @@
 
 use super::intake::{Intake, Progress, Rows};
 use super::load::Load;
-use super::preview::Named;
+use super::preview::{Named, Preview, Recipient};
 use super::scope::Scope;
-use super::state::{DomainState, State, snapshots};
+use super::state::{DomainState, State};
 use super::{Lister, LoadError, Version, cache, confirm};
 use crate::clock;
 use crate::directory::guard::{Confirmation, Hold, Judgement, Origin, Outcome, judge};
+use crate::directory::snapshot::HashKey;
 use crate::directory::snapshot::overlay::{Change, OverlayFull};
-use crate::directory::snapshot::{HashKey, Snapshot};
-use crate::directory::statistics::{DomainStatistics, Statistics};
-use crate::directory::{Environment, Finding, Question, RecipientSource, SourceAnswer};
+use crate::directory::statistics::Statistics;
+use crate::directory::{
+    Environment, Finding, Question, RecipientSource, SourceAnswer, SourceReport,
+};
+use crate::state::lock;
 use arc_swap::ArcSwap;
 use relay::settings::DomainId;
 use std::path::PathBuf;
@@ -49,6 +52,16 @@ pub struct Listed {
     progress: Progress,
     /// To be read at the next poll, whatever the lister says.
     is_wanted: AtomicBool,
+    /// Why the last load is not in use; seen while the next one is under way.
+    pub(super) last_trouble: Mutex<Option<NotInUse>>,
+}
+
+/// A load that is not in use.
+#[derive(Debug)]
+pub(super) struct NotInUse {
+    /// A guard holds it back; otherwise it failed.
+    pub(super) is_held: bool,
+    pub(super) why: String,
 }
 
 impl std::fmt::Debug for Listed {
@@ -107,6 +120,7 @@ impl Listed {
             }),
             progress: Progress::default(),
             is_wanted: AtomicBool::new(false),
+            last_trouble: Mutex::default(),
         };
         let mut outcomes = Vec::new();
         let is_current = source.open_cache(&mut outcomes);
@@ -184,6 +198,7 @@ impl Listed {
         loading: &Loading,
         key: HashKey,
         named: Option<Named>,
+        show: Option<&mut dyn FnMut(Recipient<'_>)>,
     ) -> Result<(Load, Version, Option<Named>), LoadError> {
         self.progress.begin();
         let before: u64 = loading.remembered.iter().flatten().sum();
@@ -193,6 +208,9 @@ impl Listed {
         let mut intake = Intake::new(&self.scope, key, rows, &self.progress, guess);
         if let Some(named) = named {
             intake.name_added(named);
+        }
+        if let Some(show) = show {
+            intake.show_to(show);
         }
         let read = self.lister.read(&mut intake);
         let read = read.and_then(|version| {
@@ -209,20 +227,26 @@ impl Listed {
         confirmation: Option<Confirmation>,
         outcomes: &mut Vec<Outcome>,
     ) {
-        let read = self.new_key().and_then(|key| self.read(loading, key, None));
+        let read = self.new_key().and_then(|key| self.read(loading, key, None, None));
         if self.progress.is_stopped() {
             return;
         }
         self.lister.took(read.as_ref().map(|(_, version, _)| version), clock::unix_nanoseconds());
         let (load, version) = match read {
             Ok((load, version, _)) => (load, version),
-            Err(error) => return outcomes.push(self.failed(error)),
+            Err(error) => {
+                let why = error.to_string();
+                *lock(&self.last_trouble) = Some(NotInUse { is_held: false, why });
+                return outcomes.push(self.failed(error));
+            }
         };
         let kept = load.clone();
         let outcome = self.adopt(loading, load, &version, Origin::Source, confirmation);
         // What is half adopted is not kept: after a restart, what was in use before the list
         // shrank is in use again, and the list is judged again.
         loading.held = !outcome.is_adopted();
+        let why = loading.held.then(|| outcome.holds_in_words());
+        *lock(&self.last_trouble) = why.map(|why| NotInUse { is_held: true, why });
         if let Some(cache) = self.cache.as_deref().filter(|_| !loading.held) {
             loading.unsaved = Some((kept, version));
             confirm::discard(cache);
@@ -374,26 +398,19 @@ impl RecipientSource for Listed {
         self.progress.taken()
     }
 
+    fn preview(&self) -> Option<Result<Preview, LoadError>> {
+        Some(Self::preview(self))
+    }
+
+    fn read_out(&self, take: &mut dyn FnMut(Recipient<'_>)) -> Option<Result<(), LoadError>> {
+        Some(Self::read_out(self, take))
+    }
+
+    fn report(&self) -> SourceReport {
+        self.status()
+    }
+
     fn statistics(&self) -> Option<Statistics> {
-        let state = self.state.load();
-        let snapshots = snapshots(&state);
-        let sum = |of: fn(&Snapshot) -> usize| snapshots.iter().map(|s| of(s) as u64).sum();
-        let domains = self.scope.domains().iter().zip(state.iter()).map(|(scope, here)| {
-            let here = here.as_ref();
-            DomainStatistics {
-                domain: scope.name.clone(),
-                entries: here.map(|here| here.entries),
-                patterns: here.map_or(0, |here| here.patterns.len() as u64),
-                changes: here.map_or(0, |here| here.overlay.len() as u64),
-                modified_nanoseconds: here.map(|here| here.modified_nanoseconds),
-            }
-        });
-        Some(Statistics {
-            source: self.lister.name().clone(),
-            addresses: sum(Snapshot::len),
-            targets: sum(Snapshot::targets),
-            octets: sum(Snapshot::octets),
-            domains: domains.collect(),
-        })
+        Some(self.figures())
     }
 }

@@ -13,7 +13,7 @@ use crate::directory::{
     SourceReport,
 };
 use crate::state::lock;
-use mail::address::{Host, LocalPart, Mailbox};
+use mail::address::{Domain, Host, LocalPart, Mailbox};
 use relay::settings::DomainId;
 use std::collections::HashMap;
 use std::io;
@@ -267,7 +267,8 @@ impl Remembered {
     }
 
     fn keep(&self, key: u64, mailbox: &Mailbox, said: Said) -> Settled {
-        let address: Arc<str> = mailbox.to_string().into();
+        let domain = mailbox.host.domain().map(Domain::to_canonical).unwrap_or_default();
+        let address: Arc<str> = format!("{}@{domain}", mailbox.local_part).into();
         let exists = matches!(said, Said::Exists { .. });
         let target = match said {
             Said::Exists { target } => target.map(Arc::new),

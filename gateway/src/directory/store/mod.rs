@@ -274,6 +274,24 @@ impl Store {
         self.insist(Change::ForgetAnswers(source.map(Into::into), what.clone()));
     }
 
+    /// As [`Store::forget_answers`] where no process writes the file in this directory; says how
+    /// many there were. Begins no file.
+    /// # Errors
+    /// When the file is of a newer version, damaged or not writable for us.
+    pub fn forget_answers_in(
+        directory: &Path,
+        source: Option<&str>,
+        what: &Forget,
+    ) -> Result<u64, StoreError> {
+        let path = directory.join(FILE_NAME);
+        if !path.exists() {
+            return Ok(0);
+        }
+        let connection = schema::open_to_change(&path)?;
+        rows::forget_answers(&connection, source, what)
+            .map_err(|source| StoreError::Sqlite { path, source })
+    }
+
     /// All evidence that was kept, the newest first.
     /// # Errors
     /// When the file cannot be read.

@@ -13,7 +13,13 @@ fn all<T>(
 }
 
 fn change(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute(params).map(|_| ())
+    remove(connection, sql, params).map(|_| ())
+}
+
+/// How many rows it took away.
+fn remove(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<u64> {
+    let rows = connection.prepare_cached(sql)?.execute(params)?;
+    Ok(u64::try_from(rows).unwrap_or(u64::MAX))
 }
 
 fn limit(max: usize) -> i64 {
@@ -44,17 +50,17 @@ pub(super) fn forget_answers(
     connection: &Connection,
     source: Option<&str>,
     what: &Forget,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<u64> {
     let of = "DELETE FROM answer WHERE (?1 IS NULL OR source = ?1)";
     match what {
-        Forget::All => change(connection, of, params![source]),
+        Forget::All => remove(connection, of, params![source]),
         Forget::Address(address) => {
-            change(connection, &format!("{of} AND address = ?2"), params![source, address])
+            remove(connection, &format!("{of} AND address = ?2"), params![source, address])
         }
         // A local part may contain `@`, a domain may not: the end decides.
         Forget::Domain(domain) => {
             let sql = format!("{of} AND substr(address, -length(?2)) = ?2");
-            change(connection, &sql, params![source, format!("@{domain}")])
+            remove(connection, &sql, params![source, format!("@{domain}")])
         }
     }
 }

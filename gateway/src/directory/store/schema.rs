@@ -65,15 +65,25 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Opens a file that is there, to be changed by hand.
+/// # Errors
+/// When it is of a newer version, damaged or not writable for us.
+pub(super) fn open_to_change(path: &Path) -> Result<Connection, StoreError> {
+    let failed = |source| StoreError::Sqlite { path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_PATIENCE).map_err(failed)?;
+    check_version(&connection, path)?;
+    Ok(connection)
+}
+
 fn begin(path: &Path) -> Result<Connection, StoreError> {
     let failed = |source| StoreError::Sqlite { path: path.to_owned(), source };
     // SQLite would go by the umask; its other files take the rights of this one.
     let mut options = OpenOptions::new();
     let created = options.create(true).truncate(false).write(true).mode(0o600).open(path);
     created.map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY_PATIENCE).map_err(failed)?;
+    let mut connection = open_to_change(path)?;
     let version = check_version(&connection, path)?;
     prepare(&mut connection, version).map_err(failed)?;
     Ok(connection)

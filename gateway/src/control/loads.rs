@@ -1,0 +1,94 @@
+//! Loads that somebody asked for: started on a thread that may block, one at a time for each
+//! source, and asked about while they go on. What came of the last one is kept.
+
+use super::message::{Loaded, Sync};
+use crate::directory::RecipientSource;
+use crate::directory::guard::Outcome;
+use crate::state::lock;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
+
+/// Loads, previews and confirmations at a time: each may hold a thread for long, and one of the
+/// background's four threads is to stay free.
+const LOADS_MAX: usize = 3;
+
+/// What is under way, and what came of it.
+#[derive(Debug)]
+pub struct Loads {
+    /// How many more may begin.
+    pub seats: Arc<Semaphore>,
+    by_source: Mutex<HashMap<String, Load>>,
+}
+
+#[derive(Debug)]
+enum Load {
+    UnderWay,
+    Done(Option<Loaded>),
+}
+
+impl Default for Loads {
+    fn default() -> Self {
+        Self { seats: Arc::new(Semaphore::new(LOADS_MAX)), by_source: Mutex::default() }
+    }
+}
+
+impl Loads {
+    /// Begins to read a source on a thread of the current runtime, unless that goes on already;
+    /// `tell` gets what came of it. False when too many are under way.
+    pub fn begin(
+        self: &Arc<Self>,
+        source: &Arc<dyn RecipientSource>,
+        tell: impl FnOnce(&[Outcome]) + Send + 'static,
+    ) -> bool {
+        let name = source.name().to_string();
+        let mut by_source = lock(&self.by_source);
+        if matches!(by_source.get(&name), Some(Load::UnderWay)) {
+            return true;
+        }
+        let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else { return false };
+        by_source.insert(name.clone(), Load::UnderWay);
+        drop(by_source);
+        let (loads, source) = (Arc::clone(self), Arc::clone(source));
+        // Not counted as under way any more, whatever becomes of the thread.
+        let mut end = End { loads, name, loaded: None };
+        tokio::task::spawn_blocking(move || {
+            let outcomes = source.reload(None);
+            tell(&outcomes);
+            end.loaded = Loaded::of(&outcomes);
+            drop((end, seat));
+        });
+        true
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self, source: &dyn RecipientSource) -> Sync {
+        let by_source = lock(&self.by_source);
+        let (is_loading, result) = match by_source.get(&**source.name()) {
+            Some(Load::UnderWay) => (true, None),
+            Some(Load::Done(loaded)) => (false, loaded.clone()),
+            None => (source.progress().is_some(), None),
+        };
+        Sync {
+            source: source.name().to_string(),
+            is_loading,
+            taken: source.progress(),
+            expected: source.report().entries,
+            result,
+        }
+    }
+}
+
+struct End {
+    loads: Arc<Loads>,
+    name: String,
+    loaded: Option<Loaded>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let done = Load::Done(self.loaded.take());
+        lock(&self.loads.by_source).insert(std::mem::take(&mut self.name), done);
+    }
+}

@@ -1,0 +1,182 @@
+//! The routes of the control socket and their limits: how much a caller may say, how many may ask
+//! at a time, how long anybody waits. Every answer, a refusal too, is one JSON document.
+
+use super::message::Refused;
+use super::socket::{SocketError, SocketFile, open};
+use super::socket_path;
+use super::work::{Refusal, Work};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+/// What a caller may send.
+const REQUEST_OCTETS_MAX: usize = 16 << 10;
+/// Requests at a time; more are told to come back.
+const REQUESTS_MAX: usize = 32;
+/// How long an answer from memory, or from one live source after the other, may take.
+const ANSWER_SECONDS_MAX: u64 = 120;
+/// How long a list may be read while somebody waits for it.
+pub const READ_SECONDS_MAX: u64 = 1_800;
+
+/// The server; it ends, and its socket goes, when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    task: JoinHandle<()>,
+    _file: SocketFile,
+}
+
+impl Server {
+    /// Serves on this runtime.
+    /// # Errors
+    /// When there can be no socket.
+    pub fn start(
+        state_directory: &Path,
+        work: Work,
+        runtime: &Handle,
+    ) -> Result<Self, SocketError> {
+        let path = socket_path(state_directory);
+        let (listener, file) = open(&path)?;
+        // Registers with the runtime.
+        let _inside = runtime.enter();
+        let listener = tokio::net::UnixListener::from_std(listener)
+            .map_err(|source| SocketError::Io { path, source })?;
+        let router = router(work);
+        let task = runtime.spawn(async move {
+            // It ends with its task only.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self { task, _file: file })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The routes; `docs/control.md` describes them.
+fn router(work: Work) -> Router {
+    let quick = Router::new()
+        .route("/v1/sources", get(sources))
+        .route("/v1/lookup", post(lookup))
+        .route("/v1/flush", post(flush))
+        .route("/v1/sync", post(sync))
+        .route("/v1/sync/progress", post(progress))
+        .layer(from_fn_with_state(Duration::from_secs(ANSWER_SECONDS_MAX), within));
+    let reading = Router::new()
+        .route("/v1/diff", post(diff))
+        .route("/v1/confirm", post(confirm))
+        .layer(from_fn_with_state(Duration::from_secs(READ_SECONDS_MAX), within));
+    let seats = Arc::new(Semaphore::new(REQUESTS_MAX));
+    let routes = quick.merge(reading).fallback(nothing_here);
+    routes
+        .layer(from_fn_with_state(seats, seated))
+        .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
+        .with_state(work)
+}
+
+async fn within(State(patience): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(patience, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => refused(StatusCode::GATEWAY_TIMEOUT, "no answer in time"),
+    }
+}
+
+async fn seated(State(seats): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(_seat) = seats.try_acquire() else {
+        return refused(StatusCode::SERVICE_UNAVAILABLE, "too many ask at the same time");
+    };
+    next.run(request).await
+}
+
+async fn nothing_here() -> Response {
+    refused(StatusCode::NOT_FOUND, "no such route; see docs/control.md")
+}
+
+async fn sources(State(work): State<Work>) -> Response {
+    answer(work.sources())
+}
+
+async fn lookup(State(work): State<Work>, body: Bytes) -> Response {
+    match read(&body) {
+        Ok(of) => answer(work.look_up(of).await),
+        Err(refused) => refused,
+    }
+}
+
+async fn flush(State(work): State<Work>, body: Bytes) -> Response {
+    read(&body).map_or_else(|refused| refused, |flush| answer(work.flush(&flush)))
+}
+
+async fn sync(State(work): State<Work>, body: Bytes) -> Response {
+    read(&body).map_or_else(|refused| refused, |of| answer(work.sync(&of)))
+}
+
+async fn progress(State(work): State<Work>, body: Bytes) -> Response {
+    read(&body).map_or_else(|refused| refused, |of| answer(work.progress(&of)))
+}
+
+async fn diff(State(work): State<Work>, body: Bytes) -> Response {
+    match read(&body) {
+        Ok(of) => answer(work.diff(&of).await),
+        Err(refused) => refused,
+    }
+}
+
+async fn confirm(State(work): State<Work>, body: Bytes) -> Response {
+    match read(&body) {
+        Ok(confirm) => answer(work.confirm(&confirm).await),
+        Err(refused) => refused,
+    }
+}
+
+/// The question; an empty one is a question without any field.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body)
+        .map_err(|error| refused(StatusCode::BAD_REQUEST, &format!("not understood: {error}")))
+}
+
+fn answer<T: Serialize>(done: Result<T, Refusal>) -> Response {
+    match done {
+        Ok(answer) => document(StatusCode::OK, &answer),
+        Err(refusal) => refused(code(&refusal), &refusal.to_string()),
+    }
+}
+
+fn refused(code: StatusCode, error: &str) -> Response {
+    document(code, &Refused { error: error.to_owned() })
+}
+
+fn document(code: StatusCode, content: &impl Serialize) -> Response {
+    match serde_json::to_string(content) {
+        Ok(text) => {
+            (code, [(header::CONTENT_TYPE, "application/json")], text + "\n").into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn code(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Closing | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Unclear(_) => StatusCode::NOT_FOUND,
+        Refusal::Address { .. } | Refusal::FlushWhat => StatusCode::BAD_REQUEST,
+        Refusal::NoList(_) | Refusal::NotHeld(_) => StatusCode::CONFLICT,
+        Refusal::Load { .. } => StatusCode::BAD_GATEWAY,
+        Refusal::Bug(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

@@ -1,0 +1,276 @@
+//! What the routes do, in the process that serves mail. It holds nothing of that process but weak
+//! references, so that a caller keeps nothing alive. What may block for long runs on a thread of
+//! its own; `server.rs` bounds how long anybody waits.
+
+use super::loads::Loads;
+use super::lookup::look_up;
+use super::message::{
+    Confirm, Confirmed, Diff, Flush, Flushed, Loaded, Lookup, OfAddress, OfSource, Source, Sources,
+    Sync,
+};
+use super::names::{Unclear, pick};
+use crate::directory::guard::{Confirmation, Outcome};
+use crate::directory::list::{LoadError, Preview};
+use crate::directory::store::Forget;
+use crate::directory::{Canonical, RecipientSource};
+use crate::explain::asked::forward_path;
+use crate::run::build::{Watched, tell};
+use crate::state::{State, lock};
+use mail::address::{AddressError, Domain, LocalPart};
+use relay::settings::Settings;
+use std::sync::{Arc, Mutex, Weak};
+use thiserror::Error;
+
+/// Why something is not done.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// The process is about to end.
+    #[error("this Postern is about to end")]
+    Closing,
+    /// No such source, or several.
+    #[error(transparent)]
+    Unclear(#[from] Unclear),
+    /// What was given as an address is none.
+    #[error("`{address}` is no address: {source}")]
+    Address {
+        /// What it was.
+        address: String,
+        /// Why.
+        source: AddressError,
+    },
+    /// Not exactly one of address, domain and all.
+    #[error("say one of `address`, `domain` and `all`")]
+    FlushWhat,
+    /// The source is asked for each address.
+    #[error("{0} holds no list")]
+    NoList(String),
+    /// Too many loads.
+    #[error("too much is being read already; try again when that is done")]
+    Busy,
+    /// There is nothing to confirm.
+    #[error("nothing of {0} is held back")]
+    NotHeld(String),
+    /// The list cannot be read.
+    #[error("{source_name}: {error}")]
+    Load {
+        /// Which.
+        source_name: String,
+        /// Why.
+        error: LoadError,
+    },
+    /// A thread ended early.
+    #[error("a bug: {0}")]
+    Bug(#[from] tokio::task::JoinError),
+}
+
+/// The process, as the routes see it.
+#[derive(Clone)]
+pub struct Work {
+    state: Weak<State>,
+    watched: Weak<Mutex<Watched>>,
+    loads: Arc<Loads>,
+}
+
+impl Work {
+    /// For this process.
+    #[must_use]
+    pub fn new(state: &Arc<State>, watched: &Arc<Mutex<Watched>>) -> Self {
+        let (state, watched) = (Arc::downgrade(state), Arc::downgrade(watched));
+        Self { state, watched, loads: Arc::default() }
+    }
+
+    fn state(&self) -> Result<Arc<State>, Refusal> {
+        self.state.upgrade().ok_or(Refusal::Closing)
+    }
+
+    fn all(&self) -> Result<Vec<Arc<dyn RecipientSource>>, Refusal> {
+        let watched = self.watched.upgrade().ok_or(Refusal::Closing)?;
+        Ok(lock(&watched).sources())
+    }
+
+    /// The one that is meant; without a word the only one that holds a list.
+    fn one(&self, wanted: Option<&str>) -> Result<Arc<dyn RecipientSource>, Refusal> {
+        let mut sources = self.all()?;
+        if wanted.is_none() {
+            sources.retain(|source| source.statistics().is_some());
+        }
+        let names: Vec<&str> = sources.iter().map(|source| &**source.name()).collect();
+        let at = pick(&names, wanted)?;
+        Ok(Arc::clone(&sources[at]))
+    }
+
+    fn list(&self, wanted: Option<&str>) -> Result<Arc<dyn RecipientSource>, Refusal> {
+        let source = self.one(wanted)?;
+        match source.statistics() {
+            Some(_) => Ok(source),
+            None => Err(Refusal::NoList(source.name().to_string())),
+        }
+    }
+
+    /// What all sources are and did.
+    /// # Errors
+    /// When the process is about to end.
+    pub fn sources(&self) -> Result<Sources, Refusal> {
+        let sources = self.all()?.iter().map(|source| source.report().into()).collect();
+        Ok(Sources {
+            process_id: Some(std::process::id()),
+            sources,
+            next_hops: Vec::<Source>::new(),
+        })
+    }
+
+    /// The answer for one address, as a client would get it now.
+    /// # Errors
+    /// When it is no address.
+    pub async fn look_up(&self, of: OfAddress) -> Result<Lookup, Refusal> {
+        let live = self.state()?.live.load_full();
+        let found = look_up(&live.config, &live.directory, &of.address).await;
+        let found = found.map_err(|source| Refusal::Address { address: of.address, source })?;
+        Ok(Lookup { process_id: Some(std::process::id()), ..found })
+    }
+
+    /// Forgets what was remembered.
+    /// # Errors
+    /// When it is not clear what.
+    pub fn flush(&self, flush: &Flush) -> Result<Flushed, Refusal> {
+        let live = self.state()?.live.load_full();
+        let what = to_forget(&live.config.settings, flush)?;
+        let sources = match &flush.source {
+            Some(wanted) => vec![self.one(Some(wanted))?],
+            None => self.all()?,
+        };
+        let mut flushed = Flushed::default();
+        for source in sources {
+            let forgotten = what.iter().map(|what| source.forget(what)).sum();
+            flushed.forgotten += forgotten;
+            flushed.sources.insert(source.name().to_string(), forgotten);
+        }
+        Ok(flushed)
+    }
+
+    /// Begins to read a list, unless that goes on already.
+    /// # Errors
+    /// When it is not clear which, or too much is being read.
+    pub fn sync(&self, of: &OfSource) -> Result<Sync, Refusal> {
+        let source = self.list(of.source.as_deref())?;
+        let begun = self.loads.begin(&source, self.teller());
+        if begun { Ok(self.loads.progress(&*source)) } else { Err(Refusal::Busy) }
+    }
+
+    /// How far that is.
+    /// # Errors
+    /// When it is not clear which.
+    pub fn progress(&self, of: &OfSource) -> Result<Sync, Refusal> {
+        Ok(self.loads.progress(&*self.list(of.source.as_deref())?))
+    }
+
+    /// Reads a list and says what it would change.
+    /// # Errors
+    /// When it is not clear which, or it cannot be read.
+    pub async fn diff(&self, of: &OfSource) -> Result<Diff, Refusal> {
+        let source = self.list(of.source.as_deref())?;
+        let name = source.name().to_string();
+        let preview = self.blocking(move || source.preview()).await?;
+        diff(&name, preview)
+    }
+
+    /// Takes a person's word.
+    /// # Errors
+    /// When it is not clear for which, or nothing waits for one.
+    pub async fn confirm(&self, confirm: &Confirm) -> Result<Confirmed, Refusal> {
+        let Some(entries) = confirm.entries else {
+            let source = self.one(Some(&confirm.source))?;
+            let is_taken = source.confirm_people_left();
+            return Ok(Confirmed { source: source.name().to_string(), is_taken, loaded: None });
+        };
+        let source = self.list(Some(&confirm.source))?;
+        let name = source.name().to_string();
+        if !confirm.is_new && !source.report().is_held {
+            return Err(Refusal::NotHeld(name));
+        }
+        let tell = self.teller();
+        let read = move || {
+            let outcomes = source.reload(Some(Confirmation { entries }));
+            tell(&outcomes);
+            Loaded::of(&outcomes)
+        };
+        let loaded = self.blocking(read).await?;
+        let is_taken = loaded.as_ref().is_some_and(|loaded| loaded.is_adopted);
+        Ok(Confirmed { source: name, is_taken, loaded })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let seat = Arc::clone(&self.loads.seats).try_acquire_owned();
+        let seat = seat.map_err(|_| Refusal::Busy)?;
+        let work = move || {
+            let done = work();
+            drop(seat);
+            done
+        };
+        Ok(tokio::task::spawn_blocking(work).await?)
+    }
+
+    /// Tells the log what came of a load.
+    fn teller(&self) -> impl Fn(&[Outcome]) + Send + 'static {
+        let state = Weak::clone(&self.state);
+        move |outcomes: &[Outcome]| {
+            if let Some(state) = state.upgrade() {
+                outcomes.iter().for_each(|outcome| tell(&state.observer, outcome));
+            }
+        }
+    }
+}
+
+/// Of a preview.
+/// # Errors
+/// When there is none.
+pub fn diff(name: &str, preview: Option<Result<Preview, LoadError>>) -> Result<Diff, Refusal> {
+    match preview {
+        None => Err(Refusal::NoList(name.to_owned())),
+        Some(Ok(preview)) => Ok(Diff::of(name, &preview)),
+        Some(Err(error)) => Err(Refusal::Load { source_name: name.to_owned(), error }),
+    }
+}
+
+/// What is to be forgotten, in canonical form; with an address what it is without its sub-address.
+/// # Errors
+/// When it is not clear what.
+pub fn to_forget(settings: &Settings, flush: &Flush) -> Result<Vec<Forget>, Refusal> {
+    match (&flush.address, &flush.domain, flush.all) {
+        (Some(address), None, false) => of_address(settings, address),
+        (None, Some(domain), false) => {
+            let refused = |source| Refusal::Address { address: domain.clone(), source };
+            let domain = Domain::from_unicode(domain).map_err(refused)?;
+            let ours = settings.domain_of(&domain).map(|id| &settings.domain(id).name);
+            Ok(vec![Forget::Domain(ours.unwrap_or(&domain).to_canonical())])
+        }
+        (None, None, true) => Ok(vec![Forget::All]),
+        _ => Err(Refusal::FlushWhat),
+    }
+}
+
+fn of_address(settings: &Settings, address: &str) -> Result<Vec<Forget>, Refusal> {
+    let refused = |source| Refusal::Address { address: address.to_owned(), source };
+    Ok(canonical(settings, address).map_err(refused)?.into_iter().map(Forget::Address).collect())
+}
+
+/// The names under which an address is remembered: its own, and that without its sub-address.
+/// # Errors
+/// When it is none.
+pub fn canonical(settings: &Settings, address: &str) -> Result<Vec<String>, AddressError> {
+    let path = forward_path(address)?;
+    let Some(mailbox) = path.mailbox() else { return Ok(vec![path.to_string()]) };
+    let Some(domain) = settings.domain_of_path(&path) else { return Ok(vec![mailbox.to_string()]) };
+    let domain = settings.domain(domain);
+    let local_part = Canonical::new(&mailbox.local_part, domain);
+    let name = domain.name.to_canonical();
+    let parts = [Some(local_part.exact()), local_part.base()];
+    let named = |part: &[u8]| {
+        let local_part = LocalPart::new(&String::from_utf8_lossy(part))?;
+        Ok(format!("{local_part}@{name}"))
+    };
+    parts.into_iter().flatten().map(named).collect()
+}
