@@ -99,5 +99,6 @@ fn finding_word(finding: &Finding) -> &'static str {
         Finding::Exists { .. } => "exists",
         Finding::Unknown => "unknown",
         Finding::Unavailable => "unavailable",
+        Finding::Abstains { .. } => "abstains",
     }
 }

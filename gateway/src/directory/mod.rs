@@ -272,6 +272,9 @@ pub struct SourceReport {
 pub struct Environment {
     /// Where snapshots are kept between starts, when anywhere.
     pub state_directory: Option<PathBuf>,
+    /// Whether lists that are quick to read are read when they are opened, if what is kept of
+    /// them is not what they have now.
+    pub reads_at_once: bool,
     /// Makes the key of a new snapshot or memory.
     pub new_key: fn() -> io::Result<HashKey>,
     /// What we call ourselves, for sources that speak SMTP.
@@ -292,6 +295,7 @@ impl Environment {
     pub fn bare(hostname: Domain) -> Self {
         Self {
             state_directory: None,
+            reads_at_once: true,
             new_key: random_key,
             hostname,
             store: Store::none(),

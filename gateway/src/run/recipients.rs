@@ -64,6 +64,13 @@ pub fn open(config: &Config) -> OpenedDirectory {
     open_after(config, &beside(config), &[])
 }
 
+/// As [`open`], with what is kept of lists and nothing read: to see what reading would change.
+#[must_use]
+pub fn open_kept(config: &Config) -> OpenedDirectory {
+    let environment = Environment { reads_at_once: false, ..beside(config) };
+    open_after(config, &environment, &[])
+}
+
 /// The same at a reload: a source that was opened for the same goes on, so that a list which the
 /// guards would hold back does not get past them by a reload.
 #[must_use]

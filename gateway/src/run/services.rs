@@ -54,6 +54,7 @@ impl Services {
     pub fn environment(&self, config: &Config) -> Environment {
         Environment {
             state_directory: config.state_dir.clone(),
+            reads_at_once: true,
             new_key: random_key,
             hostname: config.settings.hostname.clone(),
             store: self.store.clone(),

@@ -1,65 +1,92 @@
-//! `postern recipients lookup`: the answer for one address, and how it came about.
+//! `postern recipients lookup`: the answer for one address, and how it came about: as the process
+//! that serves has it, or as one that starts now would.
 
 use super::Common;
+use super::running::{client, refused, tell_absent};
 use crate::cli::configuration::{print, print_json, tell_outcomes};
 use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::Config;
-use crate::directory::live::class::Class;
-use crate::directory::{Finding, Matched, Step, Trace};
-use crate::explain::asked::{self, Asked};
-use crate::explain::route::Route;
+use crate::control::client::Absent;
+use crate::control::lookup::look_up;
+use crate::control::message::{Lookup, OfAddress, Said};
+use crate::directory::statistics::Age;
+use crate::explain::asked;
 use clap::Args;
-use relay::recipient::RecipientStatus;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::process::ExitCode;
 
 /// Arguments of `lookup`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  postern recipients lookup jones+lists@example.test\n\n\
+#[command(
+    after_help = "Example:\n  postern recipients lookup --trace jones+lists@example.test\n\n\
+    Asks the Postern that serves mail, when there is one; otherwise opens the sources itself.\n\
     Says what the directory knows; `postern explain` adds what the rules make of it.\n\
     Exit codes: 0 exists (or is discarded on purpose), 1 unknown, left, or in no domain of ours, \
-    2 mistakes, 3 no source could say.")]
+    2 mistakes, 3 no source could say."
+)]
 pub struct LookupArguments {
     /// The address: `jones@example.test`, or `postmaster`.
     address: String,
+    /// Show who was asked, what each said, how old that is, and what each has shown itself to be.
+    #[arg(long)]
+    trace: bool,
     #[command(flatten)]
     pub(super) common: Common,
 }
 
 pub(super) fn run(arguments: &LookupArguments, config: &Config) -> ExitCode {
-    let path = match asked::forward_path(&arguments.address) {
-        Ok(path) => path,
-        Err(error) => {
-            eprintln!("`{}` is no address: {error}", arguments.address);
-            eprintln!("For example: postern recipients lookup jones@example.test");
-            return ExitCode::from(EXIT_MISTAKES);
+    if let Err(error) = asked::forward_path(&arguments.address) {
+        eprintln!("`{}` is no address: {error}", arguments.address);
+        eprintln!("For example: postern recipients lookup jones@example.test");
+        return ExitCode::from(EXIT_MISTAKES);
+    }
+    let lookup = match client(config) {
+        Ok(client) => {
+            let question = OfAddress { address: arguments.address.clone() };
+            match client.ask("/v1/lookup", &question) {
+                Ok(lookup) => lookup,
+                Err(error) => return refused(&error),
+            }
         }
+        Err(absent) => match by_ourselves(arguments, config, &absent) {
+            Ok(lookup) => lookup,
+            Err(code) => return code,
+        },
     };
-    let Some(domain) = config.settings.domain_of_path(&path) else {
+    if lookup.status == "not_ours" {
         return not_ours(arguments, config);
-    };
+    }
+    if arguments.common.json {
+        print_json(&serde_json::to_value(&lookup).unwrap_or_default());
+    } else {
+        print(&text(&lookup, arguments.trace));
+    }
+    ExitCode::from(match lookup.status.as_str() {
+        "exists" | "bitbucket" => 0,
+        "left" | "unknown" => EXIT_NO,
+        _ => EXIT_LATER,
+    })
+}
+
+fn by_ourselves(
+    arguments: &LookupArguments,
+    config: &Config,
+    absent: &Absent,
+) -> Result<Lookup, ExitCode> {
+    let is_expected = matches!(absent, Absent::NoStateDirectory | Absent::NotRunning(_));
+    if arguments.trace || !is_expected {
+        tell_absent(absent, "This is what a Postern that starts now would say.");
+    }
     let opened = crate::run::recipients::open(config);
     tell_outcomes(&opened.outcomes);
-    let asked = match asked::ask(&opened.directory, &config.settings, domain, &path) {
-        Ok(asked) => asked,
-        Err(error) => {
-            eprintln!("postern: {error}");
-            return ExitCode::FAILURE;
-        }
+    let failed = |error: &dyn std::fmt::Display| {
+        eprintln!("postern: {error}");
+        ExitCode::FAILURE
     };
-    let target = asked::target(&asked.trace.found.status);
-    let route = Route::new(config, domain, &path, target);
-    let answer = Answer { address: &arguments.address, asked: &asked, route: &route };
-    if arguments.common.json {
-        print_json(&answer.document());
-    } else {
-        print(&answer.text());
-    }
-    ExitCode::from(match asked.trace.found.status {
-        RecipientStatus::Exists { .. } | RecipientStatus::Bitbucket { .. } => 0,
-        RecipientStatus::Left { .. } | RecipientStatus::Unknown => EXIT_NO,
-        RecipientStatus::Unavailable => EXIT_LATER,
-    })
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| failed(&error))?;
+    let lookup = look_up(config, &opened.directory, &arguments.address);
+    runtime.block_on(lookup).map_err(|error| failed(&error))
 }
 
 fn not_ours(arguments: &LookupArguments, config: &Config) -> ExitCode {
@@ -78,111 +105,66 @@ fn not_ours(arguments: &LookupArguments, config: &Config) -> ExitCode {
     ExitCode::from(EXIT_NO)
 }
 
-struct Answer<'a> {
-    address: &'a str,
-    asked: &'a Asked,
-    route: &'a Route,
+fn text(lookup: &Lookup, trace: bool) -> String {
+    let mut text = format!("{}: {}\n", lookup.address, in_words(lookup));
+    let mut row = |name: &str, value: &str| text.push_str(&format!("  {name:<15} {value}\n"));
+    row("says so", lookup.source.as_deref().unwrap_or_default());
+    let base = lookup.sub_address_base.as_deref().unwrap_or_default();
+    match (lookup.found_by.as_deref(), &lookup.pattern) {
+        (Some("address"), _) => row("found by", "the address itself"),
+        (Some("sub_address"), _) => {
+            row("found by", &format!("what stands before the sub-address: {base}"));
+        }
+        (Some(_), Some(pattern)) => row("found by", &format!("the pattern {pattern}")),
+        _ => {}
+    }
+    if let Some(hosts) = &lookup.next_hop {
+        row("next hop", &hosts.join(", "));
+        row("it hears", &format!("RCPT TO:<{}>", lookup.next_hop_hears.as_deref().unwrap_or("")));
+    }
+    if trace {
+        text.push_str("Asked until it was decided, in order:\n");
+        lookup.trace.iter().for_each(|said| text.push_str(&traced(said)));
+    }
+    text.push_str("Each source on its own:\n");
+    for said in &lookup.sources {
+        text.push_str(&if trace { traced(said) } else { format!("  {}\n", said.line) });
+    }
+    if lookup.sources.is_empty() {
+        text.push_str("  there is none\n");
+    }
+    if let Some(process) = lookup.process_id.filter(|_| trace) {
+        text.push_str(&format!("Answered by the Postern that runs, process {process}.\n"));
+    }
+    text
 }
 
-impl Answer<'_> {
-    fn text(&self) -> String {
-        let Trace { found, .. } = &self.asked.trace;
-        let mut text = format!("{}: {}\n", self.address, in_words(&found.status));
-        let mut row = |name: &str, value: &str| text.push_str(&format!("  {name:<15} {value}\n"));
-        row("says so", &found.source);
-        match self.asked.matched() {
-            Some(Matched::Exact) => row("found by", "the address itself"),
-            Some(Matched::SubAddress) => {
-                let base = self.asked.base.as_deref().unwrap_or_default();
-                row("found by", &format!("what stands before the sub-address: {base}"));
-            }
-            Some(Matched::Pattern(pattern)) => row("found by", &format!("the pattern {pattern}")),
-            None => {}
-        }
-        if matches!(found.status, RecipientStatus::Exists { .. }) {
-            row("next hop", &self.route.hosts.join(", "));
-            row("it hears", &format!("RCPT TO:<{}>", self.route.recipient));
-        }
-        text.push_str("Each source on its own:\n");
-        for step in &self.asked.sources {
-            text.push_str(&format!("  {step}\n"));
-        }
-        if self.asked.sources.is_empty() {
-            text.push_str("  there is none\n");
-        }
-        text
+/// All that is known of what one source or rule said.
+fn traced(said: &Said) -> String {
+    let mut line =
+        format!("  {}: {}", said.source, said.detail.as_deref().unwrap_or("does not apply"));
+    match said.age_seconds {
+        Some(seconds) => line.push_str(&format!(", {} old", Age(seconds))),
+        None if said.class.is_some() => line.push_str(", asked just now"),
+        None => {}
     }
-
-    fn document(&self) -> Value {
-        let Trace { found, .. } = &self.asked.trace;
-        let pattern = match self.asked.matched() {
-            Some(Matched::Pattern(pattern)) => Some(pattern.to_string()),
-            _ => None,
-        };
-        let exists = matches!(found.status, RecipientStatus::Exists { .. });
-        json!({
-            "address": self.address,
-            "status": status_word(&found.status),
-            "source": &*found.source,
-            "found_by": self.asked.matched().map(matched_word),
-            "pattern": pattern,
-            "sub_address_base": self.asked.base,
-            "target": asked::target(&found.status).map(|target| target.to_string()),
-            "next_hop": exists.then_some(&self.route.hosts),
-            "next_hop_hears": exists.then(|| self.route.recipient.to_string()),
-            "detail": match &found.status {
-                RecipientStatus::Bitbucket { reason } => Some(reason),
-                RecipientStatus::Left { text } => Some(text),
-                _ => None,
-            },
-            "sources": self.asked.sources.iter().map(|Step { source, finding, account }| json!({
-                "source": &**source,
-                "answer": finding.as_ref().map(finding_word),
-                "detail": finding.as_ref().map(ToString::to_string),
-                "age_seconds": account.age_seconds,
-                "class": account.class.map(Class::word),
-                "note": account.note,
-            })).collect::<Value>(),
-        })
+    if let Some(class) = &said.class {
+        line.push_str(&format!(", {class}"));
     }
+    if let Some(note) = &said.note {
+        line.push_str(&format!("\n    last trouble: {note}"));
+    }
+    line + "\n"
 }
 
-fn in_words(status: &RecipientStatus) -> String {
-    match status {
-        RecipientStatus::Exists { target: None } => "exists".into(),
-        RecipientStatus::Exists { target: Some(target) } => format!("exists, as {target}"),
-        RecipientStatus::Bitbucket { reason } => format!("accepted and discarded: {reason}"),
-        RecipientStatus::Left { text } => format!("has left; the client hears: {text}"),
-        RecipientStatus::Unknown => "unknown".into(),
-        RecipientStatus::Unavailable => {
-            "unavailable: no source could say, so the client is asked to try again later".into()
-        }
-    }
-}
-
-fn status_word(status: &RecipientStatus) -> &'static str {
-    match status {
-        RecipientStatus::Exists { .. } => "exists",
-        RecipientStatus::Bitbucket { .. } => "bitbucket",
-        RecipientStatus::Left { .. } => "left",
-        RecipientStatus::Unknown => "unknown",
-        RecipientStatus::Unavailable => "unavailable",
-    }
-}
-
-fn matched_word(matched: &Matched) -> &'static str {
-    match matched {
-        Matched::Exact => "address",
-        Matched::SubAddress => "sub_address",
-        Matched::Pattern(_) => "pattern",
-    }
-}
-
-fn finding_word(finding: &Finding) -> &'static str {
-    match finding {
-        Finding::Exists { .. } => "exists",
-        Finding::Unknown => "unknown",
-        Finding::Unavailable => "unavailable",
-        Finding::Abstains { .. } => "abstains",
+fn in_words(lookup: &Lookup) -> String {
+    let detail = lookup.detail.as_deref().unwrap_or_default();
+    match (lookup.status.as_str(), &lookup.target) {
+        ("exists", None) => "exists".into(),
+        ("exists", Some(target)) => format!("exists, as {target}"),
+        ("bitbucket", _) => format!("accepted and discarded: {detail}"),
+        ("left", _) => format!("has left; the client hears: {detail}"),
+        ("unknown", _) => "unknown".into(),
+        _ => "unavailable: no source could say, so the client is asked to try again later".into(),
     }
 }

@@ -1,10 +1,15 @@
-//! `postern recipients`: what the directory knows, as a relay that starts now would know it.
-//! Nothing here touches a process that serves mail, except that `confirm` leaves it a word.
+//! `postern recipients`: what the directory knows. Where a Postern serves mail it is asked
+//! (`running.rs`); otherwise the sources are opened beside it, as one that starts now would.
 
 mod check;
 mod confirm;
+mod diff;
+mod flush;
 mod lookup;
+mod running;
+mod sources;
 mod stats;
+mod sync;
 
 use super::configuration::ConfigArgument;
 use crate::config::built::Config;
@@ -24,6 +29,14 @@ pub struct RecipientsArguments {
 enum RecipientsCommand {
     /// Tell whether an address exists, who says so, and where its mail goes.
     Lookup(lookup::LookupArguments),
+    /// Show what each source has shown itself to be, and what it did.
+    Sources(sources::SourcesArguments),
+    /// Forget answers, so that they are asked for again.
+    Flush(flush::FlushArguments),
+    /// Read a list now.
+    Sync(sync::SyncArguments),
+    /// Show what reading a list now would change.
+    Diff(diff::DiffArguments),
     /// Show what each source holds, how old it is, and what is held back.
     Stats(Common),
     /// Read every recipient file and tell each malformed line.
@@ -54,6 +67,10 @@ pub fn run(arguments: &RecipientsArguments) -> ExitCode {
     };
     match &arguments.command {
         RecipientsCommand::Lookup(lookup) => run(&lookup.common, &|c| lookup::run(lookup, c)),
+        RecipientsCommand::Sources(sources) => run(&sources.common, &|c| sources::run(sources, c)),
+        RecipientsCommand::Flush(flush) => run(&flush.common, &|c| flush::run(flush, c)),
+        RecipientsCommand::Sync(sync) => run(&sync.common, &|c| sync::run(sync, c)),
+        RecipientsCommand::Diff(diff) => run(&diff.common, &|c| diff::run(diff, c)),
         RecipientsCommand::Stats(common) => run(common, &|c| stats::run(common, c)),
         RecipientsCommand::Check(check) => run(&check.common, &|c| check::run(check, c)),
         RecipientsCommand::Confirm(confirm) => run(&confirm.common, &|c| confirm::run(confirm, c)),

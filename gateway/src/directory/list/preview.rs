@@ -2,10 +2,10 @@
 //! adopted by nobody. The addresses in use are known as hashes only, so what is new can be
 //! named, but what is gone only to those who ask for it by name ([`Preview::is_removed`]).
 
-use super::LoadError;
 use super::load::Skipped;
 use super::source::Listed;
 use super::state::{DomainState, snapshots};
+use super::{Lister, LoadError};
 use crate::directory::guard::Judgement;
 use crate::directory::snapshot::{Differences, Snapshot};
 use mail::address::LocalPart;
@@ -54,6 +54,13 @@ impl Listed {
     /// # Errors
     /// When it cannot be read, or is malformed.
     pub fn preview(&self) -> Result<Preview, LoadError> {
+        self.preview_of(&*self.lister)
+    }
+
+    /// The same of another list, which is to take its place.
+    /// # Errors
+    /// When it cannot be read, or is malformed.
+    pub fn preview_of(&self, lister: &dyn Lister) -> Result<Preview, LoadError> {
         let loading = self.lock();
         let state = self.state.load_full();
         let in_use = match snapshots(&state)[..] {
@@ -65,7 +72,7 @@ impl Listed {
             None => self.new_key()?,
         };
         let named = Named::new(in_use.clone());
-        let (load, version, named) = self.read(&loading, key, Some(named), None)?;
+        let (load, version, named) = self.read(lister, &loading, key, Some(named), None)?;
         let (entries, foreign, skipped) = (load.entries(), load.foreign, load.skipped.clone());
         let read = Arc::clone(&load.snapshot);
         let new = DomainState::of_load(load, &self.scope, version.modified_nanoseconds);
@@ -123,7 +130,7 @@ impl Listed {
     /// When it cannot be read, or is malformed; then what was taken is not the whole.
     pub fn read_out(&self, take: &mut dyn FnMut(Recipient<'_>)) -> Result<(), LoadError> {
         let loading = self.lock();
-        self.read(&loading, self.new_key()?, None, Some(take)).map(|_| ())
+        self.read(&*self.lister, &loading, self.new_key()?, None, Some(take)).map(|_| ())
     }
 }
 

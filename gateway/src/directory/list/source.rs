@@ -81,7 +81,7 @@ impl Listed {
         environment: &Environment,
     ) -> (Self, Vec<Outcome>) {
         let (source, mut outcomes, is_current) = Self::open_unread(lister, scope, environment);
-        if !is_current && !source.lister.is_slow() {
+        if !is_current && !source.lister.is_slow() && environment.reads_at_once {
             source.load(&mut source.lock(), None, &mut outcomes);
         }
         (source, outcomes)
@@ -195,6 +195,7 @@ impl Listed {
 
     pub(super) fn read(
         &self,
+        lister: &dyn Lister,
         loading: &Loading,
         key: HashKey,
         named: Option<Named>,
@@ -202,7 +203,7 @@ impl Listed {
     ) -> Result<(Load, Version, Option<Named>), LoadError> {
         self.progress.begin();
         let before: u64 = loading.remembered.iter().flatten().sum();
-        let rows = self.lister.rows();
+        let rows = lister.rows();
         // A little more than last time saves growing, which holds everything twice.
         let guess = before.saturating_add(before / 16);
         let mut intake = Intake::new(&self.scope, key, rows, &self.progress, guess);
@@ -212,7 +213,7 @@ impl Listed {
         if let Some(show) = show {
             intake.show_to(show);
         }
-        let read = self.lister.read(&mut intake);
+        let read = lister.read(&mut intake);
         let read = read.and_then(|version| {
             let (load, named) = intake.finish()?;
             Ok((load, version, named))
@@ -227,7 +228,8 @@ impl Listed {
         confirmation: Option<Confirmation>,
         outcomes: &mut Vec<Outcome>,
     ) {
-        let read = self.new_key().and_then(|key| self.read(loading, key, None, None));
+        let read =
+            self.new_key().and_then(|key| self.read(&*self.lister, loading, key, None, None));
         if self.progress.is_stopped() {
             return;
         }

@@ -1,0 +1,120 @@
+//! `postern recipients sources`: what each source is, and what it did since the start.
+
+use super::Common;
+use super::running::{client, refused, tell_absent};
+use crate::cli::EXIT_LATER;
+use crate::cli::configuration::{print, print_json, tell_outcomes};
+use crate::config::built::Config;
+use crate::control::message::{Source, Sources};
+use clap::Args;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Classes whose answers are not relied on.
+const WRONG: &[&str] = &["late", "accept-all", "lying", "down"];
+/// Columns of what a class follows from; the whole is in `--json`.
+const WHY_COLUMNS: usize = 48;
+
+/// Arguments of `sources`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  postern recipients sources\n\n\
+    Asks the Postern that serves mail: counts are since its start. Without one it shows what one \
+    that starts now would have.\n\
+    Exit codes: 0 every source can be relied on, 2 mistakes, 3 one cannot, or holds a load back.")]
+pub struct SourcesArguments {
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+pub(super) fn run(arguments: &SourcesArguments, config: &Config) -> ExitCode {
+    let all: Sources = match client(config) {
+        Ok(client) => match client.get("/v1/sources") {
+            Ok(all) => all,
+            Err(error) => return refused(&error),
+        },
+        Err(absent) => {
+            tell_absent(&absent, "This is what a Postern that starts now would have.");
+            let opened = crate::run::recipients::open(config);
+            tell_outcomes(&opened.outcomes);
+            let sources = opened.sources.iter().map(|opened| opened.source.report().into());
+            Sources { sources: sources.collect(), ..Sources::default() }
+        }
+    };
+    let is_right = all.sources.iter().chain(&all.next_hops).all(is_relied_on);
+    if arguments.common.json {
+        print_json(&serde_json::to_value(&all).unwrap_or(json!(null)));
+    } else {
+        print(&text(&all));
+    }
+    if is_right { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LATER) }
+}
+
+/// Of a list, whether it has one; of others, what they have shown.
+fn is_relied_on(source: &Source) -> bool {
+    let is_list = source.class.is_empty() && source.asked == 0 && !source.why.is_empty();
+    !source.is_held
+        && !WRONG.contains(&source.class.as_str())
+        && (!is_list || source.entries.is_some())
+}
+
+fn text(all: &Sources) -> String {
+    let head = ["SOURCE", "CLASS", "ASKED", "ANSWERED", "REMEMBERED", "WHY"].map(str::to_owned);
+    let mut rows = vec![(head, None)];
+    for source in all.sources.iter().chain(&all.next_hops) {
+        rows.push((cells(source), source.last_trouble.as_deref()));
+    }
+    let width = |column: usize| {
+        rows.iter().map(|(cells, _)| cells[column].chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..5).map(width).collect();
+    let mut text = String::new();
+    for ([name, class, asked, answered, remembered, why], trouble) in &rows {
+        let line = format!(
+            "{name:<0$}  {class:<1$}  {asked:>2$}  {answered:>3$}  {remembered:>4$}  {why}",
+            widths[0], widths[1], widths[2], widths[3], widths[4],
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+        if let Some(trouble) = trouble {
+            text.push_str(&format!("  last trouble: {trouble}\n"));
+        }
+    }
+    match all.process_id {
+        Some(process) => text.push_str(&format!("Counted by process {process} since its start.\n")),
+        None => text.push_str("Nothing was counted, since no Postern was asked.\n"),
+    }
+    text
+}
+
+fn cells(source: &Source) -> [String; 6] {
+    let is_live = !source.class.is_empty();
+    let of_live = |figure: u64| if is_live { figure.to_string() } else { "-".to_owned() };
+    let remembered = match source.entries {
+        Some(entries) => entries.to_string(),
+        None if is_live || source.remembered_yes + source.remembered_no > 0 => {
+            format!("{} yes, {} no", source.remembered_yes, source.remembered_no)
+        }
+        None => "-".to_owned(),
+    };
+    let class = match (source.class.as_str(), source.entries) {
+        ("", Some(_)) if source.is_held => "list, held".to_owned(),
+        ("", Some(_)) => "list".to_owned(),
+        ("", None) => "-".to_owned(),
+        (class, _) => class.to_owned(),
+    };
+    [
+        source.name.clone(),
+        class,
+        of_live(source.asked),
+        of_live(source.yes + source.no),
+        remembered,
+        shortened(&source.why),
+    ]
+}
+
+fn shortened(why: &str) -> String {
+    if why.chars().count() <= WHY_COLUMNS {
+        return why.to_owned();
+    }
+    why.chars().take(WHY_COLUMNS - 1).chain(['…']).collect()
+}
