@@ -345,3 +345,90 @@ pub struct Refused {
     /// For people.
     pub error: String,
 }
+
+/// How many addresses to report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OfReport {
+    /// At most.
+    pub addresses_max: usize,
+}
+
+impl Default for OfReport {
+    fn default() -> Self {
+        Self { addresses_max: 100 }
+    }
+}
+
+/// What mail itself has shown of an address: of its own name, and of that without its
+/// sub-address.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// One for each name, as [`crate::directory::learned::report::Why`] is written.
+    pub names: Vec<Why>,
+}
+
+/// Why something is believed of one name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// `local@domain`, in canonical form.
+    pub address: String,
+    /// `exists`, `unknown` or `unseen`.
+    pub belief: String,
+    /// The newest first.
+    pub evidence: Vec<Sighting>,
+}
+
+/// One kind of evidence.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Which.
+    pub kind: String,
+    /// What it says, for people.
+    pub says: String,
+    /// Whether it speaks for the address.
+    pub is_positive: bool,
+    /// Seen first, in seconds since 1970.
+    pub first: u32,
+    /// Seen last, in seconds since 1970.
+    pub last: u32,
+    /// How often.
+    pub count: u32,
+    /// What it weighs now.
+    pub weight: f64,
+}
+
+/// Whom `learned` would have refused if it were enforced, the most frequent first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// As [`crate::directory::learned::report::Doubtful`] is written.
+    pub would_refuse: Vec<Doubtful>,
+}
+
+/// A recipient that passed only because nobody enforces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubtful {
+    /// `local@domain`, in canonical form.
+    pub address: String,
+    /// Why it would be refused.
+    pub because: String,
+    /// With which reply code.
+    pub code: u16,
+    /// How often it passed.
+    pub count: u32,
+    /// At first, in seconds since 1970.
+    pub first: i64,
+    /// At last, in seconds since 1970.
+    pub last: i64,
+    /// Who named it last.
+    pub client: String,
+    /// With which reverse-path; empty for the null one.
+    pub reverse_path: String,
+}
+
+/// Takes what the directory says as what is said over the socket: the fields are the same.
+pub(super) fn rewritten<T: serde::de::DeserializeOwned>(
+    from: &impl Serialize,
+) -> Result<T, serde_json::Error> {
+    serde_json::from_value(serde_json::to_value(from)?)
+}

@@ -1,6 +1,7 @@
 //! The routes of the control socket and their limits: how much a caller may say, how many may ask
 //! at a time, how long anybody waits. Every answer, a refusal too, is one JSON document.
 
+use super::learned::Unsaid;
 use super::message::Refused;
 use super::socket::{SocketError, SocketFile, open};
 use super::socket_path;
@@ -72,6 +73,8 @@ fn router(work: Work) -> Router {
     let quick = Router::new()
         .route("/v1/sources", get(sources))
         .route("/v1/lookup", post(lookup))
+        .route("/v1/why", post(why))
+        .route("/v1/report", post(report))
         .route("/v1/flush", post(flush))
         .route("/v1/sync", post(sync))
         .route("/v1/sync/progress", post(progress))
@@ -115,6 +118,14 @@ async fn lookup(State(work): State<Work>, body: Bytes) -> Response {
         Ok(of) => answer(work.look_up(of).await),
         Err(refused) => refused,
     }
+}
+
+async fn why(State(work): State<Work>, body: Bytes) -> Response {
+    read(&body).map_or_else(|refused| refused, |of| answer(work.why(&of)))
+}
+
+async fn report(State(work): State<Work>, body: Bytes) -> Response {
+    read(&body).map_or_else(|refused| refused, |of| answer(work.report(of)))
 }
 
 async fn flush(State(work): State<Work>, body: Bytes) -> Response {
@@ -175,8 +186,9 @@ fn code(refusal: &Refusal) -> StatusCode {
         Refusal::Closing | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Unclear(_) => StatusCode::NOT_FOUND,
         Refusal::Address { .. } | Refusal::FlushWhat => StatusCode::BAD_REQUEST,
+        Refusal::Learned(Unsaid::Address(_)) => StatusCode::BAD_REQUEST,
         Refusal::NoList(_) | Refusal::NotHeld(_) => StatusCode::CONFLICT,
         Refusal::Load { .. } => StatusCode::BAD_GATEWAY,
-        Refusal::Bug(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Refusal::Bug(_) | Refusal::Learned(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -2,11 +2,12 @@
 //! references, so that a caller keeps nothing alive. What may block for long runs on a thread of
 //! its own; `server.rs` bounds how long anybody waits.
 
+use super::learned::{self, Unsaid};
 use super::loads::Loads;
 use super::lookup::look_up;
 use super::message::{
-    Confirm, Confirmed, Diff, Flush, Flushed, Loaded, Lookup, OfAddress, OfSource, Source, Sources,
-    Sync,
+    Confirm, Confirmed, Diff, Evidence, Flush, Flushed, Loaded, Lookup, OfAddress, OfReport,
+    OfSource, Report, Source, Sources, Sync,
 };
 use super::names::{Unclear, pick};
 use crate::directory::guard::{Confirmation, Outcome};
@@ -58,6 +59,9 @@ pub enum Refusal {
         /// Why.
         error: LoadError,
     },
+    /// Nothing can be said of what was learned.
+    #[error(transparent)]
+    Learned(#[from] Unsaid),
     /// A thread ended early.
     #[error("a bug: {0}")]
     Bug(#[from] tokio::task::JoinError),
@@ -127,6 +131,22 @@ impl Work {
         let found = look_up(&live.config, &live.directory, &of.address).await;
         let found = found.map_err(|source| Refusal::Address { address: of.address, source })?;
         Ok(Lookup { process_id: Some(std::process::id()), ..found })
+    }
+
+    /// The evidence that mail itself gave about an address.
+    /// # Errors
+    /// When it is none.
+    pub fn why(&self, of: &OfAddress) -> Result<Evidence, Refusal> {
+        let state = self.state()?;
+        let settings = Arc::clone(&state.live.load().config.settings);
+        Ok(learned::why(&state.learned, &settings, &of.address)?)
+    }
+
+    /// Whom `learned` would have refused if it were enforced.
+    /// # Errors
+    /// When the process is about to end.
+    pub fn report(&self, of: OfReport) -> Result<Report, Refusal> {
+        Ok(learned::report(&self.state()?.learned, of.addresses_max)?)
     }
 
     /// Forgets what was remembered.

@@ -12,8 +12,8 @@ pub mod worker;
 
 use self::services::Services;
 use crate::config::built::{Config, ListenAddress, Listener, LogFormat};
-use crate::directory::learned::Learned;
 use crate::control;
+use crate::directory::learned::Learned;
 use crate::listen::accept::bind;
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;

@@ -5,6 +5,7 @@ mod check;
 mod confirm;
 mod diff;
 mod flush;
+mod learned;
 mod lookup;
 mod running;
 mod sources;
@@ -31,6 +32,10 @@ enum RecipientsCommand {
     Lookup(lookup::LookupArguments),
     /// Show what each source has shown itself to be, and what it did.
     Sources(sources::SourcesArguments),
+    /// Show what mail itself has shown of an address.
+    Why(learned::WhyArguments),
+    /// Show whom `learned` would have refused if it were enforced.
+    Report(learned::ReportArguments),
     /// Forget answers, so that they are asked for again.
     Flush(flush::FlushArguments),
     /// Read a list now.
@@ -68,6 +73,8 @@ pub fn run(arguments: &RecipientsArguments) -> ExitCode {
     match &arguments.command {
         RecipientsCommand::Lookup(lookup) => run(&lookup.common, &|c| lookup::run(lookup, c)),
         RecipientsCommand::Sources(sources) => run(&sources.common, &|c| sources::run(sources, c)),
+        RecipientsCommand::Why(why) => run(&why.common, &|c| learned::why(why, c)),
+        RecipientsCommand::Report(report) => run(&report.common, &|c| learned::report(report, c)),
         RecipientsCommand::Flush(flush) => run(&flush.common, &|c| flush::run(flush, c)),
         RecipientsCommand::Sync(sync) => run(&sync.common, &|c| sync::run(sync, c)),
         RecipientsCommand::Diff(diff) => run(&diff.common, &|c| diff::run(diff, c)),
