@@ -39,6 +39,12 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// What the operator wrote about it.
+    #[must_use]
+    pub fn settings(&self) -> &SourceSettings {
+        &self.settings
+    }
+
     /// Goes on with what is in use. What is missing is read again now, since an operator may have
     /// mended what no change of the file tells of.
     fn go_on(&self) -> Vec<Outcome> {

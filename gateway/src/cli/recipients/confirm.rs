@@ -1,62 +1,108 @@
 //! `postern recipients confirm`: a person says that a list is right although it is empty or
-//! much shorter than before. The number of entries is repeated, so that what was seen is what
-//! is adopted.
+//! much shorter than before, or that those whom a live source knows no more have left. Of a list
+//! the number of entries is repeated, so that what was seen is what is adopted.
 
 use super::Common;
+use super::running::{client, nobody, refused};
+use super::sync::loaded_text;
 use crate::cli::configuration::{print, print_json};
 use crate::cli::{EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::{Config, FileSettings, listed};
+use crate::control::client::{Absent, Client};
+use crate::control::message::{Confirm, Confirmed};
 use crate::directory::file::FileLister;
 use crate::directory::guard::{Confirmation, Hold, Outcome};
 use crate::directory::kinds::file_source;
 use crate::directory::list::confirm;
 use clap::Args;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Arguments of `confirm`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  postern recipients confirm --entries 812 /etc/postern/users.txt\n\n\
-    `postern recipients stats` shows what is held back, why, and this command with its number.\n\
-    The Postern that serves mail takes the confirmation within seconds and says so in its log; \
-    one that is not running takes it when it starts.\n\
-    Exit codes: 0 left for the relay, 1 nothing to confirm or another number, 2 mistakes."
+    Of a list: `stats` and `sources` show what is held back, and why, and `stats` this command \
+    with its number. Without --entries, of a source that is asked for each address: those who \
+    existed and whom it knows no more have left.\n\
+    The Postern that serves mail takes the word at once; for a file it is left where none runs.\n\
+    Exit codes: 0 taken or left, 1 nothing to confirm or another number, 2 mistakes, 3 no \
+    Postern runs that could take it."
 )]
 pub struct ConfirmArguments {
-    /// The recipient file.
-    file: PathBuf,
+    /// The source: a recipient file, or its name, or the end of that.
+    #[arg(value_name = "SOURCE")]
+    source: String,
     /// How many entries it has, as `stats` and the log say.
     #[arg(long, value_name = "N")]
-    entries: u64,
+    entries: Option<u64>,
     #[command(flatten)]
     pub(super) common: Common,
 }
 
 pub(super) fn run(arguments: &ConfirmArguments, config: &Config) -> ExitCode {
+    match (client(config), file_named(&arguments.source, config)) {
+        (Ok(client), file) => ask(arguments, file.as_ref(), &client),
+        (Err(absent), None) => {
+            eprintln!("No domain lists a file {}.", arguments.source);
+            eprintln!("`postern recipients sources` names the sources.");
+            match absent {
+                Absent::NotRunning(_) | Absent::NoStateDirectory => ExitCode::from(EXIT_MISTAKES),
+                absent => nobody(&absent, ""),
+            }
+        }
+        (Err(_), Some(file)) => leave(arguments, &file, config),
+    }
+}
+
+/// The process that serves takes it.
+fn ask(arguments: &ConfirmArguments, file: Option<&FileSettings>, client: &Client) -> ExitCode {
+    let source = match file {
+        Some(file) => format!("file {}", file.path.display()),
+        None => arguments.source.clone(),
+    };
+    let word = Confirm { source, entries: arguments.entries, is_new: false };
+    let confirmed: Confirmed = match client.ask_long("/v1/confirm", &word) {
+        Ok(confirmed) => confirmed,
+        Err(error) => return refused(&error),
+    };
+    if arguments.common.json {
+        print_json(&serde_json::to_value(&confirmed).unwrap_or(json!(null)));
+    } else if let Some(loaded) = &confirmed.loaded {
+        print(&loaded_text(&confirmed.source, loaded));
+    } else if confirmed.is_taken {
+        print(&format!("{}: those whom it knows no more have left.\n", confirmed.source));
+    } else {
+        eprintln!("{} holds a list: say how many entries it has, --entries N", confirmed.source);
+        return ExitCode::from(EXIT_MISTAKES);
+    }
+    if confirmed.is_taken { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NO) }
+}
+
+/// Where no process serves, the word is left for one that starts.
+fn leave(arguments: &ConfirmArguments, file: &FileSettings, config: &Config) -> ExitCode {
+    let Some(entries) = arguments.entries else {
+        eprintln!("Say how many entries it has: --entries N. `stats` and the log do.");
+        return ExitCode::from(EXIT_MISTAKES);
+    };
     let Some(directory) = &config.state_dir else {
         eprintln!("There is no `state_dir`, so there is nowhere to leave a confirmation.");
         eprintln!("Set it, or restart Postern: without it a start adopts what the file has now.");
         return ExitCode::from(EXIT_MISTAKES);
     };
-    let Some(file) = file_named(&arguments.file, config) else {
-        eprintln!("No domain lists {}.", arguments.file.display());
-        eprintln!("`postern recipients stats` names the files.");
-        return ExitCode::from(EXIT_MISTAKES);
-    };
-    if let Err(why) = may_be_confirmed(&file, arguments.entries, config) {
+    if let Err(why) = may_be_confirmed(file, entries, config) {
         eprintln!("{why}");
         return ExitCode::from(EXIT_NO);
     }
-    let confirmation = Confirmation { entries: arguments.entries };
-    match confirm(directory, &FileLister::new(file_source(&file)), confirmation) {
+    let lister = FileLister::new(file_source(file));
+    match confirm(directory, &lister, Confirmation { entries }) {
         Ok(place) => {
             if arguments.common.json {
                 print_json(&json!({ "file": file.path, "confirmation": place }));
             } else {
                 print(&format!(
-                    "Left in {}. Look for RecipientsAdopted in the log.\n",
+                    "No Postern runs. Left in {} for one that starts.\n",
                     place.display()
                 ));
             }
@@ -70,8 +116,10 @@ pub(super) fn run(arguments: &ConfirmArguments, config: &Config) -> ExitCode {
     }
 }
 
-fn file_named(path: &Path, config: &Config) -> Option<FileSettings> {
-    let path = std::path::absolute(path).ok()?;
+/// By its path, as seen from here or as its name ends.
+fn file_named(wanted: &str, config: &Config) -> Option<FileSettings> {
+    let wanted = wanted.strip_prefix("file ").unwrap_or(wanted);
+    let path = std::path::absolute(Path::new(wanted)).ok()?;
     let sources = listed(&config.settings.domain, &config.domains);
     sources
         .into_iter()

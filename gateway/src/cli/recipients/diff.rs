@@ -13,7 +13,7 @@ use serde_json::json;
 use std::process::ExitCode;
 
 /// Addresses that are named; `--json` has up to a thousand.
-const NAMES_SHOWN_MAX: usize = 20;
+pub(super) const NAMES_SHOWN_MAX: usize = 20;
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]

@@ -4,7 +4,9 @@
 mod check;
 mod confirm;
 mod diff;
+mod export;
 mod flush;
+mod import;
 mod learned;
 mod lookup;
 mod running;
@@ -42,11 +44,15 @@ enum RecipientsCommand {
     Sync(sync::SyncArguments),
     /// Show what reading a list now would change.
     Diff(diff::DiffArguments),
+    /// Write the addresses of a source as a recipient file.
+    Export(export::ExportArguments),
+    /// Check a list and put it into the place of a recipient file.
+    Import(import::ImportArguments),
     /// Show what each source holds, how old it is, and what is held back.
     Stats(Common),
     /// Read every recipient file and tell each malformed line.
     Check(check::CheckArguments),
-    /// Adopt a list that is held back because it is empty or much shorter than before.
+    /// Say that a list is right although it shrank, or that people have left.
     Confirm(confirm::ConfirmArguments),
 }
 
@@ -78,6 +84,8 @@ pub fn run(arguments: &RecipientsArguments) -> ExitCode {
         RecipientsCommand::Flush(flush) => run(&flush.common, &|c| flush::run(flush, c)),
         RecipientsCommand::Sync(sync) => run(&sync.common, &|c| sync::run(sync, c)),
         RecipientsCommand::Diff(diff) => run(&diff.common, &|c| diff::run(diff, c)),
+        RecipientsCommand::Export(export) => run(&export.common, &|c| export::run(export, c)),
+        RecipientsCommand::Import(import) => run(&import.common, &|c| import::run(import, c)),
         RecipientsCommand::Stats(common) => run(common, &|c| stats::run(common, c)),
         RecipientsCommand::Check(check) => run(&check.common, &|c| check::run(check, c)),
         RecipientsCommand::Confirm(confirm) => run(&confirm.common, &|c| confirm::run(confirm, c)),

@@ -49,12 +49,11 @@ pub(super) fn run(arguments: &SourcesArguments, config: &Config) -> ExitCode {
     if is_right { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LATER) }
 }
 
-/// Of a list, whether it has one; of others, what they have shown.
+/// Of a list, whether there is one; of others, what they have shown.
 fn is_relied_on(source: &Source) -> bool {
-    let is_list = source.class.is_empty() && source.asked == 0 && !source.why.is_empty();
-    !source.is_held
-        && !WRONG.contains(&source.class.as_str())
-        && (!is_list || source.entries.is_some())
+    let has_none = source.class.is_empty() && source.entries.is_none();
+    let is_missing = has_none && source.last_trouble.is_some();
+    !source.is_held && !is_missing && !WRONG.contains(&source.class.as_str())
 }
 
 fn text(all: &Sources) -> String {

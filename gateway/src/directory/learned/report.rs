@@ -5,8 +5,9 @@
 use super::evidence::{Belief, Kind, Record};
 use super::memory::{Learned, now, record};
 use super::observe::WouldRefuse;
-use crate::directory::store::{KeptDoubt, Store, StoreError};
+use crate::directory::store::{KeptDoubt, KeptEvidence, Store, StoreError};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Why something is believed of an address.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -85,6 +86,19 @@ pub fn why_from(store: &Store, address: &str) -> Result<Why, StoreError> {
 /// When the store cannot be read.
 pub fn report_from(store: &Store, max: usize) -> Result<Vec<Doubtful>, StoreError> {
     Ok(doubtful(store.load_doubts(super::REPORT_ADDRESSES_MAX)?, max))
+}
+
+/// The addresses of which what was kept shows that they exist, in order.
+/// # Errors
+/// When the store cannot be read.
+pub fn shown_to_exist(store: &Store) -> Result<Vec<Box<str>>, StoreError> {
+    let mut by_address: BTreeMap<Box<str>, Vec<KeptEvidence>> = BTreeMap::new();
+    for evidence in store.load_evidence()? {
+        by_address.entry(evidence.address.clone()).or_default().push(evidence);
+    }
+    let now = now();
+    by_address.retain(|_, evidence| record(evidence).belief(now) == Belief::Exists);
+    Ok(by_address.into_keys().collect())
 }
 
 fn why(address: &str, record: &Record) -> Why {
