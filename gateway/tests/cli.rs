@@ -126,6 +126,14 @@ fn every_command_that_reads_a_configuration_tells_one_that_is_not_there() {
         &["recipients", "stats"],
         &["recipients", "check"],
         &["recipients", "confirm", "--entries", "1", "users.txt"],
+        &["recipients", "sources"],
+        &["recipients", "flush", "--all"],
+        &["recipients", "why", "a@b.test"],
+        &["recipients", "report"],
+        &["recipients", "sync"],
+        &["recipients", "diff"],
+        &["recipients", "export", "users.txt"],
+        &["recipients", "import", "users.txt"],
     ] {
         let ran = site.run(&[command, &["--config", "missing.toml"]].concat());
         assert_eq!(ran.code, 2, "{command:?}");

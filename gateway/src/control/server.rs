@@ -116,49 +116,48 @@ async fn sources(State(work): State<Work>) -> Response {
 async fn lookup(State(work): State<Work>, body: Bytes) -> Response {
     match read(&body) {
         Ok(of) => answer(work.look_up(of).await),
-        Err(refused) => refused,
+        Err(refusal) => answer::<()>(Err(refusal)),
     }
 }
 
 async fn why(State(work): State<Work>, body: Bytes) -> Response {
-    read(&body).map_or_else(|refused| refused, |of| answer(work.why(&of)))
+    answer(read(&body).and_then(|of| work.why(&of)))
 }
 
 async fn report(State(work): State<Work>, body: Bytes) -> Response {
-    read(&body).map_or_else(|refused| refused, |of| answer(work.report(of)))
+    answer(read(&body).and_then(|of| work.report(of)))
 }
 
 async fn flush(State(work): State<Work>, body: Bytes) -> Response {
-    read(&body).map_or_else(|refused| refused, |flush| answer(work.flush(&flush)))
+    answer(read(&body).and_then(|flush| work.flush(&flush)))
 }
 
 async fn sync(State(work): State<Work>, body: Bytes) -> Response {
-    read(&body).map_or_else(|refused| refused, |of| answer(work.sync(&of)))
+    answer(read(&body).and_then(|of| work.sync(&of)))
 }
 
 async fn progress(State(work): State<Work>, body: Bytes) -> Response {
-    read(&body).map_or_else(|refused| refused, |of| answer(work.progress(&of)))
+    answer(read(&body).and_then(|of| work.progress(&of)))
 }
 
 async fn diff(State(work): State<Work>, body: Bytes) -> Response {
     match read(&body) {
         Ok(of) => answer(work.diff(&of).await),
-        Err(refused) => refused,
+        Err(refusal) => answer::<()>(Err(refusal)),
     }
 }
 
 async fn confirm(State(work): State<Work>, body: Bytes) -> Response {
     match read(&body) {
         Ok(confirm) => answer(work.confirm(&confirm).await),
-        Err(refused) => refused,
+        Err(refusal) => answer::<()>(Err(refusal)),
     }
 }
 
 /// The question; an empty one is a question without any field.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body)
-        .map_err(|error| refused(StatusCode::BAD_REQUEST, &format!("not understood: {error}")))
+    Ok(serde_json::from_slice(body)?)
 }
 
 fn answer<T: Serialize>(done: Result<T, Refusal>) -> Response {
@@ -185,7 +184,9 @@ fn code(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Closing | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Unclear(_) => StatusCode::NOT_FOUND,
-        Refusal::Address { .. } | Refusal::FlushWhat => StatusCode::BAD_REQUEST,
+        Refusal::Malformed(_) | Refusal::Address { .. } | Refusal::FlushWhat => {
+            StatusCode::BAD_REQUEST
+        }
         Refusal::Learned(Unsaid::Address(_)) => StatusCode::BAD_REQUEST,
         Refusal::NoList(_) | Refusal::NotHeld(_) => StatusCode::CONFLICT,
         Refusal::Load { .. } => StatusCode::BAD_GATEWAY,

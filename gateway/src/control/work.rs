@@ -28,6 +28,9 @@ pub enum Refusal {
     /// The process is about to end.
     #[error("this Postern is about to end")]
     Closing,
+    /// The question is not understood.
+    #[error("not understood: {0}")]
+    Malformed(#[from] serde_json::Error),
     /// No such source, or several.
     #[error(transparent)]
     Unclear(#[from] Unclear),
