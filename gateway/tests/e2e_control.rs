@@ -1,11 +1,13 @@
 //! What commands ask of a process that serves mail, over its socket: the real binary on both sides,
-//! with lists that change and shrink. And what they do where no process serves.
+//! with lists that change and shrink, and a source that is asked for each address. And what they
+//! do where no process serves.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod kit;
 
 use gateway::directory::store::{Forget, KeptAnswer, KeptEvidence, Store};
+use kit::http::{Http, Request, Response};
 use kit::{Client, Folder, Hop, LIFTED, Postern};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -382,14 +384,81 @@ fn what_was_kept_is_forgotten_exported_and_explained_without_a_process() {
     assert_eq!(recipients(&folder, &["flush", "--all", "--source", "ldap"]).code, 2);
 }
 
-#[test]
-fn figures_show_each_source_by_its_name() {
-    let (folder, hop) = (Folder::new(), Hop::start());
-    let postern = started(&folder, &two_files(&folder, &hop.address.to_string()));
+/// The page for Prometheus.
+fn figures(postern: &Postern) -> String {
     let mut stream = TcpStream::connect(postern.figures.unwrap()).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
+    page
+}
+
+#[test]
+fn what_a_live_source_said_is_shown_with_its_age_and_class_and_forgotten_when_told() {
+    let known = |request: &Request| {
+        Response::new(if request.path.contains("jones") { 200 } else { 404 }, "")
+    };
+    let server = Http::start(known);
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let config = two_files(&folder, &hop.address.to_string());
+    let table = format!("[[http]]\nname = \"people\"\nurl = \"{}\"\n", server.url("/{address}"));
+    let canary = "{ http = \"people\" }]\ncanary = \"jones@example.test\"";
+    let config = config.replace("{ file = \"users.txt\" }]", canary) + &table;
+    let mut postern = Postern::start(&folder, &config);
+    let lookup = |name: &str| recipients(&folder, &["lookup", "--trace", name]);
+
+    kit::wait_until("jones is known", || lookup("jones@example.test").code == 0);
+    kit::wait_until("nobody is known not to be", || lookup("nobody@example.test").code == 1);
+    // The process remembers it, and so says how old it is.
+    let found = lookup("jones@example.test");
+    assert!(found.out.contains("http people: exists, "), "{}", found.out);
+    assert!(found.out.contains(" s old, honest"), "{}", found.out);
+    let source = || {
+        let all = recipients(&folder, &["sources", "--json"]).json()["sources"].clone();
+        all.as_array().unwrap().iter().find(|s| s["name"] == "http people").unwrap().clone()
+    };
+    let before = source();
+    assert_eq!(before["class"], "honest", "{before}");
+    assert_eq!((&before["remembered_yes"], &before["remembered_no"]), (&json!(1), &json!(1)));
+    let table = recipients(&folder, &["sources"]);
+    assert!(table.out.contains("1 yes, 1 no"), "{}", table.out);
+
+    let flush = |what: &[&str]| {
+        recipients(&folder, &[&["flush", "--json"], what].concat()).json()["forgotten"].clone()
+    };
+    assert_eq!(flush(&["--address", "Jones+x@EXAMPLE.test"]), json!(1));
+    assert_eq!(flush(&["--domain", "example.org"]), json!(0));
+    assert_eq!(flush(&["--all", "--source", "people"]), json!(1));
+    assert_eq!(source()["remembered_yes"], 0);
+    assert_eq!(lookup("jones@example.test").code, 0);
+    assert!(source()["asked"].as_u64() > before["asked"].as_u64(), "it was asked again");
+
+    let page = figures(&postern);
+    for row in [
+        "postern_source_class{source=\"http people\",class=\"honest\"} 1",
+        "postern_source_remembered{source=\"http people\",answer=\"yes\"} 1",
+        "postern_events_total{event=\"SourceClassChanged\"} ",
+    ] {
+        assert!(page.contains(row), "{row}: {page}");
+    }
+    assert_eq!(recipients(&folder, &["sync", "people"]).code, 1, "it holds no list");
+    assert_eq!(recipients(&folder, &["confirm", "people"]).code, 0);
+
+    postern.signal(Signal::SIGTERM);
+    // What is queued is written before the process ends.
+    assert!(postern.process.wait().success());
+    let exported = recipients(&folder, &["export", "people"]);
+    assert!(exported.out.contains("\njones@example.test\n"), "{}", exported.out);
+    assert_eq!(flush(&["--address", "jones@example.test"]), json!(1));
+    let exported = recipients(&folder, &["export", "people"]);
+    assert!(!exported.out.contains("jones"), "{}", exported.out);
+}
+
+#[test]
+fn figures_show_each_source_by_its_name() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let postern = started(&folder, &two_files(&folder, &hop.address.to_string()));
+    let page = figures(&postern);
     for file in ["users.txt", "staff.txt"] {
         let path = folder.file(file);
         let row = format!("postern_source_entries{{source=\"file {}\"}} 100", path.display());

@@ -1,6 +1,7 @@
-//! What reading a list now would change or show, for `postern recipients diff` and `export`: read and judged, and
-//! adopted by nobody. The addresses in use are known as hashes only, so what is new can be
-//! named, but what is gone only to those who ask for it by name ([`Preview::is_removed`]).
+//! What reading a list now would change or show, for `postern recipients diff` and `export`: read
+//! and judged, and adopted by nobody. The addresses in use are known as hashes only, so what is
+//! new can be named, but what is gone only to those who ask for it by name
+//! ([`Preview::is_removed`]).
 
 use super::load::Skipped;
 use super::source::Listed;
