@@ -4,17 +4,18 @@
 use crate::directory::SourceReport;
 use crate::directory::guard::{Hold, Judgement, Outcome};
 use crate::directory::list::Preview;
+use crate::directory::live::meter::NextHopReport;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// All sources, and later next hops.
+/// All sources, and next hops.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sources {
     /// The process that answers; nothing when none runs.
     pub process_id: Option<u32>,
     /// In the order of the configuration.
     pub sources: Vec<Source>,
-    /// `next hop NAME`: none yet.
+    /// `next hop NAME`, of which only class and why are known.
     #[serde(default)]
     pub next_hops: Vec<Source>,
 }
@@ -74,6 +75,13 @@ impl From<SourceReport> for Source {
             is_held: report.is_held,
             last_trouble: report.last_trouble,
         }
+    }
+}
+
+impl From<NextHopReport> for Source {
+    fn from(report: NextHopReport) -> Self {
+        let (name, class, why) = (report.name, report.class.to_owned(), report.why);
+        Self { name, class, why, ..Self::default() }
     }
 }
 

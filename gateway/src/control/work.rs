@@ -119,11 +119,9 @@ impl Work {
     /// When the process is about to end.
     pub fn sources(&self) -> Result<Sources, Refusal> {
         let sources = self.all()?.iter().map(|source| source.report().into()).collect();
-        Ok(Sources {
-            process_id: Some(std::process::id()),
-            sources,
-            next_hops: Vec::<Source>::new(),
-        })
+        let next_hops = self.state()?.live.load().meter.reports();
+        let next_hops = next_hops.into_iter().map(Source::from).collect();
+        Ok(Sources { process_id: Some(std::process::id()), sources, next_hops })
     }
 
     /// The answer for one address, as a client would get it now.

@@ -1,8 +1,7 @@
 //! The figures. Each thread counts for itself, and a scrape adds up: no counter is shared on the
 //! hot path. Labels are names from our own tables, never anything that a client said.
 
-use super::sources::Sources;
-use crate::directory::SourceReport;
+use super::sources::{Reports, Sources};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -74,8 +73,8 @@ impl Metrics {
         lock(&self.gauges).push(Gauge { name, help, read: Box::new(read) });
     }
 
-    /// Says where the figures of recipient sources come from; read at each scrape.
-    pub fn set_sources(&self, read: impl Fn() -> Vec<SourceReport> + Send + 'static) {
+    /// Says where the figures of recipient sources and next hops come from; read at each scrape.
+    pub fn set_sources(&self, read: impl Fn() -> Reports + Send + 'static) {
         *lock(&self.sources) = Sources::read_by(read);
     }
 

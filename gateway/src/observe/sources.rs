@@ -1,7 +1,8 @@
-//! The figures of recipient sources, by the name that the configuration gives them. A site with
-//! thousands of files gets rows for the first of them, and one row for all others.
+//! The figures of recipient sources and next hops, by the names that the configuration has. A
+//! site with thousands of files gets rows for the first of them, and one row for all others.
 
 use crate::directory::SourceReport;
+use crate::directory::live::meter::NextHopReport;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -13,7 +14,16 @@ const SOURCES_MAX: usize = 100;
 /// What stands for the others.
 const OTHERS: &str = "(others)";
 
-type Read = Box<dyn Fn() -> Vec<SourceReport> + Send>;
+/// What there is to show.
+#[derive(Clone, Debug, Default)]
+pub struct Reports {
+    /// Recipient sources, in their order.
+    pub sources: Vec<SourceReport>,
+    /// Next hops, in their order.
+    pub next_hops: Vec<NextHopReport>,
+}
+
+type Read = Box<dyn Fn() -> Reports + Send>;
 
 /// Where the figures come from.
 #[derive(Default)]
@@ -33,6 +43,8 @@ type Family = (&'static str, &'static str, MetricType, fn(&SourceReport) -> Vec<
 
 const COUNTER: MetricType = MetricType::Counter;
 const GAUGE: MetricType = MetricType::Gauge;
+
+const NEXT_HOP_CLASS: &str = "What a next hop has shown itself to be";
 
 const FAMILIES: &[Family] = &[
     ("source_asked", "Questions asked of a recipient source", COUNTER, |s| {
@@ -71,14 +83,21 @@ fn of_live(source: &SourceReport, rows: Vec<Row>) -> Vec<Row> {
 
 impl Sources {
     /// Figures that are read at each scrape.
-    pub(super) fn read_by(read: impl Fn() -> Vec<SourceReport> + Send + 'static) -> Self {
+    pub(super) fn read_by(read: impl Fn() -> Reports + Send + 'static) -> Self {
         Self(Some(Box::new(read)))
     }
 
     /// Writes all families.
     pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(read) = &self.0 else { return Ok(()) };
-        let mut reports = read();
+        let Reports { sources: mut reports, next_hops } = read();
+        // A site may have one for each of its thousands of domains: the first of them.
+        let mut family =
+            encoder.encode_descriptor("next_hop_class", NEXT_HOP_CLASS, None, GAUGE)?;
+        for report in next_hops.iter().take(SOURCES_MAX) {
+            let labels = [("next_hop", report.name.as_str()), ("class", report.class)];
+            ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
+        }
         let others = reports.split_off(reports.len().min(SOURCES_MAX));
         for (name, help, kind, rows_of) in FAMILIES {
             let mut family = encoder.encode_descriptor(name, help, None, *kind)?;
@@ -122,8 +141,11 @@ mod tests {
     use crate::observe::metrics::Metrics;
     use std::sync::Arc;
 
-    fn page(reports: Vec<SourceReport>) -> String {
+    fn page(sources: Vec<SourceReport>) -> String {
         let metrics = Arc::new(Metrics::default());
+        let (name, why) = ("next hop mail".to_owned(), String::new());
+        let next_hops = vec![NextHopReport { name, class: "accept-all", why }];
+        let reports = Reports { sources, next_hops };
         metrics.set_sources(move || reports.clone());
         metrics.page()
     }
@@ -147,6 +169,7 @@ mod tests {
             "postern_source_troubles_total{source=\"ldap ad\",kind=\"timeout\"} 2",
             "postern_source_remembered{source=\"ldap ad\",answer=\"yes\"} 3",
             "postern_source_class{source=\"ldap ad\",class=\"honest\"} 1",
+            "postern_next_hop_class{next_hop=\"next hop mail\",class=\"accept-all\"} 1",
         ] {
             assert!(page.contains(row), "{row}: {page}");
         }

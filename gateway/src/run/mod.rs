@@ -19,6 +19,7 @@ use crate::listen::content::Room;
 use crate::listen::seats::Seats;
 use crate::observe::log::{Log, LogWriter};
 use crate::observe::metrics::Metrics;
+use crate::observe::sources::Reports;
 use crate::observe::write::LineFormat;
 use crate::observe::{Observer, server};
 use crate::state::{Books, State, lock, random_key};
@@ -305,11 +306,14 @@ fn start_control(
 }
 
 fn add_source_figures(state: &Arc<State>, watched: &Arc<Mutex<build::Watched>>) {
-    let watched = Arc::downgrade(watched);
+    let (shared, watched) = (Arc::downgrade(state), Arc::downgrade(watched));
     state.observer.metrics.set_sources(move || {
-        let Some(watched) = watched.upgrade() else { return Vec::new() };
+        let (Some(state), Some(watched)) = (shared.upgrade(), watched.upgrade()) else {
+            return Reports::default();
+        };
         let sources = lock(&watched).sources();
-        sources.iter().map(|source| source.report()).collect()
+        let sources = sources.iter().map(|source| source.report()).collect();
+        Reports { sources, next_hops: state.live.load().meter.reports() }
     });
 }
 

@@ -40,7 +40,8 @@ pub(super) fn run(arguments: &SourcesArguments, config: &Config) -> ExitCode {
             Sources { sources: sources.collect(), ..Sources::default() }
         }
     };
-    let is_right = all.sources.iter().chain(&all.next_hops).all(is_relied_on);
+    // A next hop that takes everybody is why Postern stands before it.
+    let is_right = all.sources.iter().all(is_relied_on);
     if arguments.common.json {
         print_json(&serde_json::to_value(&all).unwrap_or(json!(null)));
     } else {
@@ -61,6 +62,10 @@ fn text(all: &Sources) -> String {
     let mut rows = vec![(head, None)];
     for source in all.sources.iter().chain(&all.next_hops) {
         rows.push((cells(source), source.last_trouble.as_deref()));
+    }
+    for (cells, _) in rows.iter_mut().rev().take(all.next_hops.len()) {
+        // Nobody counts what they are asked by mail.
+        (2..5).for_each(|column| cells[column] = "-".to_owned());
     }
     let width = |column: usize| {
         rows.iter().map(|(cells, _)| cells[column].chars().count()).max().unwrap_or(0)

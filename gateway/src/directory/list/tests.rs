@@ -342,6 +342,49 @@ fn a_preview_says_what_would_change_and_changes_nothing() {
 }
 
 #[test]
+fn what_is_read_out_says_the_same_as_a_file_of_it() {
+    let rows = ["Jones@example.test t@inside.test", "a*b@example.test", "#c@example.test"];
+    let odd = ["\"d,e*\"@example.test", "foreign@elsewhere.test"];
+    let server = Server::new(rows.into_iter().chain(odd));
+    let source = opened(&server, None);
+    let mut lines = Vec::new();
+    let mut take = |recipient: Recipient<'_>| lines.push(recipient.to_string());
+    assert!(RecipientSource::read_out(&source, &mut take).unwrap().is_ok());
+    let expected = [
+        "jones@example.test t@inside.test",
+        "\"a*b\"@example.test",
+        "\"#c\"@example.test",
+        "\"d,e*\"@example.test",
+    ];
+    assert_eq!(lines, expected);
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), lines.join("\n")).unwrap();
+    let file = crate::directory::file::FileSource::new(file.path());
+    let (read, outcomes) = crate::directory::file::open(file, scope(None), &environment(None));
+    assert!(outcomes[0].is_adopted(), "{}", outcomes[0]);
+    assert!(exists(&read, "a*b") && !exists(&read, "axb"));
+    assert!(exists(&read, "#c") && exists(&read, "jones"));
+    assert_eq!(read.report().entries, Some(4));
+}
+
+#[test]
+fn a_list_that_is_not_in_use_says_why_until_one_is() {
+    let server = Server::new(people(100));
+    let source = opened(&server, None);
+    assert_eq!(source.report().last_trouble, None);
+    server.has(people(10));
+    assert!(!source.poll()[0].is_adopted());
+    let report = source.report();
+    assert!(report.is_held && report.last_trouble.unwrap().contains("from 100 to 10"));
+    assert_eq!(report.entries, Some(100));
+    server.has(people(90));
+    assert!(source.poll()[0].is_adopted());
+    let report = source.report();
+    assert_eq!((report.is_held, report.last_trouble, report.entries), (false, None, Some(90)));
+}
+
+#[test]
 fn a_preview_beside_nothing_names_the_first_thousand() {
     let server = Server::new(people(ADDED_NAMED_MAX + 5));
     let (source, _) = Listed::open_kept(server, scope(None), &environment(None));
