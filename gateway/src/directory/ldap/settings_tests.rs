@@ -40,7 +40,7 @@ fn the_least_table_is_protected_by_ldaps_and_bounded() {
     assert_eq!((&settings.bind, &settings.tls_ca), (&None, &None));
     assert_eq!((settings.connections_max, settings.outstanding_max), (2, 32));
     assert_eq!(settings.answer_max, Duration::from_secs(3));
-    assert_eq!(settings.negative, Duration::from_secs(10_800));
+    assert_eq!(settings.negative, Duration::from_secs(600));
 }
 
 #[test]

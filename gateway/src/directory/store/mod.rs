@@ -197,9 +197,10 @@ struct Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.changes = None;
-        // Before the writer's: the last connection that closes puts everything into the one file.
+        // Before the writer's, which closes as soon as it is hung up on: the last connection that
+        // closes puts everything into the one file, and a reader cannot.
         *crate::state::lock(&self.reader) = None;
+        self.changes = None;
         // A panic of the thread was reported when it happened.
         let _ = self.writer.take().map(JoinHandle::join);
     }
