@@ -5,8 +5,8 @@ use super::EXIT_MISTAKES;
 use super::configuration::{
     ConfigArgument, count, mistakes_json, print, print_json, tell_mistakes, tell_warnings,
 };
-use crate::config::Config;
 use crate::config::mistake::Mistake;
+use crate::config::{Config, Look};
 use crate::directory::statistics::Statistics;
 use crate::listen::tls::Certificate;
 use crate::next_hop::tls::client_config;
@@ -18,8 +18,8 @@ use std::process::ExitCode;
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  postern check --config /etc/postern/postern.toml\n\n\
-    Reads everything that `run` would read, recipient files to their last line, and starts \
-    nothing.\n\
+    Reads everything that `run` would read, recipient files to their last line, tries out the \
+    directories and servers that would be asked, and starts nothing.\n\
     Exit codes: 0 nothing is wrong (there may be warnings), 2 mistakes.")]
 pub struct CheckArguments {
     /// The configuration.
@@ -28,6 +28,9 @@ pub struct CheckArguments {
     /// As one JSON document.
     #[arg(long)]
     pub json: bool,
+    /// Asks no directory, database, web service or server about itself.
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// What a configuration without mistakes comes to.
@@ -43,10 +46,14 @@ struct Summary {
 #[must_use]
 pub fn run(arguments: &CheckArguments) -> ExitCode {
     let mut held = Vec::new();
-    let loaded = Config::load_with(&arguments.config.config, |listed| {
-        let (mistakes, statistics) = contents::read(listed);
-        held.extend(statistics);
-        mistakes
+    let loaded = Config::load_with(&arguments.config.config, |listed, look| match look {
+        Look::Inside => {
+            let (mistakes, statistics) = contents::read(listed);
+            held.extend(statistics);
+            mistakes
+        }
+        Look::Elsewhere if arguments.offline => Vec::new(),
+        Look::Elsewhere => contents::trouble(listed).into_iter().collect(),
     });
     match loaded {
         Err(mistakes) => {

@@ -17,6 +17,7 @@ mod tables_mail;
 mod tests;
 pub(crate) mod written;
 
+pub use build::Look;
 pub use built::Config;
 pub use mistake::{Mistake, Mistakes};
 
@@ -39,16 +40,16 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it, not only the first mistake.
     pub fn load(path: &Path) -> Result<Self, Mistakes> {
-        Self::load_with(path, |_| Vec::new())
+        Self::load_with(path, |_, _| Vec::new())
     }
 
-    /// As [`Self::load`]; `contents` reads each recipient file that is there and says what is
-    /// wrong with it ([`Mistake::in_file`]). Here, and nowhere else, do such mistakes join.
+    /// As [`Self::load`]; `contents` looks at each source and says what is wrong with it
+    /// ([`Mistake::in_file`]). Here, and nowhere else, do such mistakes join.
     /// # Errors
     /// Everything that is wrong with the configuration and with the recipient files.
     pub fn load_with(
         path: &Path,
-        contents: impl FnMut(&ListedSource<'_>) -> Vec<Mistake>,
+        contents: impl FnMut(&ListedSource<'_>, Look) -> Vec<Mistake>,
     ) -> Result<Self, Mistakes> {
         let name = path.display().to_string();
         let text = read(path)
@@ -61,7 +62,7 @@ impl Config {
         text: &str,
         path: &Path,
         mut report: Report,
-        contents: impl FnMut(&ListedSource<'_>) -> Vec<Mistake>,
+        contents: impl FnMut(&ListedSource<'_>, Look) -> Vec<Mistake>,
     ) -> Result<Self, Mistakes> {
         let written = written(text, &mut report);
         let Some((written, described)) = written else { return Err(report.into_mistakes()) };

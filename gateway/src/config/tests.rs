@@ -262,7 +262,7 @@ fn mistakes_in_recipient_files_join_the_others() {
     std::fs::write(directory.path().join("users.txt"), "jones@example.test\n<smith>\n").unwrap();
     let path = directory.path().join("postern.toml");
     std::fs::write(&path, LEAST.replace("hostname", "hostnme")).unwrap();
-    let mistakes = Config::load_with(&path, |listed| {
+    let mistakes = Config::load_with(&path, |listed, _| {
         let text = std::fs::read_to_string(&listed.settings.file().unwrap().path).unwrap();
         vec![Mistake::in_file(Path::new("users.txt"), text.into(), 19..26, "no address")]
     })

@@ -2,6 +2,7 @@
 //! files are read by the same source that serves mail, without its state directory.
 
 use super::recipients::scopes;
+use crate::config::Look;
 use crate::config::built::ListedSource;
 use crate::config::mistake::Mistake;
 use crate::directory::file;
@@ -20,17 +21,16 @@ const LINES_SHOWN_MAX: usize = 20;
 /// A file up to this size is kept in memory to show its lines.
 const SHOWN_FILE_OCTETS_MAX: u64 = 16 << 20;
 
-/// Everything that keeps a file from being used.
+/// Everything that keeps a file from being used. Nobody elsewhere is asked.
 #[must_use]
-pub fn mistakes(listed: &ListedSource<'_>) -> Vec<Mistake> {
-    let mut mistakes = read(listed).0;
-    mistakes.extend(trouble(listed));
-    mistakes
+pub fn mistakes(listed: &ListedSource<'_>, look: Look) -> Vec<Mistake> {
+    if look == Look::Inside { read(listed).0 } else { Vec::new() }
 }
 
 /// What is wrong with a source that asks elsewhere, as far as that can be seen without an
 /// address.
-fn trouble(listed: &ListedSource<'_>) -> Option<Mistake> {
+#[must_use]
+pub fn trouble(listed: &ListedSource<'_>) -> Option<Mistake> {
     let environment = Environment::bare(listed.domains[0].1.name.clone());
     let Err(trouble) = kinds::try_out(listed.settings, &environment)? else { return None };
     let name = listed.settings.name();

@@ -63,7 +63,7 @@ pub(super) fn build(
     described: Vec<Described<'_>>,
     path: &Path,
     report: Report,
-    contents: impl FnMut(&ListedSource<'_>) -> Vec<Mistake>,
+    contents: impl FnMut(&ListedSource<'_>, Look) -> Vec<Mistake>,
 ) -> Result<Config, Mistakes> {
     let directory = path.parent().map(Path::to_owned).unwrap_or_default();
     let mut site = Site { report, directory };
@@ -116,14 +116,28 @@ pub(super) fn build(
     })
 }
 
+/// How a source is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Into the file that it is.
+    Inside,
+    /// At what it must ask elsewhere; only once nothing else is wrong.
+    Elsewhere,
+}
+
 /// What is wrong inside of recipient files joins the other mistakes here.
 fn check_contents(
     domains: &domain::Domains,
-    contents: impl FnMut(&ListedSource<'_>) -> Vec<Mistake>,
+    mut contents: impl FnMut(&ListedSource<'_>, Look) -> Vec<Mistake>,
     report: &mut Report,
 ) {
     let listed = listed(&domains.settings, &domains.sources);
-    listed.iter().flat_map(contents).for_each(|mistake| report.refuse(mistake));
+    for look in [Look::Inside, Look::Elsewhere] {
+        if look == Look::Inside || report.is_clean() {
+            let found: Vec<Mistake> = listed.iter().flat_map(|l| contents(l, look)).collect();
+            found.into_iter().for_each(|mistake| report.refuse(mistake));
+        }
+    }
 }
 
 /// A listener and where its address stands.
