@@ -6,11 +6,12 @@ use super::source::Listed;
 use super::state::snapshots;
 use super::{Lister, LoadError, Malformed, Scope};
 use crate::clock;
-use crate::directory::SourceReport;
 use crate::directory::snapshot::{HashKey, Snapshot};
 use crate::directory::statistics::{Age, DomainStatistics, Statistics};
+use crate::directory::{Account, SourceReport};
 use crate::state::lock;
 use mail::address::Domain;
+use relay::settings::DomainId;
 
 /// What a list would bring.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,17 @@ impl Listed {
         }
     }
 
+    /// How old the list is that a domain's addresses are looked up in.
+    pub(super) fn account_of(&self, domain: DomainId) -> Account {
+        let state = self.state.load();
+        let here = self.scope.place_of(domain).and_then(|place| state[place].as_ref());
+        Account {
+            age_seconds: here.map(|here| seconds_since(here.modified_nanoseconds)),
+            note: lock(&self.last_trouble).as_ref().map(|not| not.why.clone()),
+            class: None,
+        }
+    }
+
     /// What it is, and why its last load is not in use.
     #[must_use]
     pub(super) fn status(&self) -> SourceReport {
@@ -101,6 +113,10 @@ impl Listed {
 }
 
 fn written_ago(modified_nanoseconds: i64) -> String {
+    format!("written {} ago", Age(seconds_since(modified_nanoseconds)))
+}
+
+fn seconds_since(modified_nanoseconds: i64) -> u64 {
     let ago = clock::unix_nanoseconds().saturating_sub(modified_nanoseconds) / 1_000_000_000;
-    format!("written {} ago", Age(u64::try_from(ago).unwrap_or(0)))
+    u64::try_from(ago).unwrap_or(0)
 }

@@ -14,7 +14,7 @@ use crate::directory::snapshot::HashKey;
 use crate::directory::snapshot::overlay::{Change, OverlayFull};
 use crate::directory::statistics::Statistics;
 use crate::directory::{
-    Environment, Finding, Question, RecipientSource, SourceAnswer, SourceReport,
+    Account, Environment, Finding, Question, RecipientSource, SourceAnswer, SourceReport,
 };
 use crate::state::lock;
 use arc_swap::ArcSwap;
@@ -351,6 +351,10 @@ impl RecipientSource for Listed {
                 here.find(canonical.exact(), canonical.base())
             }),
         )
+    }
+
+    fn account(&self, question: &Question<'_>) -> Account {
+        self.account_of(question.domain)
     }
 
     fn is_slow(&self) -> bool {
