@@ -6,7 +6,7 @@
 mod kit;
 
 use gateway::config::built::NextHopHost;
-use gateway::directory::ldap::{Bind, Ldap, Preset, Protection, Settings, Template};
+use gateway::directory::ldap::{Bind, Ldap, Mode, Preset, Protection, Settings, Template};
 use gateway::directory::live::{LiveSource, Said, Trouble, TroubleKind};
 use kit::slapd::{ADMIN_PASSWORD, READER_PASSWORD, Setup, is_here};
 use kit::{FakeLdap, Folder, LdapAnswer, Shape, Slapd};
@@ -35,6 +35,7 @@ fn settings(preset: Preset, servers: &[SocketAddr], base: &str) -> Settings {
         bind: None,
         base: base.to_owned(),
         filter: Template::parse(filter).unwrap(),
+        mode: Mode::Live,
         target_attribute: None,
         answer_max: Duration::from_secs(10),
         connect_max: Duration::from_secs(10),

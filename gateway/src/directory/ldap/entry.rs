@@ -49,6 +49,19 @@ pub(super) fn entry(item: ResultEntry) -> Option<Entry> {
     Some(Entry { name, attributes: attributes.collect(), controls })
 }
 
+/// Name and value of an intermediate response (RFC 4511 §4.13), either of which may be missing.
+pub(super) fn intermediate(item: ResultEntry) -> Option<(String, Vec<u8>)> {
+    let (mut name, mut value) = (String::new(), Vec::new());
+    for part in item.0.expect_constructed()? {
+        match (part.id, part.expect_primitive()?) {
+            (0, octets) => name = String::from_utf8_lossy(&octets).into_owned(),
+            (1, octets) => value = octets,
+            _ => {}
+        }
+    }
+    Some((name, value))
+}
+
 /// The texts of a search reference, or of anything else that is a list of texts.
 pub(super) fn texts(tag: &StructureTag) -> Vec<String> {
     let PL::C(inner) = &tag.payload else { return Vec::new() };

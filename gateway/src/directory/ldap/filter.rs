@@ -62,6 +62,21 @@ impl Template {
         }
     }
 
+    /// Looks whether a filter is well-formed that asks for nobody in particular.
+    /// # Errors
+    /// When it is malformed.
+    pub fn listing(text: &str) -> Result<(), FilterError> {
+        if text.len() > FILTER_OCTETS_MAX {
+            return Err(FilterError { at: FILTER_OCTETS_MAX, what: "longer than 4096 octets" });
+        }
+        if let Some(at) = text.find(['{', '}']) {
+            let what = "expected no placeholder: everybody is asked for; a brace itself is \\7b";
+            return Err(FilterError { at, what });
+        }
+        well_formed(text)?;
+        parse_filter(text).map(drop).map_err(|()| FilterError { at: 0, what: ITEM })
+    }
+
     /// The filter for this address; `None` for an empty part, which would turn `{local_part}*`
     /// into a search for everything.
     #[must_use]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// `ldap` in the table of kinds.
 pub const KIND: Kind = Kind {
     name: "ldap",
-    help: "A directory that is asked by LDAP for each address.",
+    help: "A directory that is asked by LDAP for each address, or listed.",
     entry: ENTRY,
     table: Some(Described {
         table: &TABLE,

@@ -3,7 +3,7 @@
 //! §4.1.1.1). How many connections there are, and who uses which, is left to `pool.rs`.
 
 use super::super::live::TroubleKind;
-use super::entry::{Entry, entry, octets_of, texts};
+use super::entry::{Entry, entry, intermediate, octets_of, texts};
 use super::screen::screen;
 use super::settings::{Bind, Protection};
 use super::start_tls::start_tls;
@@ -72,6 +72,8 @@ pub struct Reply {
     pub entries: Vec<Entry>,
     /// Where else the server would have us look.
     pub references: Vec<String>,
+    /// What the server said between them: the name of each message, and its value.
+    pub intermediates: Vec<(String, Vec<u8>)>,
     /// How it ended: code, words, referrals, controls.
     pub result: LdapResult,
 }
@@ -262,6 +264,7 @@ impl Link {
                 ldap.streaming_search(search.base, search.scope, search.filter, attributes);
             let mut stream = stream.await.map_err(lost)?;
             let (mut entries, mut references, mut octets) = (Vec::new(), Vec::new(), 0);
+            let mut intermediates = Vec::new();
             while let Some(item) = stream.next().await.map_err(lost)? {
                 octets += octets_of(&item.0);
                 if octets > search.octets_max {
@@ -269,11 +272,14 @@ impl Link {
                 }
                 if item.is_ref() {
                     references.extend(texts(&item.0));
-                } else if !item.is_intermediate() {
+                } else if item.is_intermediate() {
+                    intermediates.extend(intermediate(item));
+                } else {
                     entries.extend(entry(item));
                 }
             }
-            Ok(Reply { entries, references, result: stream.finish().await })
+            let result = stream.finish().await;
+            Ok(Reply { entries, references, intermediates, result })
         };
         match timeout(patience, asking).await {
             Ok(Ok(reply)) => {

@@ -1,9 +1,10 @@
-//! LDAP (RFC 4511) as a source that is asked for each address. Here: the question, and what a
+//! LDAP (RFC 4511) as a source that is asked for each address, or listed (`export/`). Here: the question, and what a
 //! reply to it means. Connections are in `pool.rs` and `link.rs`, filters in `filter.rs`, what
 //! went wrong in `trouble.rs`. What was answered is remembered elsewhere (`live/`).
 
 mod breaker;
 mod entry;
+mod export;
 mod filter;
 mod kind;
 mod link;
@@ -17,6 +18,8 @@ mod trial;
 mod trouble;
 
 pub use entry::Entry;
+pub use export::LdapList;
+pub use export::modes::{Export, Mode};
 pub use filter::{FilterError, Template};
 pub use kind::KIND;
 pub use link::{Link, NoReply, Reply, Search};
@@ -28,7 +31,7 @@ pub use trouble::Problem;
 
 pub(crate) use settings::read;
 
-use super::list::DomainScope;
+use super::list::{self, DomainScope};
 use super::live::memory::Lifetimes;
 use super::live::remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
@@ -95,6 +98,9 @@ pub(super) fn open(
     domains: &[DomainScope],
     environment: &Environment,
 ) -> Option<Opened> {
+    if let Mode::Snapshot(_) = &settings.mode {
+        return open_listed(settings, domains, environment);
+    }
     let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     let lifetimes = Lifetimes {
         positive_seconds: seconds(settings.positive),
@@ -103,6 +109,24 @@ pub(super) fn open(
     };
     match Ldap::new(Arc::clone(settings)) {
         Ok(source) => remembered::open(Arc::new(source), lifetimes, domains, environment),
+        Err(error) => {
+            (environment.tell)("SourceRefused", &settings.name, &error.to_string());
+            None
+        }
+    }
+}
+
+fn open_listed(
+    settings: &Arc<Settings>,
+    domains: &[DomainScope],
+    environment: &Environment,
+) -> Option<Opened> {
+    match LdapList::new(settings, domains, environment) {
+        Ok(list) => {
+            let domains = list::Scope::new(domains.to_vec());
+            let (source, outcomes) = list::Listed::open(list?, domains, environment);
+            Some(Opened { source: Arc::new(source), outcomes })
+        }
         Err(error) => {
             (environment.tell)("SourceRefused", &settings.name, &error.to_string());
             None

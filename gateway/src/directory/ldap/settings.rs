@@ -1,6 +1,7 @@
 //! `[[ldap]]`: what the operator wrote, understood. Its keys are in `table.rs`; whether the
 //! directory agrees is left to `trial.rs`.
 
+use super::export::modes::{Mode, finding, live, malformed, snapshot};
 use super::filter::Template;
 use super::table::Written;
 use crate::config::build::{Site, address, at, file, number, word};
@@ -34,8 +35,10 @@ pub struct Settings {
     pub bind: Option<Bind>,
     /// Where searches begin.
     pub base: String,
-    /// What finds an address.
+    /// What finds an address, when it is asked for.
     pub filter: Template,
+    /// Whether addresses are asked for, or listed.
+    pub mode: Mode,
     /// The attribute with the address that the next hop hears instead.
     pub target_attribute: Option<String>,
     /// Until the answer to one search.
@@ -121,6 +124,17 @@ impl Preset {
         }
     }
 
+    /// The attributes that hold its addresses; none for `Custom`.
+    #[must_use]
+    pub fn attributes(self) -> &'static [&'static str] {
+        match self {
+            Self::ActiveDirectory => &["proxyAddresses"],
+            Self::Exchange55 => &["mail", "rfc822Mailbox", "otherMailbox", "proxyAddresses"],
+            Self::OpenLdap => &["mail", "mailLocalAddress", "mailAlternateAddress"],
+            Self::Custom => &[],
+        }
+    }
+
     fn port(self, protection: Protection) -> u16 {
         match (self, protection) {
             (Self::ActiveDirectory, Protection::Ldaps) => 3269,
@@ -145,9 +159,22 @@ pub(crate) fn read(value: Spanned<DeValue<'_>>, site: &mut Site) -> Option<Setti
     let authorities = written.tls_ca.as_ref().map(|ca| file::certificates("ldap.tls_ca", ca, site));
     let is_trust_right = tls_is_right(written, protection, servers.as_deref(), site);
     let bind = bind(written, site);
-    let filter = filter(written, preset, site);
+    let (mode, filter) = if word(written.mode.as_ref(), "live") == "snapshot" {
+        let mode = snapshot(written, preset, site);
+        // Nobody asks for one address.
+        let filter = match &mode {
+            Some(Mode::Snapshot(export)) => finding(&export.attributes),
+            _ => None,
+        };
+        (mode, filter)
+    } else {
+        (live(written, site), filter(written, preset, site))
+    };
     let is_target_right = target_is_right(written.target_attribute.as_ref(), site);
-    let (Some(servers), Some(bind), Some(filter)) = (servers, bind, filter) else { return None };
+    let (Some(servers), Some(bind), Some(filter), Some(mode)) = (servers, bind, filter, mode)
+    else {
+        return None;
+    };
     if !is_trust_right || !is_target_right || authorities.as_ref().is_some_and(Option::is_none) {
         return None;
     }
@@ -163,6 +190,7 @@ pub(crate) fn read(value: Spanned<DeValue<'_>>, site: &mut Site) -> Option<Setti
         bind,
         base: written.base.as_ref()?.get_ref().clone(),
         filter,
+        mode,
         target_attribute: written.target_attribute.as_ref().map(|name| name.get_ref().clone()),
         answer_max: seconds("answer_seconds_max", &written.answer_seconds_max),
         connect_max: seconds("connect_seconds_max", &written.connect_seconds_max),
@@ -310,17 +338,8 @@ fn filter(written: &Written, preset: Preset, site: &mut Site) -> Option<Template
     match Template::parse(text.get_ref()) {
         Ok(template) => Some(template),
         Err(error) => {
-            // Octets of the text are octets of the file unless it has escapes or several lines.
-            let span = text.span();
-            let is_plain = span.len() == text.get_ref().len() + 2;
-            let from = if is_plain { span.start + 1 + error.at } else { span.start };
-            let to = if is_plain { span.end - 1 } else { span.end };
-            site.refuse(
-                Mistake::new("the filter is malformed")
-                    .key(key)
-                    .at(from..to.max(from), error.what)
-                    .help("for example: filter = \"(&(objectClass=person)(mail={address}))\""),
-            );
+            let help = "for example: filter = \"(&(objectClass=person)(mail={address}))\"";
+            malformed(key, text, &error, help, site);
             None
         }
     }

@@ -20,6 +20,11 @@ pub(super) struct Written {
     pub(super) password_file: Option<Text>,
     pub(super) base: Option<Text>,
     pub(super) filter: Option<Text>,
+    pub(super) mode: Option<Text>,
+    pub(super) every_seconds: Option<Spanned<i64>>,
+    pub(super) changes_seconds: Option<Spanned<i64>>,
+    pub(super) address_attributes: Option<Spanned<Vec<Text>>>,
+    pub(super) list_filter: Option<Text>,
     pub(super) target_attribute: Option<Text>,
     pub(super) answer_seconds_max: Option<Spanned<i64>>,
     pub(super) connect_seconds_max: Option<Spanned<i64>>,
@@ -36,14 +41,14 @@ pub const ENTRY: &[Key] = &[text(
     "ldap",
     Words("none"),
     "\"ad\"",
-    "The name of an `[[ldap]]`: a directory that is asked for each address.",
+    "The name of an `[[ldap]]`: a directory that is asked for each address, or listed.",
 )];
 
 /// The keys of `[[ldap]]`.
 pub const TABLE: Table = Table {
     path: "ldap",
     head: "[[ldap]]",
-    help: "A directory that is asked for each address.",
+    help: "A directory that is asked for each address, or listed.",
     keys: KEYS,
 };
 
@@ -103,7 +108,34 @@ const KEYS: &[Key] = &[
         Words("that of the preset"),
         "\"(&(objectClass=person)(mail={address}))\"",
         "What finds an address: `{address}`, `{local_part}` and `{domain}` stand for it and its \
-         parts, in values only.",
+         parts, in values only. `live`.",
+    ),
+    choice(
+        "mode",
+        &["live", "snapshot"],
+        Value("\"live\""),
+        "`live`: it is asked for each address. `snapshot`: all addresses are read in pages, \
+         addresses are found in memory, and what changes in between is asked for: by \
+         `uSNChanged` of Active Directory and Exchange 5.5, or by syncrepl where the server has a \
+         provider (OpenLDAP: `overlay syncprov` with a `syncprov-sessionlog`). That needs a \
+         `state_dir`, and for deleted people a `bind_dn` that may see deleted objects; else they \
+         go with the next reading.",
+    ),
+    number("every_seconds", 21_600, 10, 604_800, "Between two readings of everything. `snapshot`."),
+    number("changes_seconds", 60, 0, 86_400, "Between two questions for changes. `snapshot`.")
+        .because("0 never asks"),
+    texts(
+        "address_attributes",
+        Words("those of the preset"),
+        "[\"mail\", \"proxyAddresses\"]",
+        "The attributes that hold addresses, alone or as `SMTP:…`, `smtp$…`; values of other \
+         types are counted and passed over. `snapshot`.",
+    ),
+    text(
+        "list_filter",
+        Words("whoever has one of the attributes"),
+        "\"(&(objectClass=person)(mail=*))\"",
+        "What finds everybody who has an address. `snapshot`.",
     ),
     text(
         "target_attribute",

@@ -16,6 +16,7 @@ fn reply(code: u32, entries: &[&[&str]], references: &[&str]) -> Reply {
     Reply {
         entries: entries.iter().map(entry).collect(),
         references: references.iter().map(|&text| text.to_owned()).collect(),
+        intermediates: Vec::new(),
         result: LdapResult {
             rc: code,
             matched: String::new(),

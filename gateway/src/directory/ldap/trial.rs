@@ -3,6 +3,8 @@
 //! cannot exist. For `check` and for the start.
 
 use super::super::live::TroubleKind;
+use super::export::described;
+use super::export::modes::Mode;
 use super::link::{Link, NoReply, Reply, Search};
 use super::server::Server;
 use super::settings::{Protection, Settings};
@@ -16,20 +18,22 @@ pub(super) async fn try_out(
     servers: &[Arc<Server>],
 ) -> Result<String, Problem> {
     let mut problems: Vec<Problem> = Vec::new();
+    let mut listed = None;
     for server in servers {
-        if let Err(problem) = try_one(settings, server).await {
-            problems.push(problem.of(&server.name));
+        match try_one(settings, server).await {
+            Ok(said) => listed = listed.or(said),
+            Err(problem) => problems.push(problem.of(&server.name)),
         }
     }
     let all: Vec<&str> = problems.iter().map(|problem| problem.what.as_str()).collect();
     let what = all.join("; ");
     match problems.into_iter().next() {
         Some(first) => Err(Problem { what, ..first }),
-        None => Ok(found(settings)),
+        None => Ok(found(settings, listed)),
     }
 }
 
-fn found(settings: &Settings) -> String {
+fn found(settings: &Settings, listed: Option<String>) -> String {
     let servers = match settings.servers.len() {
         1 => "1 server".to_owned(),
         several => format!("{several} servers"),
@@ -40,10 +44,12 @@ fn found(settings: &Settings) -> String {
         Protection::StartTls => "StartTLS",
         Protection::Plain => "without TLS",
     };
-    format!("{servers}, {how}, as {who}, base {}", settings.base)
+    let listed = listed.map_or_else(String::new, |said| format!(": {said}"));
+    format!("{servers}, {how}, as {who}, base {}{listed}", settings.base)
 }
 
-async fn try_one(settings: &Settings, server: &Server) -> Result<(), Problem> {
+/// Says what was found of people, where they are to be listed.
+async fn try_one(settings: &Settings, server: &Server) -> Result<Option<String>, Problem> {
     let link = server.open_anyway().await?;
     let base = Search {
         scope: Scope::Base,
@@ -58,6 +64,9 @@ async fn try_one(settings: &Settings, server: &Server) -> Result<(), Problem> {
         let what = format!("`base`: {} is not to be seen", settings.base);
         return Err(Problem::new(TroubleKind::Misconfigured, what, remedy));
     }
+    if let Mode::Snapshot(export) = &settings.mode {
+        return described(&link, settings, export).await.map(Some);
+    }
     let (local_part, domain) = (format!("postern-{:016x}", random()), "postern.invalid");
     let filter = settings.filter.filled(local_part.as_bytes(), domain.as_bytes());
     let filter = filter.unwrap_or_default();
@@ -70,7 +79,7 @@ async fn try_one(settings: &Settings, server: &Server) -> Result<(), Problem> {
     ended_well(&reply).map_err(|problem| named("filter", problem))?;
     match reply.references.first() {
         Some(elsewhere) => Err(of_code(Asked::Search, 10, elsewhere)),
-        None => Ok(()),
+        None => Ok(None),
     }
 }
 

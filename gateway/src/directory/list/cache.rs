@@ -51,7 +51,7 @@ pub(super) struct Kept {
 }
 
 /// Where the cache of a list is: named after what it is, so that several have room.
-pub(super) fn path_for(directory: &Path, lister: &dyn Lister) -> PathBuf {
+pub(in crate::directory) fn path_for(directory: &Path, lister: &dyn Lister) -> PathBuf {
     let hash = sum(lister.identity().as_bytes());
     directory.join(format!("recipients-{hash:016x}.snapshot"))
 }

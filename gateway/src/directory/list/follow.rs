@@ -2,14 +2,11 @@
 //! use, unless a guard would hold back what they come to. Everything else about loads is
 //! `source.rs`.
 
-use super::scope::Place;
 use super::source::{Listed, Loading};
 use super::state::State;
-use super::written::{parse_local_part, split};
 use super::{Changes, ListChange, Version};
 use crate::clock;
 use crate::directory::guard::{Outcome, judge};
-use relay::settings::LocalPartCase;
 use std::sync::{Arc, PoisonError};
 
 impl Listed {
@@ -32,14 +29,10 @@ impl Listed {
         let _swapping = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = State::clone(&self.state.load());
         for ListChange { address, change } in changes {
-            let (local_part, Some(name)) = split(address.as_bytes()) else { continue };
-            let Place::Ours(place) = self.scope.place(name) else { continue };
             // As a load does, without what is malformed.
-            let Ok(local_part) = parse_local_part(local_part) else { continue };
-            let mut local_part = local_part.as_str().as_bytes().to_vec();
-            if self.scope.domains()[place].case == LocalPartCase::Folded {
-                local_part.make_ascii_lowercase();
-            }
+            let Some((place, local_part)) = self.scope.resolve(address.as_bytes()) else {
+                continue;
+            };
             let Some(here) = &mut state[place] else { continue };
             if Arc::make_mut(here).change(&local_part, change.clone()).is_err() {
                 return false;

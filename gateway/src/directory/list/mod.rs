@@ -31,6 +31,9 @@ pub use scope::{DomainScope, Scope};
 pub use source::Listed;
 pub use written::typed;
 
+pub(in crate::directory) use cache::path_for;
+pub(in crate::directory) use written::parse_target;
+
 use crate::directory::snapshot::overlay::Change;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

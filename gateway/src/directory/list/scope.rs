@@ -1,6 +1,7 @@
 //! Which domains a list is read for, and how their addresses are written in
 //! canonical form. One list may serve many domains; it is read once for all of them.
 
+use super::written::{parse_local_part, split};
 use mail::address::{DOMAIN_OCTETS_MAX, Domain, Host, Mailbox};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase};
 use std::collections::HashMap;
@@ -110,6 +111,30 @@ impl Scope {
         let Ok(domain) = Domain::from_unicode(text) else { return Place::Malformed };
         let at = self.places.get(domain.to_canonical().as_bytes());
         at.map_or(Place::Foreign, |&at| Place::Ours(at))
+    }
+
+    /// The place of the domain of a written address, and its local part in canonical form; nothing
+    /// when it is malformed or not ours.
+    pub(super) fn resolve(&self, written: &[u8]) -> Option<(usize, Vec<u8>)> {
+        let (local_part, name) = split(written);
+        let place = match name.map(|name| self.place(name)) {
+            None => self.only()?,
+            Some(Place::Ours(place)) => place,
+            Some(Place::Foreign | Place::Malformed) => return None,
+        };
+        let mut local_part = parse_local_part(local_part).ok()?.as_str().as_bytes().to_vec();
+        if self.domains[place].case == LocalPartCase::Folded {
+            local_part.make_ascii_lowercase();
+        }
+        Some((place, local_part))
+    }
+
+    /// An address as it is kept, however it is written: two that are one to us become the same.
+    /// Nothing when it is malformed or not ours.
+    #[must_use]
+    pub fn canonical_address(&self, written: &[u8]) -> Option<String> {
+        let (place, local_part) = self.resolve(written)?;
+        Some(format!("{}@{}", str::from_utf8(&local_part).ok()?, self.canonical(place)))
     }
 
     /// Everything about the scope that the hashes of a snapshot depend on, as text.

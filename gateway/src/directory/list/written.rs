@@ -64,7 +64,7 @@ pub(super) fn parse_local_part(written: &[u8]) -> Result<LocalPart, LineProblem>
 
 /// A full address, its domain in U-labels or A-labels. `OK` and `x` are what a Postfix
 /// `relay_recipient_maps` file has there and stand for no target, see `text.rs` of files.
-pub(super) fn parse_target(written: &[u8]) -> Result<Mailbox, LineProblem> {
+pub(in crate::directory) fn parse_target(written: &[u8]) -> Result<Mailbox, LineProblem> {
     let text = str::from_utf8(written).map_err(|_| LineProblem::NotUtf8)?;
     let target = |error| LineProblem::Target(error);
     let (local_part, name) = text.rsplit_once('@').ok_or(target(AddressError::DomainMissing))?;
