@@ -9,7 +9,7 @@
 mod kit;
 
 use gateway::config::built::NextHopHost;
-use gateway::directory::ldap::{Ldap, Preset, Protection, Settings, Template};
+use gateway::directory::ldap::{Ldap, Mode, Preset, Protection, Settings, Template};
 use gateway::directory::live::{LiveSource, Said};
 use kit::slapd::{Setup, is_here};
 use kit::{Shape, Slapd};
@@ -38,6 +38,7 @@ fn settings(slapd: &Slapd) -> Settings {
         bind: None,
         base: slapd.shape.base().to_owned(),
         filter: Template::parse("(mail={address})").expect("a filter"),
+        mode: Mode::Live,
         target_attribute: None,
         answer_max: Duration::from_secs(10),
         connect_max: Duration::from_secs(10),

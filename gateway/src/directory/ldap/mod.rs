@@ -1,6 +1,7 @@
-//! LDAP (RFC 4511) as a source that is asked for each address, or listed (`export/`). Here: the question, and what a
-//! reply to it means. Connections are in `pool.rs` and `link.rs`, filters in `filter.rs`, what
-//! went wrong in `trouble.rs`. What was answered is remembered elsewhere (`live/`).
+//! LDAP (RFC 4511) as a source that is asked for each address, or listed (`export/`). Here: the
+//! question, and what a reply to it means. Connections are in `pool.rs` and `link.rs`, filters in
+//! `filter.rs`, what went wrong in `trouble.rs`. What was answered is remembered elsewhere
+//! (`live/`).
 
 mod breaker;
 mod entry;

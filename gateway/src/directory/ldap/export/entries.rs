@@ -2,10 +2,12 @@
 //! SQLite file beside the list, because a deleted entry no longer says what its addresses were.
 //! What changed since is left to `followed.rs`.
 
+use super::followed::Held;
 use mail::address::Mailbox;
 use rusqlite::{Connection, OpenFlags, params};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Why the file cannot be written or read.
@@ -18,6 +20,9 @@ pub(super) enum EntriesError {
     #[error("the server does not say which entry is which")]
     Nameless,
 }
+
+/// Entries that held an address, with what the next hop hears instead of it.
+type Holders = Vec<(Box<[u8]>, Option<Mailbox>)>;
 
 /// A file that is being written. It is taken away unless it is put in its place.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ impl Writing {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
+        // Addresses stand in it as they are.
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         let connection = Connection::open(path)?;
         // Until it is whole nobody reads it, so nothing is kept to undo it with.
         connection.execute_batch(
@@ -100,10 +107,7 @@ impl Entries {
     }
 
     /// What an entry held.
-    pub(super) fn of(
-        &self,
-        entry: &[u8],
-    ) -> Result<Vec<(Box<str>, Option<Mailbox>)>, EntriesError> {
+    pub(super) fn of(&self, entry: &[u8]) -> Result<Held, EntriesError> {
         let sql = "SELECT address, target FROM held WHERE entry = ?1";
         let mut select = self.0.prepare_cached(sql)?;
         let rows = select.query_map([entry], |row| {
@@ -113,10 +117,7 @@ impl Entries {
     }
 
     /// Who held an address.
-    pub(super) fn holders(
-        &self,
-        address: &str,
-    ) -> Result<Vec<(Box<[u8]>, Option<Mailbox>)>, EntriesError> {
+    pub(super) fn holders(&self, address: &str) -> Result<Holders, EntriesError> {
         let sql = "SELECT entry, target FROM held WHERE address = ?1";
         let mut select = self.0.prepare_cached(sql)?;
         let rows = select.query_map([address], |row| {
