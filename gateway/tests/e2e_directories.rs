@@ -11,7 +11,7 @@ use kit::mariadb::{self, Mariadb};
 use kit::postgres::{self, Postgres};
 use kit::servers::{Server, needs};
 use kit::slapd::{self, ADMIN_PASSWORD, Setup, Shape, Slapd};
-use kit::{Client, Folder, Hop, LIFTED, Postern, has};
+use kit::{Client, Folder, Hop, LIFTED, Postern, has, wait_until};
 use std::path::PathBuf;
 
 /// The code and enhanced status of RCPT in a session of its own.
@@ -131,6 +131,36 @@ fn is_a_directory(shape: Shape) {
     let (mut slapd, table) = directory_of(shape, &folder);
     let config = with_source(&hop, "{ ldap = \"people\" }", &table);
     lives_through_an_outage(&folder, &config, &mut slapd, ["person0001", "alias0002"]);
+}
+
+#[test]
+fn a_directory_that_is_listed_is_followed_and_its_outage_is_not_noticed() {
+    if !slapd::is_here() {
+        return;
+    }
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let (mut slapd, table) = directory_of(Shape::OpenLdap, &folder);
+    let table = format!("{table}mode = \"snapshot\"\nchanges_seconds = 1\n");
+    let config = with_source(&hop, "{ ldap = \"people\" }", &table);
+    let postern = Postern::start(&folder, &config);
+    let hears = |postern: &Postern, name: &str, reply: &str| {
+        wait_until(&format!("{name} hears {reply}"), || recipient(postern, name) == reply);
+    };
+    hears(&postern, "alias0002", YES);
+    assert_eq!(recipient(&postern, "new"), NO);
+    slapd.add_ldif(&slapd.shape.entry("new", 9_001, "new@example.test", &[]));
+    hears(&postern, "new", YES);
+    slapd.delete(&slapd.shape.dn("new"));
+    hears(&postern, "new", NO);
+    slapd.stop();
+    assert_eq!(recipient(&postern, "person0003"), YES, "never seen before");
+    assert_eq!(recipient(&postern, "nobody"), NO);
+    drop(postern);
+    let postern = Postern::start(&folder, &config);
+    assert_eq!(recipient(&postern, "person0001"), YES);
+    slapd.restart();
+    slapd.add_ldif(&slapd.shape.entry("late", 9_002, "late@example.test", &[]));
+    hears(&postern, "late", YES);
 }
 
 #[test]
