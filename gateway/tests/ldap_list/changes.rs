@@ -1,6 +1,7 @@
 //! A directory that numbers its changes, as far as a fake can be one.
 
 use super::*;
+use gateway::directory::kinds::{self, SourceSettings};
 
 /// What the fake knows of somebody.
 #[derive(Clone, Default)]
@@ -210,6 +211,10 @@ fn a_trial_names_what_it_found_and_what_is_wrong() {
     let said = trial(&settings).unwrap();
     assert!(said.contains("5 entries with 19 of proxyAddresses"), "{said}");
     assert!(said.contains("changes by update sequence number"), "{said}");
+    let source = SourceSettings::Ldap(Arc::new(settings.clone()));
+    let environment = Environment::bare(Domain::new("mx.example.test").unwrap());
+    let said = kinds::try_out(&source, &environment).unwrap().unwrap();
+    assert!(said.contains("without `state_dir`"), "{said}");
     world.lock().unwrap().people.clear();
     let trouble = trial(&settings).unwrap_err();
     assert_eq!(trouble.kind, TroubleKind::Misconfigured);

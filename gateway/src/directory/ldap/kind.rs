@@ -15,9 +15,12 @@ pub const KIND: Kind = Kind {
         read: |value, site| read(value, site).map(Arc::new).map(SourceSettings::Ldap),
     }),
     read: |_, _, _| None,
-    try_out: |settings, _| {
+    try_out: |settings, environment| {
         let SourceSettings::Ldap(settings) = settings else { return None };
-        Some(try_out(Arc::new(Ldap::new(Arc::clone(settings)).ok()?)))
+        let found = try_out(Arc::new(Ldap::new(Arc::clone(settings)).ok()?));
+        let is_unkept = settings.follows_changes() && environment.state_directory.is_none();
+        let also = if is_unkept { "; without `state_dir` changes are not followed" } else { "" };
+        Some(found.map(|found| found + also))
     },
     open: |settings, domains, environment| {
         let SourceSettings::Ldap(settings) = settings else { return None };

@@ -10,6 +10,7 @@ use super::octets::{Elements, INTEGER, OCTET_STRING};
 use ldap3::Scope;
 use ldap3::controls::{Control, PagedResults, RawControl};
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 /// Entries a page.
@@ -43,9 +44,10 @@ pub(super) struct Pages<'a> {
     link: &'a Link,
     query: Query<'a>,
     cookie: Vec<u8>,
-    /// The names that pages began with. Cookies themselves may repeat: with some servers they
+    /// Hashes of the names that pages began with. Cookies themselves may repeat: with some servers they
     /// stand for the search, not for a place in it.
-    firsts: HashSet<String>,
+    firsts: HashSet<u64>,
+    hasher: RandomState,
     empty: u32,
     is_over: bool,
     /// Whether the server knows pages, once it has answered.
@@ -63,6 +65,7 @@ impl<'a> Pages<'a> {
             query,
             cookie: Vec::new(),
             firsts: HashSet::new(),
+            hasher: RandomState::new(),
             empty: 0,
             is_over: false,
             is_paged: false,
@@ -133,7 +136,7 @@ impl<'a> Pages<'a> {
             return if is_endless { Err(endless("page after page is empty")) } else { Ok(()) };
         };
         self.empty = 0;
-        let is_new = self.firsts.insert(first.name.clone());
+        let is_new = self.firsts.insert(self.hasher.hash_one(&first.name));
         if is_new { Ok(()) } else { Err(endless("the same page comes again and again")) }
     }
 }

@@ -198,3 +198,48 @@ fn broken(entry: &Entry, attribute: &str) -> Problem {
     let what = format!("sends `{attribute}` of {} in parts that do not add up", entry.name);
     Problem::new(TroubleKind::Unexpected, what, "see the server's own log")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(attributes: &[(&str, &[&str])]) -> Entry {
+        let attribute = |(name, values): &(&str, &[&str])| {
+            ((*name).to_owned(), values.iter().map(|value| value.as_bytes().to_vec()).collect())
+        };
+        let attributes = attributes.iter().map(attribute).collect();
+        Entry { name: "cn=jones".to_owned(), attributes, controls: Vec::new() }
+    }
+
+    #[test]
+    fn the_identity_of_an_entry_is_sixteen_octets() {
+        let id = uuid(b"01234567-89ab-CDEF-0123-456789abcdef").unwrap();
+        assert_eq!((id.len(), id[0], id[15]), (16, 0x01, 0xef));
+        for wrong in ["", "01234567", "g1234567-89ab-cdef-0123-456789abcdef", "+1234567"] {
+            assert!(uuid(wrong.as_bytes()).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_part_says_where_it_begins_and_what_is_missing() {
+        let missing = |name: &str, from| {
+            parts_of(&entry(&[(name, &["smtp:a@b.test"])]), "proxyAddresses", from)
+                .map(|(values, missing)| (values.len(), missing))
+                .ok()
+        };
+        assert_eq!(missing("PROXYADDRESSES", 0), Some((1, None)));
+        assert_eq!(missing("proxyAddresses;range=0-1499", 0), Some((1, Some(1_500))));
+        assert_eq!(missing("proxyAddresses;Range=1500-*", 1_500), Some((1, None)));
+        assert_eq!(missing("proxyAddressesOfOld", 0), Some((0, None)));
+        for wrong in ["range=1-2", "range=0", "range=-1-2", "range=*-*", "range=2-1"] {
+            assert_eq!(missing(&format!("proxyAddresses;{wrong}"), 0), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn whoever_was_deleted_is_nobody_whatever_the_server_calls_it() {
+        assert!(is_deleted(&entry(&[("isDeleted", &["TRUE"])])));
+        assert!(is_deleted(&entry(&[("Is-Deleted", &["true"])])));
+        assert!(!is_deleted(&entry(&[("isDeleted", &["FALSE"]), ("cn", &["TRUE"])])));
+    }
+}

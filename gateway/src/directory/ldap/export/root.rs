@@ -142,3 +142,24 @@ async fn entry(
     // What it does not let us see, it does not have.
     Ok(search(link, &wanted, patience).await?.entries.into_iter().next())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deleted_entries_are_looked_for_from_the_root_of_the_tree() {
+        let contexts = ["DC=example,DC=test", "CN=Configuration,DC=example,DC=test", "DC=test"];
+        let contexts = contexts.map(str::to_owned).to_vec();
+        let root = Root { highest: None, server: String::new(), offers_sync: false, contexts };
+        for (base, context) in [
+            ("ou=People, dc=EXAMPLE,dc=test", "DC=example,DC=test"),
+            ("dc=example,dc=test", "DC=example,DC=test"),
+            ("dc=counterexample,dc=test", "DC=test"),
+            ("o=Other", "o=Other"),
+            ("", ""),
+        ] {
+            assert_eq!(root.context(base), context, "{base}");
+        }
+    }
+}
