@@ -44,8 +44,8 @@ pub(super) struct Pages<'a> {
     link: &'a Link,
     query: Query<'a>,
     cookie: Vec<u8>,
-    /// Hashes of the names that pages began with. Cookies themselves may repeat: with some servers they
-    /// stand for the search, not for a place in it.
+    /// Hashes of the names that pages began with. Cookies themselves may repeat: with some servers
+    /// they stand for the search, not for a place in it.
     firsts: HashSet<u64>,
     hasher: RandomState,
     empty: u32,
