@@ -186,6 +186,26 @@ fn no_attributes_and_few_entries_are_asked_for() {
 }
 
 #[test]
+fn whoever_was_deleted_from_exchange_is_unknown_although_the_entry_is_kept_for_a_month() {
+    if !is_here() {
+        return;
+    }
+    let shape = Shape::Exchange55;
+    let gone = shape.entry("gone", 9, "gone@example.test", &[]);
+    let ldif = format!("{}Is-Deleted: TRUE\n\n", gone.trim_end().to_owned() + "\n");
+    let slapd = Slapd::start(Setup { ldif, people: 1, ..Setup::new(shape) });
+    let folder = Folder::new();
+    let bind = Bind { dn: slapd.admin(), password_file: password_file(&folder, ADMIN_PASSWORD) };
+    let bind = Some(bind);
+    let asker = Asker::new(Settings { bind, ..of(&slapd) });
+    assert!(asker.knows(PERSON));
+    assert!(!asker.knows("gone@example.test"));
+    // The address has another owner by now.
+    slapd.add_ldif(&shape.entry("new", 10, "gone@example.test", &[]));
+    assert!(asker.knows("gone@example.test"));
+}
+
+#[test]
 fn hidden_mailboxes_of_exchange_are_seen_by_the_administrator() {
     if !is_here() {
         return;

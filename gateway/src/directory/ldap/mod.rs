@@ -46,6 +46,8 @@ use trouble::{Asked, of_code, shortened};
 
 /// The entries that are asked for: more than one is as good as one, but for where it leads.
 const ENTRIES_MAX: u32 = 2;
+/// The same where entries are kept for a while after they were deleted, and must be passed over.
+const ENTRIES_WITH_DELETED_MAX: u32 = 8;
 /// The most that is taken for an answer, in octets.
 const ANSWER_OCTETS_MAX: usize = 64 << 10;
 
@@ -86,9 +88,14 @@ impl Ldap {
             let what = "an address that no directory can be asked for";
             return Err(Problem::new(TroubleKind::Unexpected, what, ""));
         };
-        let attributes = [self.settings.target_attribute.as_deref().unwrap_or("1.1")];
-        let search = self.settings.search(&filter, &attributes);
         let target = self.settings.target_attribute.as_deref();
+        let marks = self.settings.preset.marks_of_deletion();
+        let attributes: &[&str] = match (target, marks) {
+            (None, []) => &["1.1"],
+            (None, marks) => marks,
+            (Some(target), marks) => &[&[target], marks].concat(),
+        };
+        let search = self.settings.search(&filter, attributes);
         self.pool.search(&search, |reply| meaning(&reply, target)).await
     }
 }
@@ -143,7 +150,10 @@ impl Settings {
             scope: Scope::Subtree,
             filter,
             attributes,
-            entries_max: ENTRIES_MAX,
+            entries_max: match self.preset.marks_of_deletion() {
+                [] => ENTRIES_MAX,
+                _ => ENTRIES_WITH_DELETED_MAX,
+            },
             octets_max: ANSWER_OCTETS_MAX,
             controls: Vec::new(),
         }
@@ -176,7 +186,7 @@ impl LiveSource for Ldap {
 fn meaning(reply: &Reply, target: Option<&str>) -> Result<Said, Problem> {
     const SUCCESS: u32 = 0;
     const REFERRAL: u32 = 10;
-    if !reply.entries.is_empty() {
+    if reply.entries.iter().any(|entry| !export::is_deleted(entry)) {
         return Ok(Said::Exists { target: target_of(reply, target)? });
     }
     let elsewhere = reply.result.refs.first().or(reply.references.first());
@@ -199,7 +209,8 @@ fn target_of(reply: &Reply, attribute: Option<&str>) -> Result<Option<Mailbox>, 
         Err(Problem::new(TroubleKind::Unexpected, what, remedy))
     };
     let mut target: Option<Mailbox> = None;
-    for value in reply.entries.iter().flat_map(|entry| entry.values(attribute)) {
+    let living = reply.entries.iter().filter(|entry| !export::is_deleted(entry));
+    for value in living.flat_map(|entry| entry.values(attribute)) {
         let text = String::from_utf8_lossy(value);
         let Ok(mailbox) = Mailbox::parse(without_type(&text)) else {
             return unclear(format!("`{attribute}` holds what is no address"));

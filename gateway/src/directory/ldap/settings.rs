@@ -135,6 +135,16 @@ impl Preset {
         }
     }
 
+    /// The attributes that mark an entry which is kept for a while after it was deleted, and may
+    /// still hold its addresses.
+    #[must_use]
+    pub fn marks_of_deletion(self) -> &'static [&'static str] {
+        match self {
+            Self::Exchange55 => &["Is-Deleted"],
+            Self::ActiveDirectory | Self::OpenLdap | Self::Custom => &[],
+        }
+    }
+
     fn port(self, protection: Protection) -> u16 {
         match (self, protection) {
             (Self::ActiveDirectory, Protection::Ldaps) => 3269,

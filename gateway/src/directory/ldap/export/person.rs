@@ -79,7 +79,7 @@ impl Person {
 }
 
 /// Whether it is shown only because it was deleted.
-pub(super) fn is_deleted(entry: &Entry) -> bool {
+pub(in crate::directory::ldap) fn is_deleted(entry: &Entry) -> bool {
     let [_, _, of_windows, of_exchange] = OPERATIONAL;
     let mut values = entry.values(of_windows).iter().chain(entry.values(of_exchange));
     values.any(|value| value.eq_ignore_ascii_case(b"true"))
