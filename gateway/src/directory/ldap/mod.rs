@@ -19,7 +19,7 @@ mod trouble;
 pub use entry::Entry;
 pub use filter::{FilterError, Template};
 pub use kind::KIND;
-pub use link::{Link, NoReply, Reply, Search};
+pub use link::{Link, NoReply, Reply, Search, Way};
 pub use pool::Pool;
 pub use server::Server;
 pub use settings::{Bind, Preset, Protection, Settings};
