@@ -1,14 +1,19 @@
-//! `postern init`: asks for what a relay cannot guess, looks at the next hop, and writes a
-//! configuration with comments. What it writes is checked as `postern check` does.
+//! `postern init`: asks for what a relay cannot guess, looks at the next hop and for a directory,
+//! and writes a configuration with comments. What it writes is checked as `postern check` does.
 
 mod answers;
+mod canary;
 mod compose;
+mod directory;
 mod look;
+mod root;
+mod sources;
 
 use super::EXIT_MISTAKES;
 use super::configuration::{count, print, tell_mistakes, tell_warnings};
 use crate::run::build;
 use clap::Args;
+use sources::{Seen, Sources};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -19,8 +24,11 @@ use std::process::ExitCode;
 #[command(
     after_help = "Example:\n  postern init --hostname mx.example.test --domain example.test \\\n    \
     --next-hop 10.0.0.5:25 --recipients users.txt --output postern.toml\n\n\
-    What is not given is asked for on a terminal. The next hop is greeted, and offered three \
-    recipients that cannot exist, to see whether it refuses them; no mail is sent.\n\
+    What is not given is asked for on a terminal. The next hop is offered recipients that cannot \
+    exist, to see whether it refuses them; no mail is sent. A directory (LDAP) is looked for at \
+    --directory, else at the next hop's own host, without a password. What can say who exists is \
+    listed; on a terminal you are asked first. Where nobody is asked, nothing is asked in the \
+    clear, and a directory that needs a password is described but not listed beside a file.\n\
     Exit codes: 0 written and right, 2 nothing written, or what was written is not right yet."
 )]
 pub struct InitArguments {
@@ -33,6 +41,12 @@ pub struct InitArguments {
     /// The mail server behind it.
     #[arg(long, value_name = "HOST:PORT")]
     next_hop: Option<String>,
+    /// A directory (LDAP) that may know who exists; else the next hop's host is tried.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    directory: Option<String>,
+    /// Ask the directory also without TLS.
+    #[arg(long)]
+    directory_plain: bool,
     /// The file of addresses that exist: one a line, or CSV.
     #[arg(long, value_name = "FILE")]
     recipients: Option<PathBuf>,
@@ -48,7 +62,7 @@ pub struct InitArguments {
     /// Write over a file that is there.
     #[arg(long)]
     force: bool,
-    /// Do not talk to the next hop.
+    /// Do not talk to the next hop, nor to a directory.
     #[arg(long)]
     offline: bool,
 }
@@ -77,16 +91,37 @@ fn try_run(arguments: &InitArguments) -> Result<(), String> {
     } else {
         answers::given(arguments)
     }?;
-    if arguments.offline {
+    let seen = if arguments.offline {
         eprintln!("The next hop was not looked at; `postern probe` does.");
+        Seen::default()
     } else {
-        eprint!("{}", look::at_next_hop(&answers));
-    }
+        look::around(&answers)
+    };
+    let sources = sources(arguments, &seen, interactive)?;
+    eprint!("{}", sources.in_words(&answers, &seen));
     if interactive && !answers::is_confirmed(output, &mut io::stdin().lock(), &mut io::stderr()) {
         return Err("Nothing was written.".into());
     }
-    write(output, arguments.force, &compose::configuration(&answers, output))?;
+    write(output, arguments.force, &compose::configuration(&answers, &sources, output))?;
     check(output)
+}
+
+/// Who is asked for recipients, after whoever sits at the terminal has agreed.
+fn sources(arguments: &InitArguments, seen: &Seen, interactive: bool) -> Result<Sources, String> {
+    let mut consent = |question: &str, safe: bool| {
+        let (mut input, mut output) = (io::stdin().lock(), io::stderr());
+        if interactive { answers::consents(question, safe, &mut input, &mut output) } else { safe }
+    };
+    let chosen = Sources::choose(seen, arguments.directory_plain, &mut consent);
+    let file = match &arguments.recipients {
+        Some(file) => Some(file.clone()),
+        None if interactive => {
+            let may_be_none = chosen.can_do_without_file();
+            answers::ask_for_file(may_be_none, &mut io::stdin().lock(), &mut io::stderr())?
+        }
+        None => None,
+    };
+    chosen.complete(file, seen, &mut consent)
 }
 
 fn write(output: &Path, force: bool, text: &str) -> Result<(), String> {

@@ -158,14 +158,26 @@ impl Settings {
         let at_most = |name, max: Duration| seconds(name, None).min(max);
         Self {
             name: hop.name.clone().or(first).unwrap_or_default(),
-            hosts: hop.hosts.clone(),
             tls: hop.tls.clone(),
+            connect_max: at_most("connect_seconds_max", hop.connect_max),
+            question_max: at_most("question_seconds_max", hop.command_max),
+            ..Self::of_hosts(hop.hosts.clone())
+        }
+    }
+
+    /// Asks these hosts, with whatever TLS they offer, and with the defaults of `[[callout]]`.
+    #[must_use]
+    pub fn of_hosts(hosts: Vec<NextHopHost>) -> Self {
+        Self {
+            name: String::new(),
+            hosts,
+            tls: NextHopTls::Opportunistic,
             until: Until::Rcpt,
             sender: None,
             concurrency_max: count("concurrency_max", None),
             questions_per_second_max: count("questions_per_second_max", None),
-            connect_max: at_most("connect_seconds_max", hop.connect_max),
-            question_max: at_most("question_seconds_max", hop.command_max),
+            connect_max: seconds("connect_seconds_max", None),
+            question_max: seconds("question_seconds_max", None),
             positive_seconds: count("positive_seconds", None),
             negative_seconds: count("negative_seconds", None),
         }

@@ -23,7 +23,7 @@ pub use export::LdapList;
 pub use export::modes::{Export, Mode};
 pub use filter::{FilterError, Template};
 pub use kind::KIND;
-pub use link::{Link, NoReply, Reply, Search};
+pub use link::{Link, NoReply, Reply, Search, Way};
 pub use pool::Pool;
 pub use server::Server;
 pub use settings::{Bind, Preset, Protection, Settings};
