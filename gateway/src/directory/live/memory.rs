@@ -169,9 +169,9 @@ impl Memory {
         (before.saturating_sub(self.positives.len() + self.negatives.len())) as u64
     }
 
-    /// Forgets only that an address does not exist.
-    pub fn forget_negative(&self, key: u64) -> bool {
-        self.negatives.remove(&key).is_some()
+    /// Forgets only that an address does not exist, and returns what that was.
+    pub fn forget_negative(&self, key: u64) -> Option<Kept> {
+        self.negatives.remove(&key).map(|(_, kept)| kept)
     }
 }
 
