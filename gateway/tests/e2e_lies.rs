@@ -10,6 +10,8 @@ use kit::http::{Http, Response};
 use kit::postgres::{self, Postgres};
 use kit::slapd::{self, Setup, Slapd};
 use kit::{Client, Folder, Hop, LIFTED, Postern, Shape, wait_until};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 
 const YES: &str = "250 2.1.5";
@@ -36,7 +38,8 @@ fn recipients(postern: &Postern, names: &[&str]) -> Vec<String> {
 
 /// A configuration with one source; `domain` goes into the domain's table.
 fn with_source(hop: &Hop, entry: &str, domain: &str, table: &str) -> String {
-    let config = kit::config(hop.address, &format!("{domain}{table}\n{LIFTED}"));
+    let figures = "[metrics]\naddress = \"127.0.0.1:0\"\n";
+    let config = kit::config(hop.address, &format!("{domain}{table}\n{figures}{LIFTED}"));
     let head = "hostname = \"mx.example.test\"\nstate_dir = \".\"\n";
     config
         .replace("hostname = \"mx.example.test\"\n", head)
@@ -54,6 +57,28 @@ fn has_told(postern: &Postern, event: &str, part: &str) -> bool {
 #[track_caller]
 fn wait_for_told(postern: &Postern, event: &str, part: &str) {
     wait_until(&format!("{event} {part}"), || has_told(postern, event, part));
+}
+
+/// `postern recipients` with this: its exit code, and what it says.
+fn command(folder: &Folder, what: &str) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.args(["recipients", what, "--config"]).arg(folder.file("postern.toml"));
+    let done = command.output().unwrap();
+    let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+    (done.status.code().unwrap(), said)
+}
+
+/// Figures and `postern recipients sources` show a source in this class.
+#[track_caller]
+fn is_shown_as(postern: &Postern, folder: &Folder, name: &str, class: &str) {
+    let mut stream = TcpStream::connect(postern.figures.unwrap()).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    let row = format!("postern_source_class{{source=\"{name}\",class=\"{class}\"}} 1");
+    assert!(page.contains(&row), "{row}: {page}");
+    let (code, said) = command(folder, "sources");
+    assert!(code == 3 && said.contains(class), "{said}");
 }
 
 fn table(slapd: &Slapd, base: &str, more: &str) -> String {
@@ -101,6 +126,7 @@ fn is_emptied(domain: &str, remembers: bool) {
         assert_eq!(recipients(&postern, &unseen), [LATER; 3], "{:#?}", postern.events());
     }
     wait_for_told(&postern, "SourceClassChanged", "honest -> lying");
+    is_shown_as(&postern, &folder, "ldap people", "lying");
     assert!(!postern.events_named("SourceDoubted").is_empty(), "{:#?}", postern.events());
     slapd.add_ldif(&format!(
         "dn: {}\nobjectClass: organizationalUnit\nou: people\n\n{}",
@@ -211,9 +237,8 @@ fn a_directory_that_loses_half_of_the_people_is_doubted_until_they_are_back() {
     assert_eq!(recipient(&postern, "person0040"), NO, "one who left: {:#?}", postern.events());
 }
 
-/// A source that serves, and then says yes to anybody, and then is right again.
-fn says_yes_to_anybody(config: &str, folder: &Folder, be_right: &dyn Fn(), be_wrong: &dyn Fn()) {
-    be_wrong();
+/// A source that says yes to anybody, and is right later.
+fn says_yes_to_anybody(name: &str, config: &str, folder: &Folder, be_right: &dyn Fn()) {
     let postern = Postern::start(folder, config);
     for _ in 0..3 {
         let heard = recipients(&postern, &["person0001", "person0002", "stranger"]);
@@ -221,6 +246,7 @@ fn says_yes_to_anybody(config: &str, folder: &Folder, be_right: &dyn Fn(), be_wr
     }
     wait_for_told(&postern, "SourceClassChanged", "-> accept-all: it says yes to postern-");
     wait_for_told(&postern, "SourceDoubted", "its yes proves nothing");
+    is_shown_as(&postern, folder, name, "accept-all");
     be_right();
     // A test that went badly is repeated within a few minutes; a start tests as well.
     drop(postern);
@@ -240,8 +266,7 @@ fn a_web_service_that_says_yes_to_anybody_is_refused_as_a_source() {
             Response::new(if request.path.contains("person000") { 200 } else { 404 }, "")
         });
     };
-    let be_wrong = || http.answer_with(|_| Response::new(200, ""));
-    says_yes_to_anybody(&config, &folder, &be_right, &be_wrong);
+    says_yes_to_anybody("http people", &config, &folder, &be_right);
 }
 
 #[test]
@@ -255,16 +280,7 @@ fn a_next_hop_that_takes_everybody_is_refused_as_a_source() {
             _ => Act::Obey,
         });
     };
-    says_yes_to_anybody(&config, &folder, &be_right, &|| hop.behave(|_, _| Act::Obey));
-}
-
-/// `postern recipients` with this: its exit code, and what it says.
-fn command(folder: &Folder, what: &str) -> (i32, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-    command.args(["recipients", what, "--config"]).arg(folder.file("postern.toml"));
-    let done = command.output().unwrap();
-    let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
-    (done.status.code().unwrap(), said)
+    says_yes_to_anybody(&format!("callout {}", hop.address), &config, &folder, &be_right);
 }
 
 /// A list that shrinks and is empty is not taken over: `set` gives it so many people.
