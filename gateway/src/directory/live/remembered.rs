@@ -255,8 +255,8 @@ impl Remembered {
             Said::Exists { .. } => self.trust.judge_yes(place.index, mailbox, asked).await,
             Said::Unknown => {
                 let was_known = matches!(self.last_known(key), Settled::Exists(_));
-                let others = self.memory.positives().saturating_sub(1);
-                self.trust.judge_no(place.index, Missing { key, was_known, others }).await
+                let known = || self.memory.positives_of(&mailbox.host.to_string());
+                self.trust.judge_no(place.index, Missing { key, was_known, known: &known }).await
             }
         };
         if let Err(doubt) = judged {

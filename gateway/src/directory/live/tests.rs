@@ -74,6 +74,9 @@ struct Scene {
 const LIFETIMES: Lifetimes =
     Lifetimes { positive_seconds: 3_600, negative_seconds: 600, vouch_milliseconds: 0 };
 
+/// A second domain of the same source.
+const ELSEWHERE: DomainId = DomainId(1);
+
 impl Scene {
     fn new(people: &[&str]) -> Self {
         Self::with(people, LIFETIMES, None, Store::none())
@@ -97,6 +100,9 @@ impl Scene {
         };
         let canary = canary.map(|canary| Mailbox::parse(canary).unwrap());
         let scope = DomainScope { canary, ..DomainScope::new(DomainId(0), &settings) };
+        let name = Domain::new("example.org").unwrap();
+        let elsewhere = DomainSettings { name, ..settings.clone() };
+        let scopes = [scope, DomainScope::new(ELSEWHERE, &elsewhere)];
         let told = Arc::new(Mutex::new(Vec::new()));
         let teller = Arc::clone(&told);
         let environment = Environment {
@@ -104,7 +110,7 @@ impl Scene {
             tell: Arc::new(move |event, _, detail| lock(&teller).push(format!("{event} {detail}"))),
             ..Environment::bare(settings.name.clone())
         };
-        let source = Remembered::open(Arc::clone(&fake) as _, lifetimes, &[scope], &environment);
+        let source = Remembered::open(Arc::clone(&fake) as _, lifetimes, &scopes, &environment);
         Self { fake, source: source.unwrap(), told, settings }
     }
 
@@ -113,14 +119,22 @@ impl Scene {
     }
 
     fn answer(&self, name: &str) -> SourceAnswer {
+        self.answer_at(DomainId(0), name)
+    }
+
+    fn answer_at(&self, domain: DomainId, name: &str) -> SourceAnswer {
         let local_part = LocalPart::new(name).unwrap();
         let canonical = Canonical::new(&local_part, &self.settings);
-        let (domain, settings) = (DomainId(0), &self.settings);
+        let settings = &self.settings;
         self.source.look_up(&Question { domain, settings, local_part: &local_part, canonical })
     }
 
     async fn ask(&self, name: &str) -> Finding {
-        match self.answer(name) {
+        self.ask_at(DomainId(0), name).await
+    }
+
+    async fn ask_at(&self, domain: DomainId, name: &str) -> Finding {
+        match self.answer_at(domain, name) {
             SourceAnswer::Now(finding) => finding,
             SourceAnswer::Later(finding) => finding.await,
         }
@@ -263,6 +277,27 @@ async fn who_turned_before_it_was_too_many_is_not_refused_for_it_afterwards() {
 }
 
 #[tokio::test]
+async fn the_people_of_another_domain_do_not_make_a_loss_look_small() {
+    let lifetimes = Lifetimes { positive_seconds: 0, ..LIFETIMES };
+    let names: Vec<String> = (0..60).map(|n| format!("person{n}")).collect();
+    let many: Vec<String> = (0..2_000).map(|n| format!("other{n}")).collect();
+    let people: Vec<&str> = names.iter().chain(&many).map(String::as_str).collect();
+    let scene = Scene::with(&people, lifetimes, Some("person0@example.test"), Store::none());
+    for name in &many {
+        assert_eq!(scene.ask_at(ELSEWHERE, name).await, YES);
+    }
+    for name in &names {
+        assert_eq!(scene.ask(name).await, YES);
+    }
+    lock(&scene.fake.people).retain(|name| name == "person0" || name.starts_with("other"));
+    let mut unknown = 0;
+    for name in &names[1..] {
+        unknown += u32::from(scene.ask(name).await == Finding::Unknown);
+    }
+    assert_eq!(unknown, 19);
+}
+
+#[tokio::test]
 async fn one_who_is_asked_for_again_and_again_is_one() {
     let lifetimes = Lifetimes { positive_seconds: 0, negative_seconds: 0, vouch_milliseconds: 0 };
     let people = ["jones", "brown", "smith"];
@@ -296,7 +331,7 @@ async fn a_yes_speaks_for_the_moment_it_was_asked_for() {
     let long_ago = clock::uptime_microseconds() - 1_000_000;
     trust.judge_yes(0, &jones, Asked { key: 1, at: long_ago }).await.unwrap();
     scene.mood(Mood::Empty);
-    let stranger = Missing { key: 2, was_known: false, others: 1 };
+    let stranger = Missing { key: 2, was_known: false, known: &|| 1 };
     assert!(matches!(trust.judge_no(0, stranger).await, Err(Doubt::WitnessesGone)));
 }
 

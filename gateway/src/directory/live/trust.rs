@@ -126,14 +126,14 @@ pub struct Asked {
 }
 
 /// An address that is said not to be there.
-#[derive(Clone, Copy, Debug)]
-pub struct Missing {
+#[derive(Clone, Copy)]
+pub struct Missing<'a> {
     /// Its key in memory.
     pub key: u64,
     /// It was there before.
     pub was_known: bool,
-    /// So many others are known.
-    pub others: usize,
+    /// How many of its domain are known; asked only when that may be too few.
+    pub known: &'a (dyn Fn() -> usize + Sync),
 }
 
 /// Takes events about a process: name, subject, detail.
@@ -237,7 +237,7 @@ impl Trust {
     /// Whether a no may be believed.
     /// # Errors
     /// Why not.
-    pub async fn judge_no(&self, place: usize, missing: Missing) -> Result<(), Doubt> {
+    pub async fn judge_no(&self, place: usize, missing: Missing<'_>) -> Result<(), Doubt> {
         let domain = &self.domains[place];
         let answered = now();
         let was_known = missing.was_known || lock(&domain.turned).contains_key(&missing.key);
@@ -300,8 +300,8 @@ impl Trust {
     }
 
     /// Notes that somebody who was there is gone, and whether those are too many.
-    fn count_turned(&self, place: usize, missing: Missing) -> Result<(), Doubt> {
-        let (now, known) = (now(), missing.others);
+    fn count_turned(&self, place: usize, missing: Missing<'_>) -> Result<(), Doubt> {
+        let now = now();
         let turned = {
             let mut turned = lock(&self.domains[place].turned);
             turned.retain(|_, at| now - *at <= TURNED_MICROSECONDS_MAX);
@@ -310,7 +310,12 @@ impl Trust {
             }
             turned.len()
         };
-        if turned >= TURNED_MIN && turned * 5 > known + turned {
+        if turned < TURNED_MIN {
+            return Ok(());
+        }
+        // Whoever is in question is known as well, unless it turned before.
+        let known = (missing.known)().saturating_sub(usize::from(missing.was_known));
+        if turned * 5 > known + turned {
             let doubt = Doubt::Turned { turned, known };
             self.change(place, &doubt.to_string(), |seen| seen.denies_known = true);
             return Err(doubt);
