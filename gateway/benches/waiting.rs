@@ -1,9 +1,10 @@
-//! Figures, and no tests: what a directory that hangs, and a list of ten million that is being
-//! read, cost those who only want to know whether somebody exists. Prints milliseconds; see
-//! `bench/README.md` for how it is run.
+//! Figures: what a directory that hangs, and a list of ten million that is being read, cost those
+//! who only want to know whether somebody exists. Prints milliseconds of RCPT; the whole program,
+//! and clients beside it. `hangs` or `list` as an argument does only that.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../tests/kit/mod.rs"]
 mod kit;
 
 use kit::http::Listener;
@@ -119,8 +120,6 @@ fn beside_a_file(what: &str, ldap: Option<SocketAddr>) {
     of_file.print(&format!("{what}, the file's domain"));
 }
 
-#[test]
-#[ignore = "prints figures"]
 fn a_directory_that_hangs_beside_a_file() {
     let fake = FakeLdap::start(|search| {
         let mut all = match search.filter.contains("person0001") {
@@ -166,8 +165,6 @@ fn while_it(postern: &Postern, what: &str, people: usize, it: impl FnOnce()) {
     all.print(&format!("{what} (resident {} MiB, at most {} MiB)", memory.0, memory.1));
 }
 
-#[test]
-#[ignore = "prints figures"]
 fn a_list_of_ten_million_is_read_and_swapped() {
     let people: usize = std::env::var("PEOPLE").map_or(10_000_000, |n| n.parse().unwrap());
     if !postgres::is_here() {
@@ -215,5 +212,18 @@ fn a_list_of_ten_million_is_read_and_swapped() {
             // It is kept after that.
             std::thread::sleep(Duration::from_secs(3));
         });
+    }
+}
+
+fn main() {
+    let wants = |what: &str| {
+        let mut named = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
+        named.peek().is_none() || named.any(|word| word == what)
+    };
+    if wants("hangs") {
+        a_directory_that_hangs_beside_a_file();
+    }
+    if wants("list") {
+        a_list_of_ten_million_is_read_and_swapped();
     }
 }
