@@ -4,6 +4,7 @@
 use super::message::{Loaded, Sync};
 use crate::directory::RecipientSource;
 use crate::directory::guard::Outcome;
+use crate::directory::watch::give_way;
 use crate::state::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -53,6 +54,7 @@ impl Loads {
         // Not counted as under way any more, whatever becomes of the thread.
         let mut end = End { loads, name, loaded: None };
         tokio::task::spawn_blocking(move || {
+            give_way();
             let outcomes = source.reload(None);
             tell(&outcomes);
             end.loaded = Loaded::of(&outcomes);

@@ -13,6 +13,7 @@ use super::names::{Unclear, pick};
 use crate::directory::guard::{Confirmation, Outcome};
 use crate::directory::list::{LoadError, Preview};
 use crate::directory::store::Forget;
+use crate::directory::watch::give_way;
 use crate::directory::{Canonical, RecipientSource};
 use crate::explain::asked::forward_path;
 use crate::run::build::{Watched, tell};
@@ -227,6 +228,7 @@ impl Work {
         let seat = Arc::clone(&self.loads.seats).try_acquire_owned();
         let seat = seat.map_err(|_| Refusal::Busy)?;
         let work = move || {
+            give_way();
             let done = work();
             drop(seat);
             done

@@ -40,6 +40,17 @@ impl Quiet {
     }
 }
 
+/// What a thread that reads lists adds to its nice value: mail goes first, and a list of ten
+/// million that is a few seconds late harms nobody.
+const NICENESS: i32 = 10;
+
+/// Lets every other thread of the process go first from now on, where the system allows it.
+pub fn give_way() {
+    // On Linux a priority is a thread's own, and 0 is whoever calls.
+    let nice = rustix::process::getpriority_process(None).unwrap_or(0);
+    let _ = rustix::process::setpriority_process(None, nice.max(NICENESS));
+}
+
 /// The threads; they end when this is dropped.
 #[derive(Debug)]
 pub struct Watcher {
@@ -65,6 +76,7 @@ impl Watcher {
         let (sender, stopped) = channel();
         let tell = Arc::clone(&report);
         let thread = std::thread::Builder::new().name("recipients".into()).spawn(move || {
+            give_way();
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 quick.iter().flat_map(|source| source.poll()).for_each(&*tell);
             }
@@ -75,6 +87,7 @@ impl Watcher {
             let (sender, stopped) = channel();
             let tell = Arc::clone(&report);
             std::thread::Builder::new().name("recipients-slow".into()).spawn(move || {
+                give_way();
                 loop {
                     source.poll().into_iter().for_each(&*tell);
                     if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
@@ -95,5 +108,25 @@ impl Drop for Watcher {
         // waited for: each ends when what it asks has answered or not, and a source that goes on
         // under another watcher may have a load to finish.
         let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nice_value() -> i32 {
+        rustix::process::getpriority_process(None).unwrap()
+    }
+
+    #[test]
+    fn only_the_thread_that_gives_way_goes_last() {
+        let before = nice_value();
+        let behind = std::thread::spawn(|| {
+            give_way();
+            nice_value()
+        });
+        assert!(behind.join().unwrap() >= NICENESS);
+        assert_eq!(nice_value(), before);
     }
 }

@@ -143,6 +143,8 @@ fn command(folder: &Folder, port: u16) -> Command {
         "full_page_writes=off".into(),
         "synchronous_commit=off".into(),
         "shared_buffers=32MB".into(),
+        // A lock that outlives its session.
+        "max_prepared_transactions=1".into(),
     ] {
         command.args(["-c", &setting]);
     }

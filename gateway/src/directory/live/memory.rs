@@ -155,6 +155,13 @@ impl Memory {
         self.positives.len()
     }
 
+    /// How many of them are of one domain, written as in addresses. Looks at all.
+    #[must_use]
+    pub fn positives_of(&self, domain: &str) -> usize {
+        let is_there = |address: &str| address.rsplit_once('@').is_some_and(|(_, d)| d == domain);
+        self.positives.iter().filter(|(_, kept)| is_there(&kept.address)).count()
+    }
+
     /// How many are remembered that do not.
     #[must_use]
     pub fn negatives(&self) -> usize {
@@ -169,9 +176,9 @@ impl Memory {
         (before.saturating_sub(self.positives.len() + self.negatives.len())) as u64
     }
 
-    /// Forgets only that an address does not exist.
-    pub fn forget_negative(&self, key: u64) -> bool {
-        self.negatives.remove(&key).is_some()
+    /// Forgets only that an address does not exist, and returns what that was.
+    pub fn forget_negative(&self, key: u64) -> Option<Kept> {
+        self.negatives.remove(&key).map(|(_, kept)| kept)
     }
 }
 

@@ -3,7 +3,7 @@
 //! there is no answer, the last known yes stands for up to 31 days.
 
 use super::memory::{Kept, Lifetimes, Memory, Recalled};
-use super::trust::{Doubt, Teller, Trust};
+use super::trust::{Asked, Doubt, Missing, Teller, Trust};
 use super::{LiveSource, Said, Trouble, TroubleKind};
 use crate::clock;
 use crate::directory::list::DomainScope;
@@ -241,6 +241,7 @@ impl Remembered {
     async fn find_out(&self, key: u64, mailbox: &Mailbox, place: &Place) -> Settled {
         self.counts.asked.fetch_add(1, Relaxed);
         self.trust.domains[place.index].is_in_use.store(true, Relaxed);
+        let asked = Asked { key, at: clock::uptime_microseconds() };
         let said = match Arc::clone(&self.live).ask(mailbox.clone()).await {
             Ok(said) => said,
             Err(trouble) => {
@@ -251,16 +252,19 @@ impl Remembered {
         };
         self.trust.answered();
         let judged = match &said {
-            Said::Exists { .. } => self.trust.judge_yes(place.index, mailbox).await,
+            Said::Exists { .. } => self.trust.judge_yes(place.index, mailbox, asked).await,
             Said::Unknown => {
                 let was_known = matches!(self.last_known(key), Settled::Exists(_));
-                let others = self.memory.positives().saturating_sub(1);
-                self.trust.judge_no(place.index, was_known.then_some(others)).await
+                let known = || self.memory.positives_of(&mailbox.host.to_string());
+                self.trust.judge_no(place.index, Missing { key, was_known, known: &known }).await
             }
         };
         if let Err(doubt) = judged {
             self.counts.doubted.fetch_add(1, Relaxed);
             self.note_doubt(mailbox, &doubt);
+            if let Doubt::Turned { .. } = doubt {
+                self.take_back(place.index);
+            }
             return self.last_known(key);
         }
         self.keep(key, mailbox, said)
@@ -290,6 +294,16 @@ impl Remembered {
             self.counts.no.fetch_add(1, Relaxed);
             self.memory.keep_negative(key, kept);
             Settled::Unknown
+        }
+    }
+
+    /// The first who turned unknown were believed to be gone, and are doubted as well now.
+    fn take_back(&self, place: usize) {
+        for key in self.trust.turned(place) {
+            if let Some(kept) = self.memory.forget_negative(key) {
+                let address = Forget::Address(kept.address.to_string());
+                self.store.forget_answers(Some(&self.name), &address);
+            }
         }
     }
 

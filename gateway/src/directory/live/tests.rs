@@ -4,7 +4,9 @@
 use super::class::Class;
 use super::memory::Lifetimes;
 use super::remembered::Remembered;
+use super::trust::{Asked, Doubt, Missing, Trust};
 use super::{Asking, LiveSource, Said, Trouble, TroubleKind};
+use crate::clock;
 use crate::directory::list::DomainScope;
 use crate::directory::store::{Forget, Store};
 use crate::directory::{
@@ -72,6 +74,9 @@ struct Scene {
 const LIFETIMES: Lifetimes =
     Lifetimes { positive_seconds: 3_600, negative_seconds: 600, vouch_milliseconds: 0 };
 
+/// A second domain of the same source.
+const ELSEWHERE: DomainId = DomainId(1);
+
 impl Scene {
     fn new(people: &[&str]) -> Self {
         Self::with(people, LIFETIMES, None, Store::none())
@@ -95,6 +100,9 @@ impl Scene {
         };
         let canary = canary.map(|canary| Mailbox::parse(canary).unwrap());
         let scope = DomainScope { canary, ..DomainScope::new(DomainId(0), &settings) };
+        let name = Domain::new("example.org").unwrap();
+        let elsewhere = DomainSettings { name, ..settings.clone() };
+        let scopes = [scope, DomainScope::new(ELSEWHERE, &elsewhere)];
         let told = Arc::new(Mutex::new(Vec::new()));
         let teller = Arc::clone(&told);
         let environment = Environment {
@@ -102,7 +110,7 @@ impl Scene {
             tell: Arc::new(move |event, _, detail| lock(&teller).push(format!("{event} {detail}"))),
             ..Environment::bare(settings.name.clone())
         };
-        let source = Remembered::open(Arc::clone(&fake) as _, lifetimes, &[scope], &environment);
+        let source = Remembered::open(Arc::clone(&fake) as _, lifetimes, &scopes, &environment);
         Self { fake, source: source.unwrap(), told, settings }
     }
 
@@ -111,14 +119,22 @@ impl Scene {
     }
 
     fn answer(&self, name: &str) -> SourceAnswer {
+        self.answer_at(DomainId(0), name)
+    }
+
+    fn answer_at(&self, domain: DomainId, name: &str) -> SourceAnswer {
         let local_part = LocalPart::new(name).unwrap();
         let canonical = Canonical::new(&local_part, &self.settings);
-        let (domain, settings) = (DomainId(0), &self.settings);
+        let settings = &self.settings;
         self.source.look_up(&Question { domain, settings, local_part: &local_part, canonical })
     }
 
     async fn ask(&self, name: &str) -> Finding {
-        match self.answer(name) {
+        self.ask_at(DomainId(0), name).await
+    }
+
+    async fn ask_at(&self, domain: DomainId, name: &str) -> Finding {
+        match self.answer_at(domain, name) {
             SourceAnswer::Now(finding) => finding,
             SourceAnswer::Later(finding) => finding.await,
         }
@@ -232,6 +248,91 @@ async fn too_many_who_turn_unknown_are_doubted_until_a_person_confirms() {
     assert!(scene.source.confirm_people_left());
     assert_eq!(scene.ask("person59").await, Finding::Unknown);
     assert_ne!(scene.class(), "lying");
+}
+
+#[tokio::test]
+async fn who_turned_before_it_was_too_many_is_not_refused_for_it_afterwards() {
+    let lifetimes = Lifetimes { positive_seconds: 0, ..LIFETIMES };
+    let names: Vec<String> = (0..60).map(|n| format!("person{n}")).collect();
+    let people: Vec<&str> = names.iter().map(String::as_str).collect();
+    let scene = Scene::with(&people, lifetimes, Some("person0@example.test"), Store::none());
+    for name in &names {
+        assert_eq!(scene.ask(name).await, YES);
+    }
+    lock(&scene.fake.people).retain(|name| name == "person0");
+    for name in &names[1..] {
+        scene.ask(name).await;
+    }
+    for name in &names[1..] {
+        assert_ne!(scene.ask(name).await, Finding::Unknown, "{name}");
+    }
+    // They were there all the time, so nobody has turned.
+    lock(&scene.fake.people).extend(names.iter().cloned());
+    for name in &names {
+        assert_eq!(scene.ask(name).await, YES);
+    }
+    lock(&scene.fake.people).remove("person7");
+    assert_eq!(scene.ask("person7").await, Finding::Unknown);
+    assert_eq!(scene.class(), "honest");
+}
+
+#[tokio::test]
+async fn the_people_of_another_domain_do_not_make_a_loss_look_small() {
+    let lifetimes = Lifetimes { positive_seconds: 0, ..LIFETIMES };
+    let names: Vec<String> = (0..60).map(|n| format!("person{n}")).collect();
+    let many: Vec<String> = (0..2_000).map(|n| format!("other{n}")).collect();
+    let people: Vec<&str> = names.iter().chain(&many).map(String::as_str).collect();
+    let scene = Scene::with(&people, lifetimes, Some("person0@example.test"), Store::none());
+    for name in &many {
+        assert_eq!(scene.ask_at(ELSEWHERE, name).await, YES);
+    }
+    for name in &names {
+        assert_eq!(scene.ask(name).await, YES);
+    }
+    lock(&scene.fake.people).retain(|name| name == "person0" || name.starts_with("other"));
+    let mut unknown = 0;
+    for name in &names[1..] {
+        unknown += u32::from(scene.ask(name).await == Finding::Unknown);
+    }
+    assert_eq!(unknown, 19);
+}
+
+#[tokio::test]
+async fn one_who_is_asked_for_again_and_again_is_one() {
+    let lifetimes = Lifetimes { positive_seconds: 0, negative_seconds: 0, vouch_milliseconds: 0 };
+    let people = ["jones", "brown", "smith"];
+    let scene = Scene::with(&people, lifetimes, Some("jones@example.test"), Store::none());
+    for _ in 0..30 {
+        lock(&scene.fake.people).insert("brown".to_owned());
+        assert_eq!(scene.ask("brown").await, YES);
+        lock(&scene.fake.people).remove("brown");
+        assert_eq!(scene.ask("brown").await, Finding::Unknown);
+    }
+}
+
+#[tokio::test]
+async fn once_it_was_found_lying_nothing_from_before_speaks_for_it() {
+    let lifetimes =
+        Lifetimes { positive_seconds: 0, negative_seconds: 0, vouch_milliseconds: 60_000 };
+    let scene = Scene::with(&["jones", "brown"], lifetimes, None, Store::none());
+    assert_eq!(scene.ask("jones").await, YES);
+    scene.mood(Mood::Empty);
+    assert_eq!(scene.ask("jones").await, YES, "the last known");
+    assert_eq!(scene.class(), "lying");
+    assert_eq!(scene.ask("brown").await, Finding::Unavailable);
+}
+
+#[tokio::test]
+async fn a_yes_speaks_for_the_moment_it_was_asked_for() {
+    let scene = Scene::new(&["jones"]);
+    let (jones, domain) = (Mailbox::parse("jones@example.test").unwrap(), &scene.settings.name);
+    let live: Arc<dyn LiveSource> = Arc::clone(&scene.fake) as _;
+    let trust = Trust::new(live, [(domain.clone(), None)], 100, Arc::new(|_, _, _| {}));
+    let long_ago = clock::uptime_microseconds() - 1_000_000;
+    trust.judge_yes(0, &jones, Asked { key: 1, at: long_ago }).await.unwrap();
+    scene.mood(Mood::Empty);
+    let stranger = Missing { key: 2, was_known: false, known: &|| 1 };
+    assert!(matches!(trust.judge_no(0, stranger).await, Err(Doubt::WitnessesGone)));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::class::{Class, Seen};
 use super::{LiveSource, Said, Trouble, TroubleKind};
 use crate::clock;
 use mail::address::{Domain, Host, LocalPart, Mailbox};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -107,12 +107,33 @@ pub struct DomainTrust {
     test: Mutex<Option<RandomTest>>,
     /// Known lately, the last one first.
     witnesses: Mutex<VecDeque<Mailbox>>,
-    turned: Mutex<VecDeque<i64>>,
+    /// Who turned unknown, and when; whoever is there again has not.
+    turned: Mutex<HashMap<u64, i64>>,
     seen: Mutex<(Seen, String)>,
     /// One check at a time: whoever waits takes the result.
     checking: tokio::sync::Mutex<()>,
     /// It was asked since the background last looked.
     pub is_in_use: AtomicBool,
+}
+
+/// An address that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Its key in memory.
+    pub key: u64,
+    /// When that began, in microseconds of [`clock::uptime_microseconds`].
+    pub at: i64,
+}
+
+/// An address that is said not to be there.
+#[derive(Clone, Copy)]
+pub struct Missing<'a> {
+    /// Its key in memory.
+    pub key: u64,
+    /// It was there before.
+    pub was_known: bool,
+    /// How many of its domain are known; asked only when that may be too few.
+    pub known: &'a (dyn Fn() -> usize + Sync),
 }
 
 /// Takes events about a process: name, subject, detail.
@@ -146,7 +167,7 @@ impl Trust {
             vouched: AtomicI64::new(i64::MIN),
             test: Mutex::new(None),
             witnesses: Mutex::new(VecDeque::new()),
-            turned: Mutex::new(VecDeque::new()),
+            turned: Mutex::default(),
             seen: Mutex::new((Seen::default(), String::new())),
             checking: tokio::sync::Mutex::new(()),
             is_in_use: AtomicBool::new(false),
@@ -188,7 +209,12 @@ impl Trust {
     /// Whether a yes may be believed; tests the source when that is due.
     /// # Errors
     /// Why not.
-    pub async fn judge_yes(&self, place: usize, known: &Mailbox) -> Result<(), Doubt> {
+    pub async fn judge_yes(
+        &self,
+        place: usize,
+        known: &Mailbox,
+        asked: Asked,
+    ) -> Result<(), Doubt> {
         if !self.is_tested(place) {
             let _turn = self.domains[place].checking.lock().await;
             if !self.is_tested(place) {
@@ -200,23 +226,25 @@ impl Trust {
             return Err(Doubt::AcceptsRandom);
         }
         domain.remember_witness(known);
+        lock(&domain.turned).remove(&asked.key);
         if domain.canary.is_none() {
-            self.vouched_at(place, now());
+            // What was answered may be older than the answer's arrival, but not than the question.
+            self.vouched_at(place, asked.at);
         }
         Ok(())
     }
 
-    /// Whether a no may be believed. `was_known`: the address was there before, and so many
-    /// others still are.
+    /// Whether a no may be believed.
     /// # Errors
     /// Why not.
-    pub async fn judge_no(&self, place: usize, was_known: Option<usize>) -> Result<(), Doubt> {
+    pub async fn judge_no(&self, place: usize, missing: Missing<'_>) -> Result<(), Doubt> {
         let domain = &self.domains[place];
         let answered = now();
+        let was_known = missing.was_known || lock(&domain.turned).contains_key(&missing.key);
         let needed = match was_known {
             // Somebody who was there is gone: nothing from before this answer speaks for it.
-            Some(_) => answered,
-            None => answered - self.vouch_microseconds,
+            true => answered,
+            false => answered - self.vouch_microseconds,
         };
         if domain.vouched.load(Relaxed) < needed {
             let _turn = domain.checking.lock().await;
@@ -225,8 +253,8 @@ impl Trust {
             }
         }
         match was_known {
-            Some(known) => self.count_turned(place, known),
-            None => Ok(()),
+            true => self.count_turned(place, missing),
+            false => Ok(()),
         }
     }
 
@@ -255,6 +283,8 @@ impl Trust {
             Some(canary) => Doubt::CanaryGone(canary.clone()),
             None => Doubt::WitnessesGone,
         };
+        // What it knew before says nothing of what it knows now.
+        domain.vouched.store(i64::MIN, Relaxed);
         self.change(place, &doubt.to_string(), |seen| seen.denies_known = true);
         Err(doubt)
     }
@@ -270,24 +300,33 @@ impl Trust {
     }
 
     /// Notes that somebody who was there is gone, and whether those are too many.
-    fn count_turned(&self, place: usize, known: usize) -> Result<(), Doubt> {
+    fn count_turned(&self, place: usize, missing: Missing<'_>) -> Result<(), Doubt> {
         let now = now();
         let turned = {
             let mut turned = lock(&self.domains[place].turned);
-            turned.push_back(now);
-            while turned.front().is_some_and(|at| now - at > TURNED_MICROSECONDS_MAX)
-                || turned.len() > TURNED_KEPT_MAX
-            {
-                turned.pop_front();
+            turned.retain(|_, at| now - *at <= TURNED_MICROSECONDS_MAX);
+            if turned.len() < TURNED_KEPT_MAX {
+                turned.insert(missing.key, now);
             }
             turned.len()
         };
-        if turned >= TURNED_MIN && turned * 5 > known + turned {
+        if turned < TURNED_MIN {
+            return Ok(());
+        }
+        // Whoever is in question is known as well, unless it turned before.
+        let known = (missing.known)().saturating_sub(usize::from(missing.was_known));
+        if turned * 5 > known + turned {
             let doubt = Doubt::Turned { turned, known };
             self.change(place, &doubt.to_string(), |seen| seen.denies_known = true);
             return Err(doubt);
         }
         Ok(())
+    }
+
+    /// The keys of those who turned unknown.
+    #[must_use]
+    pub fn turned(&self, place: usize) -> Vec<u64> {
+        lock(&self.domains[place].turned).keys().copied().collect()
     }
 
     /// A person's word that those who are gone have left.
