@@ -15,6 +15,9 @@ pub const NEGATIVES_MAX: usize = 100_000;
 /// How long a yes stays of use as the last that is known.
 pub const LAST_KNOWN_SECONDS_MAX: i64 = 31 * 86_400;
 
+/// Whoever was there so lately is known, in seconds.
+const KNOWN_SECONDS_MAX: i64 = 7 * 86_400;
+
 /// How long answers count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lifetimes {
@@ -155,13 +158,6 @@ impl Memory {
         self.positives.len()
     }
 
-    /// How many of them are of one domain, written as in addresses. Looks at all.
-    #[must_use]
-    pub fn positives_of(&self, domain: &str) -> usize {
-        let is_there = |address: &str| address.rsplit_once('@').is_some_and(|(_, d)| d == domain);
-        self.positives.iter().filter(|(_, kept)| is_there(&kept.address)).count()
-    }
-
     /// How many are remembered that do not.
     #[must_use]
     pub fn negatives(&self) -> usize {
@@ -176,10 +172,30 @@ impl Memory {
         (before.saturating_sub(self.positives.len() + self.negatives.len())) as u64
     }
 
-    /// Forgets only that an address does not exist, and returns what that was.
-    pub fn forget_negative(&self, key: u64) -> Option<Kept> {
-        self.negatives.remove(&key).map(|(_, kept)| kept)
+    /// Forgets only that an address does not exist, and says which that was.
+    pub fn forget_negative(&self, key: u64) -> Option<Arc<str>> {
+        self.negatives.remove(&key).map(|(_, kept)| kept.address)
     }
+
+    /// Forgets who does not exist in a domain, by its canonical name.
+    pub fn forget_negatives_of(&self, domain: &str) {
+        self.negatives.retain(|_, kept| !is_of(&kept.address, domain));
+    }
+
+    /// How many addresses of a domain were there when they were last asked for, in the last week
+    /// or as long as a yes counts. Looks at all of them.
+    #[must_use]
+    pub fn known_of(&self, domain: &str, now: i64) -> usize {
+        let age_max = i64::from(self.lifetimes.positive_seconds).max(KNOWN_SECONDS_MAX);
+        let is_known = |kept: &Kept| now - kept.asked < age_max && is_of(&kept.address, domain);
+        self.positives.iter().filter(|(_, kept)| is_known(kept)).count()
+    }
+}
+
+/// Whether an address is of a domain, both in canonical form.
+#[must_use]
+pub fn is_of(address: &str, domain: &str) -> bool {
+    address.rsplit_once('@').is_some_and(|(_, of)| of == domain)
 }
 
 impl std::fmt::Debug for Memory {
@@ -250,5 +266,18 @@ mod tests {
         assert_eq!(memory.forget(|address| address == "a@example.test"), 1);
         assert!(matches!(memory.recall(memory.key(b"a", "example.test"), 0), Recalled::Nothing));
         assert_eq!(memory.positives(), 1);
+    }
+
+    #[test]
+    fn known_are_those_of_the_domain_who_were_there_lately() {
+        let memory = Memory::new(LIFETIMES, [1; 16]);
+        for (name, domain, asked) in
+            [("a", "one.test", 0), ("b", "one.test", -KNOWN_SECONDS_MAX), ("a", "two.test", 0)]
+        {
+            let address = format!("{name}@{domain}").into();
+            let kept = Kept { address, asked, target: None };
+            memory.keep_positive(memory.key(name.as_bytes(), domain), kept);
+        }
+        assert_eq!(memory.known_of("one.test", 0), 1);
     }
 }

@@ -9,6 +9,7 @@ pub mod remembered;
 #[cfg(test)]
 mod tests;
 pub mod trust;
+mod turned;
 
 use mail::address::Mailbox;
 use std::error::Error;
@@ -152,9 +153,13 @@ pub fn try_out(live: Arc<dyn LiveSource>) -> Result<String, Trouble> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Trouble::new(TroubleKind::Down, "it cannot be asked").because(error))?;
+    runtime.block_on(async { within_patience(live.try_out()).await })
+}
+
+/// Tries out no longer than that.
+async fn within_patience(trying: Asking<String>) -> Result<String, Trouble> {
     let patience = std::time::Duration::from_secs(TRY_OUT_SECONDS_MAX);
-    let tried = runtime.block_on(async { tokio::time::timeout(patience, live.try_out()).await });
-    tried.unwrap_or_else(|_| {
+    tokio::time::timeout(patience, trying).await.unwrap_or_else(|_| {
         let what = format!("no answer within {TRY_OUT_SECONDS_MAX} seconds");
         Err(Trouble::new(TroubleKind::Slow, what))
     })

@@ -2,9 +2,9 @@
 //! the rest is asked for, once however many want to know, and believed as `trust.rs` says. When
 //! there is no answer, the last known yes stands for up to 31 days.
 
-use super::memory::{Kept, Lifetimes, Memory, Recalled};
-use super::trust::{Asked, Doubt, Missing, Teller, Trust};
-use super::{LiveSource, Said, Trouble, TroubleKind};
+use super::memory::{Kept, Lifetimes, Memory, Recalled, is_of};
+use super::trust::{self, Doubt, Named, Teller, Trust};
+use super::{LiveSource, Said, Trouble, TroubleKind, within_patience};
 use crate::clock;
 use crate::directory::list::DomainScope;
 use crate::directory::store::{Forget, KeptAnswer, Store};
@@ -14,11 +14,11 @@ use crate::directory::{
 };
 use crate::state::lock;
 use mail::address::{Domain, Host, LocalPart, Mailbox};
-use relay::settings::DomainId;
+use relay::settings::{DomainId, LocalPartCase};
 use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -66,6 +66,12 @@ pub struct Remembered {
     memory: Memory,
     trust: Trust,
     flights: Mutex<HashMap<u64, Waiting>>,
+    /// How often something was forgotten on a person's word; held while it happens, and while an
+    /// answer is put in.
+    flushes: Mutex<u64>,
+    /// When a person last said that those who turned unknown have left, in seconds of
+    /// [`clock::uptime_seconds`].
+    confirmed: AtomicI64,
     counts: Counts,
     last_trouble: Mutex<Option<(i64, String)>>,
     /// What was told of, and when.
@@ -99,7 +105,7 @@ impl Remembered {
         };
         let mut domains: Vec<_> = scopes.iter().enumerate().map(place).collect();
         domains.sort_unstable_by_key(|(id, _)| *id);
-        let scope = scopes.iter().map(|scope| (scope.name.clone(), scope.canary.clone()));
+        let scope = scopes.iter().map(|scope| (scope.name.clone(), canary(scope)));
         let tell = Arc::clone(&environment.tell);
         let trust =
             Trust::new(Arc::clone(&live), scope, lifetimes.vouch_milliseconds, Arc::clone(&tell));
@@ -111,6 +117,8 @@ impl Remembered {
             memory: Memory::new(lifetimes, key.0),
             trust,
             flights: Mutex::default(),
+            flushes: Mutex::default(),
+            confirmed: AtomicI64::new(i64::MIN),
             counts: Counts::default(),
             last_trouble: Mutex::default(),
             told: Mutex::default(),
@@ -132,14 +140,14 @@ impl Remembered {
             (self.tell)("SourceMemoryLost", &self.name, &error.to_string());
             Vec::new()
         });
-        for answer in answers {
+        let places: HashMap<&str, &Place> =
+            self.domains.iter().map(|(_, place)| (&*place.canonical, place)).collect();
+        // The newest come last, and are the last to be pushed out.
+        for answer in answers.into_iter().rev() {
             let Ok(mailbox) = Mailbox::parse(&answer.address) else { continue };
             let Some(domain) = mailbox.host.domain() else { continue };
             let domain = domain.to_canonical();
-            let Some((_, place)) = self.domains.iter().find(|(_, p)| *p.canonical == *domain)
-            else {
-                continue;
-            };
+            let Some(place) = places.get(&*domain) else { continue };
             // A clock that was set back makes nothing younger than it can be.
             let asked = uptime - (unix - answer.asked_at).max(0);
             let target = answer.target.as_deref().map(Mailbox::parse).transpose();
@@ -239,9 +247,9 @@ impl Remembered {
 
     /// Asks, judges and remembers.
     async fn find_out(&self, key: u64, mailbox: &Mailbox, place: &Place) -> Settled {
+        let (begun, flushes) = (trust::now(), *lock(&self.flushes));
         self.counts.asked.fetch_add(1, Relaxed);
         self.trust.domains[place.index].is_in_use.store(true, Relaxed);
-        let asked = Asked { key, at: clock::uptime_microseconds() };
         let said = match Arc::clone(&self.live).ask(mailbox.clone()).await {
             Ok(said) => said,
             Err(trouble) => {
@@ -252,25 +260,53 @@ impl Remembered {
         };
         self.trust.answered();
         let judged = match &said {
-            Said::Exists { .. } => self.trust.judge_yes(place.index, mailbox, asked).await,
-            Said::Unknown => {
-                let was_known = matches!(self.last_known(key), Settled::Exists(_));
-                let known = || self.memory.positives_of(&mailbox.host.to_string());
-                self.trust.judge_no(place.index, Missing { key, was_known, known: &known }).await
+            Said::Exists { .. } => {
+                self.trust.judge_yes(place.index, Named { mailbox, key }, begun).await
             }
+            Said::Unknown => self.judge_no(key, place).await,
         };
         if let Err(doubt) = judged {
             self.counts.doubted.fetch_add(1, Relaxed);
             self.note_doubt(mailbox, &doubt);
-            if let Doubt::Turned { .. } = doubt {
-                self.take_back(place.index);
-            }
+            self.distrust(place, &doubt);
             return self.last_known(key);
         }
-        self.keep(key, mailbox, said)
+        self.keep(key, mailbox, said, flushes)
     }
 
-    fn keep(&self, key: u64, mailbox: &Mailbox, said: Said) -> Settled {
+    async fn judge_no(&self, key: u64, place: &Place) -> Result<(), Doubt> {
+        let now = clock::uptime_seconds();
+        let last_yes = match self.memory.recall(key, now) {
+            Recalled::Exists { kept, .. } | Recalled::LastKnown(kept) => Some(kept.asked),
+            Recalled::Unknown(_) | Recalled::Nothing => None,
+        };
+        // Without the address itself.
+        let others = || self.memory.known_of(&place.canonical, now).saturating_sub(1);
+        let counts = last_yes.is_some_and(|asked| asked > self.confirmed.load(Relaxed));
+        let left = counts.then_some(&others as &(dyn Fn() -> usize + Sync));
+        self.trust.judge_no(place.index, key, last_yes.is_some(), left).await?;
+        self.trust.domains[place.index].is_doubted.store(false, Relaxed);
+        Ok(())
+    }
+
+    /// Where a no turns out to be worth nothing, those that were believed before are not either.
+    fn distrust(&self, place: &Place, doubt: &Doubt) {
+        let is_of_all =
+            matches!(doubt, Doubt::CanaryGone(_) | Doubt::WitnessesGone | Doubt::Turned { .. });
+        if is_of_all && !self.trust.domains[place.index].is_doubted.swap(true, Relaxed) {
+            // The first who turned unknown were believed to be gone, also after a restart.
+            for key in self.trust.turned(place.index) {
+                if let Some(address) = self.memory.forget_negative(key) {
+                    self.store.forget_answer(&self.name, &address);
+                }
+            }
+            self.memory.forget_negatives_of(&place.canonical);
+        }
+    }
+
+    /// Remembers an answer, unless something was flushed since it was asked for: `flushes` is how
+    /// often that had happened then.
+    fn keep(&self, key: u64, mailbox: &Mailbox, said: Said, flushes: u64) -> Settled {
         let domain = mailbox.host.domain().map(Domain::to_canonical).unwrap_or_default();
         let address: Arc<str> = format!("{}@{domain}", mailbox.local_part).into();
         let exists = matches!(said, Said::Exists { .. });
@@ -285,26 +321,18 @@ impl Remembered {
             target: target.as_deref().map(|target| target.to_string().into()),
             asked_at: unix_seconds(),
         };
-        self.store.keep_answer(&self.name, answer);
-        if exists {
-            self.counts.yes.fetch_add(1, Relaxed);
-            self.memory.keep_positive(key, kept);
-            Settled::Exists(target)
-        } else {
-            self.counts.no.fetch_add(1, Relaxed);
-            self.memory.keep_negative(key, kept);
-            Settled::Unknown
-        }
-    }
-
-    /// The first who turned unknown were believed to be gone, and are doubted as well now.
-    fn take_back(&self, place: usize) {
-        for key in self.trust.turned(place) {
-            if let Some(kept) = self.memory.forget_negative(key) {
-                let address = Forget::Address(kept.address.to_string());
-                self.store.forget_answers(Some(&self.name), &address);
+        let count = if exists { &self.counts.yes } else { &self.counts.no };
+        count.fetch_add(1, Relaxed);
+        let flushed = lock(&self.flushes);
+        if *flushed == flushes {
+            self.store.keep_answer(&self.name, answer);
+            if exists {
+                self.memory.keep_positive(key, kept);
+            } else {
+                self.memory.keep_negative(key, kept);
             }
         }
+        if exists { Settled::Exists(target) } else { Settled::Unknown }
     }
 
     /// Counts trouble, and tells of it when it is news.
@@ -441,18 +469,27 @@ impl RecipientSource for Remembered {
     }
 
     fn forget(&self, what: &Forget) -> u64 {
-        let forgotten = self.memory.forget(|address| is_meant(what, address));
+        let forgotten = {
+            let mut flushes = lock(&self.flushes);
+            *flushes += 1;
+            self.memory.forget(|address| is_meant(what, address))
+        };
         self.store.forget_answers(Some(&self.name), what);
         forgotten
     }
 
     fn doubt_negative(&self, domain: DomainId, local_part: &[u8]) {
         if let Some(place) = self.place(domain) {
-            self.memory.forget_negative(self.memory.key(local_part, &place.canonical));
+            let key = self.memory.key(local_part, &place.canonical);
+            if let Some(address) = self.memory.forget_negative(key) {
+                self.store.forget_answer(&self.name, &address);
+            }
         }
     }
 
     fn confirm_people_left(&self) -> bool {
+        // Whoever was there before has left or not, as far as anybody counts.
+        self.confirmed.fetch_max(clock::uptime_seconds(), Relaxed);
         self.trust.confirm();
         true
     }
@@ -489,9 +526,13 @@ impl Remembered {
         };
         let asking: Pin<Box<dyn Future<Output = Finding> + Send>> = Box::pin(async move {
             if let Some(wanted) = exact {
-                match source.settle(&wanted).await {
-                    Settled::Unknown if base.is_some() => {}
-                    settled => return finding(settled, Matched::Exact),
+                match (source.settle(&wanted).await, &base) {
+                    (Settled::Unknown, Some(_)) => {}
+                    // Whoever has the mailbox has its sub-addresses.
+                    (Settled::Unavailable, Some(base)) => {
+                        return finding(source.last_known(base.key), Matched::SubAddress);
+                    }
+                    (settled, _) => return finding(settled, Matched::Exact),
                 }
             }
             match base {
@@ -516,9 +557,21 @@ fn finding(settled: Settled, by: Matched) -> Finding {
 fn is_meant(what: &Forget, address: &str) -> bool {
     match what {
         Forget::Address(meant) => meant == address,
-        Forget::Domain(domain) => address.rsplit_once('@').is_some_and(|(_, d)| d == domain),
+        Forget::Domain(domain) => is_of(address, domain),
         Forget::All => true,
     }
+}
+
+/// The canary as any address is asked for: in canonical form, at the domain's own name.
+fn canary(scope: &DomainScope) -> Option<Mailbox> {
+    let canary = scope.canary.as_ref()?;
+    let local_part = match scope.case {
+        LocalPartCase::Exact => canary.local_part.clone(),
+        LocalPartCase::Folded => {
+            LocalPart::new(&canary.local_part.as_str().to_ascii_lowercase()).ok()?
+        }
+    };
+    Some(Mailbox { local_part, host: Host::Domain(scope.name.clone()) })
 }
 
 fn unix_seconds() -> i64 {
@@ -529,11 +582,9 @@ fn unix_seconds() -> i64 {
 async fn look_after(source: Weak<Remembered>) {
     if let Some(source) = source.upgrade() {
         let told = Arc::clone(&source.tell);
-        match Arc::clone(&source.live).try_out().await {
+        match within_patience(Arc::clone(&source.live).try_out()).await {
             Ok(found) => told("SourceReady", &source.name, &found),
-            Err(trouble) => {
-                source.note(&trouble);
-            }
+            Err(trouble) => source.note(&trouble),
         }
         for domain in source.trust.domains.iter().take(TESTED_AT_START_MAX) {
             domain.is_in_use.store(true, Relaxed);
@@ -541,12 +592,17 @@ async fn look_after(source: Weak<Remembered>) {
     }
     loop {
         let Some(here) = source.upgrade() else { return };
-        for (place, domain) in here.trust.domains.iter().enumerate() {
-            if domain.is_in_use.load(Relaxed) && here.trust.is_test_due(place) {
-                match here.trust.examine(place).await {
+        for (at, domain) in here.trust.domains.iter().enumerate() {
+            if domain.is_in_use.load(Relaxed) && here.trust.is_test_due(at) {
+                match here.trust.examine(at).await {
                     Ok(()) => here.trust.answered(),
                     Err(Doubt::Untested(trouble)) => here.trust.troubled(&trouble),
-                    Err(doubt) => here.note_text(doubt.to_string()),
+                    Err(doubt) => {
+                        here.note_text(doubt.to_string());
+                        if let Some((_, place)) = here.domains.iter().find(|(_, p)| p.index == at) {
+                            here.distrust(place, &doubt);
+                        }
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@ use super::trust::{Asked, Doubt, Missing, Trust};
 use super::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use crate::clock;
 use crate::directory::list::DomainScope;
-use crate::directory::store::{Forget, Store};
+use crate::directory::store::{Forget, KeptAnswer, Store};
 use crate::directory::{
     Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer,
 };
@@ -33,6 +33,8 @@ enum Mood {
 
 struct Fake {
     name: Arc<str>,
+    /// As they were asked for.
+    heard: Mutex<Vec<String>>,
     people: Mutex<HashSet<String>>,
     mood: Mutex<Mood>,
     asked: AtomicU64,
@@ -46,6 +48,7 @@ impl LiveSource for Fake {
     fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
         Box::pin(async move {
             self.asked.fetch_add(1, Relaxed);
+            lock(&self.heard).push(mailbox.to_string());
             tokio::task::yield_now().await;
             let mood = *lock(&self.mood);
             let is_there = lock(&self.people).contains(mailbox.local_part.as_str());
@@ -85,6 +88,7 @@ impl Scene {
     fn with(people: &[&str], lifetimes: Lifetimes, canary: Option<&str>, store: Store) -> Self {
         let fake = Arc::new(Fake {
             name: "fake".into(),
+            heard: Mutex::default(),
             people: Mutex::new(people.iter().map(|name| (*name).to_owned()).collect()),
             mood: Mutex::new(Mood::Right),
             asked: AtomicU64::new(0),
@@ -401,4 +405,116 @@ async fn what_was_answered_outlives_a_restart_and_what_is_forgotten_does_not() {
     scene.mood(Mood::Down);
     assert!(matches!(scene.answer("jones"), SourceAnswer::Now(YES)));
     assert_eq!(scene.ask("brown").await, Finding::Unavailable);
+}
+
+#[tokio::test]
+async fn a_canary_is_asked_for_as_any_address_is() {
+    // As an operator may write it: in capitals, at another name of the domain.
+    let canary = Some("Jones@Alias.Test");
+    let scene = Scene::with(&["jones"], LIFETIMES, canary, Store::none());
+    assert_eq!(scene.ask("nobody").await, Finding::Unknown);
+    let heard = lock(&scene.fake.heard).clone();
+    assert_eq!(heard, ["nobody@example.test", "jones@example.test"]);
+}
+
+#[tokio::test]
+async fn nobody_is_refused_while_too_many_have_turned_unknown_and_it_ends_when_they_are_back() {
+    let lifetimes = Lifetimes { positive_seconds: 0, ..LIFETIMES };
+    let names: Vec<String> = (0..60).map(|n| format!("person{n}")).collect();
+    let people: Vec<&str> = names.iter().map(String::as_str).collect();
+    let scene = Scene::with(&people, lifetimes, Some("person0@example.test"), Store::none());
+    for name in &names {
+        assert_eq!(scene.ask(name).await, YES);
+    }
+    lock(&scene.fake.people).retain(|name| name == "person0");
+    for name in &names[1..] {
+        scene.ask(name).await;
+    }
+    assert_eq!(scene.class(), "lying");
+    // Those who were refused before it showed, and those whom the source may never have known.
+    assert_eq!(scene.ask("person1").await, Finding::Unavailable);
+    assert_eq!(scene.ask("never-seen").await, Finding::Unavailable);
+    lock(&scene.fake.people).extend(names.iter().cloned());
+    for name in &names {
+        assert_eq!(scene.ask(name).await, YES);
+    }
+    assert_eq!(scene.ask("never-seen").await, Finding::Unknown);
+    assert_eq!(scene.class(), "honest");
+}
+
+#[tokio::test]
+async fn those_who_left_are_confirmed_once_however_many_they_are() {
+    let lifetimes = Lifetimes { positive_seconds: 0, negative_seconds: 0, vouch_milliseconds: 0 };
+    let names: Vec<String> = (0..90).map(|n| format!("person{n}")).collect();
+    let people: Vec<&str> = names.iter().map(String::as_str).collect();
+    let scene = Scene::with(&people, lifetimes, Some("person0@example.test"), Store::none());
+    for name in &names {
+        assert_eq!(scene.ask(name).await, YES);
+    }
+    lock(&scene.fake.people).retain(|name| name == "person0");
+    for name in &names[1..40] {
+        scene.ask(name).await;
+    }
+    assert_eq!(scene.class(), "lying");
+    assert!(scene.source.confirm_people_left());
+    for name in &names[1..] {
+        assert_eq!(scene.ask(name).await, Finding::Unknown, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_for_before_a_flush_is_not_remembered_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), |_| {}).unwrap();
+    let canary = Some("jones@example.test");
+    let scene = Scene::with(&["jones"], LIFETIMES, canary, store.clone());
+    let SourceAnswer::Later(finding) = scene.answer("brown") else { panic!("nothing is known") };
+    let asking = tokio::spawn(finding);
+    while scene.fake.asked.load(Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    scene.source.forget(&Forget::All);
+    assert_eq!(asking.await.unwrap(), Finding::Unknown);
+    assert!(matches!(scene.answer("brown"), SourceAnswer::Later(_)), "not remembered");
+    assert!(store.flush());
+    assert_eq!(store.load_answers("fake").unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_no_that_something_else_disproves_is_forgotten_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), |_| {}).unwrap();
+    let canary = Some("jones@example.test");
+    let scene = Scene::with(&["jones"], LIFETIMES, canary, store.clone());
+    assert_eq!(scene.ask("brown").await, Finding::Unknown);
+    scene.source.doubt_negative(DomainId(0), b"brown");
+    assert!(store.flush());
+    assert_eq!(store.load_answers("fake").unwrap(), []);
+}
+
+#[tokio::test]
+async fn after_a_restart_the_latest_people_stand_in_for_a_canary() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), |_| {}).unwrap();
+    let now = i64::try_from(crate::clock::unix_seconds()).unwrap();
+    for n in 0..10 {
+        let address = format!("person{n}@example.test").into();
+        let answer = KeptAnswer { address, exists: true, target: None, asked_at: now - 9 + n };
+        store.keep_answer(&"fake".into(), answer);
+    }
+    assert!(store.flush());
+    // All others left long ago.
+    let scene = Scene::with(&["person9"], LIFETIMES, None, store);
+    assert_eq!(scene.ask("nobody").await, Finding::Unknown);
+}
+
+#[tokio::test]
+async fn a_sub_address_passes_by_its_mailbox_while_the_source_is_down() {
+    let lifetimes = Lifetimes { positive_seconds: 0, negative_seconds: 0, vouch_milliseconds: 0 };
+    let scene = Scene::with(&["jones"], lifetimes, None, Store::none());
+    assert_eq!(scene.ask("jones").await, YES);
+    scene.mood(Mood::Down);
+    let by_base = Finding::Exists { target: None, by: Matched::SubAddress };
+    assert_eq!(scene.ask("jones+lists").await, by_base);
+    assert_eq!(scene.ask("brown+lists").await, Finding::Unavailable);
 }

@@ -4,13 +4,15 @@
 //! follow are told when they change.
 
 use super::class::{Class, Seen};
+use super::turned::Turned;
 use super::{LiveSource, Said, Trouble, TroubleKind};
 use crate::clock;
 use mail::address::{Domain, Host, LocalPart, Mailbox};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::state::lock;
 
@@ -22,12 +24,8 @@ pub const RANDOM_TEST_MICROSECONDS_MAX: i64 = 3_600_000_000;
 pub const RETEST_MICROSECONDS: i64 = 60_000_000;
 /// Troubles in a row after which a source counts as down.
 const SILENT_TROUBLES_MIN: u32 = 3;
-/// People who turned unknown are counted over seven days.
-const TURNED_MICROSECONDS_MAX: i64 = 7 * 86_400_000_000;
-/// So many must have turned before their share is looked at.
-const TURNED_MIN: usize = 20;
-/// Turned people that are counted; more would change nothing.
-const TURNED_KEPT_MAX: usize = 100_000;
+/// How long a test may take whatever the source itself thinks: others wait for it.
+const TEST_MAX: Duration = Duration::from_secs(30);
 
 /// Why something that was said is not believed.
 #[derive(Debug)]
@@ -107,37 +105,27 @@ pub struct DomainTrust {
     test: Mutex<Option<RandomTest>>,
     /// Known lately, the last one first.
     witnesses: Mutex<VecDeque<Mailbox>>,
-    /// Who turned unknown, and when; whoever is there again has not.
-    turned: Mutex<HashMap<u64, i64>>,
+    turned: Mutex<Turned>,
     seen: Mutex<(Seen, String)>,
     /// One check at a time: whoever waits takes the result.
     checking: tokio::sync::Mutex<()>,
-    /// It was asked since the background last looked.
+    /// It was asked, so that the background tests it.
     pub is_in_use: AtomicBool,
-}
-
-/// An address that was asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked {
-    /// Its key in memory.
-    pub key: u64,
-    /// When that began, in microseconds of [`clock::uptime_microseconds`].
-    pub at: i64,
-}
-
-/// An address that is said not to be there.
-#[derive(Clone, Copy)]
-pub struct Missing<'a> {
-    /// Its key in memory.
-    pub key: u64,
-    /// It was there before.
-    pub was_known: bool,
-    /// How many of its domain are known; asked only when that may be too few.
-    pub known: &'a (dyn Fn() -> usize + Sync),
+    /// Its last no was not believed.
+    pub is_doubted: AtomicBool,
 }
 
 /// Takes events about a process: name, subject, detail.
 pub type Teller = Arc<dyn Fn(&'static str, &str, &str) + Send + Sync>;
+
+/// An address, and its key in the memory of the source.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// The address.
+    pub mailbox: &'a Mailbox,
+    /// Its key.
+    pub key: u64,
+}
 
 /// Judges what one source says.
 pub struct Trust {
@@ -148,7 +136,9 @@ pub struct Trust {
     /// In the order of the scope.
     pub domains: Vec<DomainTrust>,
     vouch_microseconds: i64,
+    /// In a row.
     troubles: AtomicU32,
+    silence: Mutex<()>,
     tell: Teller,
 }
 
@@ -171,6 +161,7 @@ impl Trust {
             seen: Mutex::new((Seen::default(), String::new())),
             checking: tokio::sync::Mutex::new(()),
             is_in_use: AtomicBool::new(false),
+            is_doubted: AtomicBool::new(false),
         };
         Self {
             name: Arc::clone(live.name()),
@@ -179,6 +170,7 @@ impl Trust {
             domains: domains.into_iter().map(trust).collect(),
             vouch_microseconds: i64::from(vouch_milliseconds) * 1_000,
             troubles: AtomicU32::new(0),
+            silence: Mutex::default(),
             tell,
         }
     }
@@ -206,15 +198,11 @@ impl Trust {
         classes.max_by_key(|(class, _)| *class).unwrap_or((Class::Unproven, String::new()))
     }
 
-    /// Whether a yes may be believed; tests the source when that is due.
+    /// Whether a yes may be believed; tests the source when that is due. `asked` is when the
+    /// question left, see [`now`]: what the source knew then says nothing of later.
     /// # Errors
     /// Why not.
-    pub async fn judge_yes(
-        &self,
-        place: usize,
-        known: &Mailbox,
-        asked: Asked,
-    ) -> Result<(), Doubt> {
+    pub async fn judge_yes(&self, place: usize, known: Named<'_>, asked: i64) -> Result<(), Doubt> {
         if !self.is_tested(place) {
             let _turn = self.domains[place].checking.lock().await;
             if !self.is_tested(place) {
@@ -225,37 +213,48 @@ impl Trust {
         if lock(&domain.test).is_some_and(|test| test.accepts) {
             return Err(Doubt::AcceptsRandom);
         }
-        domain.remember_witness(known);
-        lock(&domain.turned).remove(&asked.key);
+        domain.remember_witness(known.mailbox);
+        lock(&domain.turned).is_back(known.key);
         if domain.canary.is_none() {
-            // What was answered may be older than the answer's arrival, but not than the question.
-            self.vouched_at(place, asked.at);
+            self.vouched_at(place, asked);
         }
         Ok(())
     }
 
-    /// Whether a no may be believed.
+    /// Whether a no may be believed. `left` is there when the address was: it counts the others
+    /// of the domain who still are, and is nothing for those of whom a person said that they
+    /// have left.
     /// # Errors
     /// Why not.
-    pub async fn judge_no(&self, place: usize, missing: Missing<'_>) -> Result<(), Doubt> {
+    pub async fn judge_no(
+        &self,
+        place: usize,
+        key: u64,
+        was_known: bool,
+        left: Option<&(dyn Fn() -> usize + Sync)>,
+    ) -> Result<(), Doubt> {
         let domain = &self.domains[place];
         let answered = now();
-        let was_known = missing.was_known || lock(&domain.turned).contains_key(&missing.key);
-        let needed = match was_known {
-            // Somebody who was there is gone: nothing from before this answer speaks for it.
-            true => answered,
-            false => answered - self.vouch_microseconds,
-        };
+        // Somebody who was there is gone: nothing from before this answer speaks for it.
+        let needed = if was_known { answered } else { answered - self.vouch_microseconds };
         if domain.vouched.load(Relaxed) < needed {
             let _turn = domain.checking.lock().await;
             if domain.vouched.load(Relaxed) < needed {
                 self.ask_witnesses(place).await?;
             }
         }
-        match was_known {
-            true => self.count_turned(place, missing),
-            false => Ok(()),
-        }
+        let too_many = {
+            let mut turned = lock(&domain.turned);
+            if let Some(known) = left {
+                turned.left(key, now(), known);
+            }
+            turned.too_many()
+        };
+        // Then no other no is worth more: also of those the source knows too few.
+        let Some((turned, known)) = too_many else { return Ok(()) };
+        let doubt = Doubt::Turned { turned, known };
+        self.change(place, &doubt.to_string(), |seen| seen.denies_known = true);
+        Err(doubt)
     }
 
     /// Looks for the canary, or for people known before.
@@ -289,44 +288,20 @@ impl Trust {
         Err(doubt)
     }
 
-    fn vouched_at(&self, place: usize, at: i64) {
-        self.domains[place].vouched.fetch_max(at, Relaxed);
-        // Nothing changes nearly always, and then nothing is locked.
-        if lock(&self.domains[place].seen).0.denies_known
-            && lock(&self.domains[place].turned).len() < TURNED_MIN
-        {
+    /// It knows whom it must know, as it said to a question of then.
+    fn vouched_at(&self, place: usize, asked: i64) {
+        let domain = &self.domains[place];
+        domain.vouched.fetch_max(asked, Relaxed);
+        // Nothing changes nearly always, and then nothing is told.
+        if lock(&domain.seen).0.denies_known && lock(&domain.turned).too_many().is_none() {
             self.change(place, "it knows whom it must know", |seen| seen.denies_known = false);
         }
-    }
-
-    /// Notes that somebody who was there is gone, and whether those are too many.
-    fn count_turned(&self, place: usize, missing: Missing<'_>) -> Result<(), Doubt> {
-        let now = now();
-        let turned = {
-            let mut turned = lock(&self.domains[place].turned);
-            turned.retain(|_, at| now - *at <= TURNED_MICROSECONDS_MAX);
-            if turned.len() < TURNED_KEPT_MAX {
-                turned.insert(missing.key, now);
-            }
-            turned.len()
-        };
-        if turned < TURNED_MIN {
-            return Ok(());
-        }
-        // Whoever is in question is known as well, unless it turned before.
-        let known = (missing.known)().saturating_sub(usize::from(missing.was_known));
-        if turned * 5 > known + turned {
-            let doubt = Doubt::Turned { turned, known };
-            self.change(place, &doubt.to_string(), |seen| seen.denies_known = true);
-            return Err(doubt);
-        }
-        Ok(())
     }
 
     /// The keys of those who turned unknown.
     #[must_use]
     pub fn turned(&self, place: usize) -> Vec<u64> {
-        lock(&self.domains[place].turned).keys().copied().collect()
+        lock(&self.domains[place].turned).keys()
     }
 
     /// A person's word that those who are gone have left.
@@ -340,24 +315,29 @@ impl Trust {
 
     /// Notes that it answered at all.
     pub fn answered(&self) {
-        if self.troubles.load(Relaxed) == 0 {
-            return;
-        }
-        self.troubles.store(0, Relaxed);
-        for place in 0..self.domains.len() {
-            self.change(place, "it answers", |seen| seen.is_silent = false);
+        if self.troubles.load(Relaxed) != 0 {
+            self.note_silence(|_| 0, "it answers");
         }
     }
 
     /// Notes that it did not.
     pub fn troubled(&self, trouble: &Trouble) {
-        if trouble.kind == TroubleKind::Busy {
-            return;
+        if trouble.kind != TroubleKind::Busy {
+            self.note_silence(|troubles| troubles.saturating_add(1), &trouble.to_string());
         }
-        let troubles = self.troubles.fetch_add(1, Relaxed).saturating_add(1);
-        if troubles >= SILENT_TROUBLES_MIN {
+    }
+
+    /// Counts troubles in a row, and tells of the first that is too many, and of the end. Under
+    /// the lock, so that of an answer and a trouble at the same time the later one counts.
+    fn note_silence(&self, count: impl FnOnce(u32) -> u32, why: &str) {
+        let _turn = lock(&self.silence);
+        let before = self.troubles.load(Relaxed);
+        let after = count(before);
+        self.troubles.store(after, Relaxed);
+        let is_silent = after >= SILENT_TROUBLES_MIN;
+        if is_silent != (before >= SILENT_TROUBLES_MIN) {
             for place in 0..self.domains.len() {
-                self.change(place, &trouble.to_string(), |seen| seen.is_silent = true);
+                self.change(place, why, |seen| seen.is_silent = is_silent);
             }
         }
     }
@@ -381,12 +361,18 @@ impl Trust {
     /// # Errors
     /// What is wrong with it.
     pub async fn examine(&self, place: usize) -> Result<(), Doubt> {
-        let _turn = self.domains[place].checking.lock().await;
-        self.test(place).await?;
-        match self.ask_witnesses(place).await {
-            Err(Doubt::NeverKnewAnybody) => Ok(()),
-            result => result,
-        }
+        let examining = async {
+            let _turn = self.domains[place].checking.lock().await;
+            self.test(place).await?;
+            match self.ask_witnesses(place).await {
+                Err(Doubt::NeverKnewAnybody) => Ok(()),
+                result => result,
+            }
+        };
+        tokio::time::timeout(TEST_MAX, examining).await.unwrap_or_else(|_| {
+            let what = format!("no answer to a test within {} seconds", TEST_MAX.as_secs());
+            Err(Doubt::Untested(Trouble::new(TroubleKind::Slow, what)))
+        })
     }
 
     /// Asks for a name that nobody has.
@@ -405,11 +391,13 @@ impl Trust {
             Err(trouble) => return Err(Doubt::Untested(trouble)),
         };
         *lock(&domain.test) = Some(RandomTest { epoch, at: now(), accepts });
-        if accepts
-            && let Some(asking) = Arc::clone(&self.live).ask_late(nobody.clone())
-            && matches!(asking.await, Ok(Said::Unknown))
-        {
-            manners.is_late = true;
+        if accepts {
+            // What it refused late before says nothing of now.
+            let asking = Arc::clone(&self.live).ask_late(nobody.clone());
+            manners.is_late = match asking {
+                Some(asking) => matches!(asking.await, Ok(Said::Unknown)),
+                None => false,
+            };
         }
         let why = match (accepts, manners.is_late) {
             (true, true) => format!("it takes {nobody} at RCPT and refuses it behind DATA"),
@@ -444,13 +432,6 @@ impl Trust {
 }
 
 impl DomainTrust {
-    /// The class for this domain, and why.
-    #[must_use]
-    pub fn class(&self) -> (Class, String) {
-        let seen = lock(&self.seen);
-        (seen.0.class(), seen.1.clone())
-    }
-
     /// Remembers somebody who can stand in for a canary.
     pub fn remember_witness(&self, known: &Mailbox) {
         // A source with a canary needs no others, and nobody waits to become one.
@@ -467,7 +448,9 @@ impl DomainTrust {
 
 /// An address that nobody has.
 fn nobody(domain: &Domain) -> Option<Mailbox> {
-    let local_part = format!("postern-{:016x}", getrandom::u64().ok()?);
+    // Without a hyphen, which separates sub-addresses at some: one who has `postern` would have
+    // this too.
+    let local_part = format!("postern{:016x}", getrandom::u64().ok()?);
     Some(Mailbox {
         local_part: LocalPart::new(&local_part).ok()?,
         host: Host::Domain(domain.clone()),
@@ -475,6 +458,6 @@ fn nobody(domain: &Domain) -> Option<Mailbox> {
 }
 
 /// In microseconds: what was said before and what was said after must not fall together.
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     clock::uptime_microseconds()
 }

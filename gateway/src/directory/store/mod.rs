@@ -275,6 +275,12 @@ impl Store {
         self.insist(Change::ForgetAnswers(source.map(Into::into), what.clone()));
     }
 
+    /// Forgets what a source said of one address. Never waits.
+    pub fn forget_answer(&self, source: &str, address: &str) {
+        let what = || Forget::Address(address.to_owned());
+        self.queue(|| Change::ForgetAnswers(Some(source.into()), what()));
+    }
+
     /// As [`Store::forget_answers`] where no process writes the file in this directory; says how
     /// many there were. Begins no file.
     /// # Errors

@@ -1,0 +1,93 @@
+//! People whom a source knew and does not know any more: how many they are, and whether that is
+//! too many to be believed. Each counts once, and no longer than they are gone.
+
+use std::collections::HashMap;
+
+/// They are counted over seven days, in microseconds.
+const COUNTED_MICROSECONDS_MAX: i64 = 7 * 86_400_000_000;
+/// So many must have turned before their share is looked at.
+const TURNED_MIN: usize = 20;
+/// Turned people that are counted: a fifth of them and of as many as are ever remembered.
+const TURNED_MAX: usize = 30_000;
+/// How long a count of those who are still known serves, in microseconds.
+const KNOWN_COUNTED_AGAIN: i64 = 1_000_000;
+
+/// Those of one domain.
+#[derive(Debug, Default)]
+pub(super) struct Turned {
+    /// By the keys of their addresses, with the time.
+    people: HashMap<u64, i64>,
+    /// How many are still known, and when they were counted.
+    known: Option<(usize, i64)>,
+}
+
+impl Turned {
+    /// Somebody who was there is gone. `known` counts those who are still there, which may take
+    /// a while.
+    pub(super) fn left(&mut self, key: u64, now: i64, known: impl FnOnce() -> usize) {
+        self.people.retain(|_, at| now - *at <= COUNTED_MICROSECONDS_MAX);
+        if self.people.len() < TURNED_MAX {
+            self.people.entry(key).or_insert(now);
+        }
+        let is_counted = self.known.is_some_and(|(_, at)| now - at < KNOWN_COUNTED_AGAIN);
+        if self.people.len() >= TURNED_MIN && !is_counted {
+            self.known = Some((known(), now));
+        }
+    }
+
+    /// Somebody is there again.
+    pub(super) fn is_back(&mut self, key: u64) {
+        self.people.remove(&key);
+    }
+
+    /// More than a fifth of those who were known are gone: how many, against how many.
+    pub(super) fn too_many(&self) -> Option<(usize, usize)> {
+        let (turned, known) = (self.people.len(), self.known?.0);
+        (turned >= TURNED_MIN && turned * 5 > known + turned).then_some((turned, known))
+    }
+
+    /// The keys of their addresses.
+    pub(super) fn keys(&self) -> Vec<u64> {
+        self.people.keys().copied().collect()
+    }
+
+    /// They have left, as a person says.
+    pub(super) fn clear(&mut self) {
+        self.people.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(people: u64, known: usize) -> Turned {
+        let mut turned = Turned::default();
+        (0..people).for_each(|key| turned.left(key, 0, || known));
+        turned
+    }
+
+    #[test]
+    fn a_fifth_of_all_may_leave_within_a_week_and_no_more() {
+        assert_eq!(with(19, 0).too_many(), None);
+        assert_eq!(with(20, 80).too_many(), None);
+        assert_eq!(with(21, 79).too_many(), Some((21, 79)));
+        let mut turned = with(21, 79);
+        turned.left(100, COUNTED_MICROSECONDS_MAX + 1, || 79);
+        assert_eq!(turned.too_many(), None, "those of last week are not counted");
+    }
+
+    #[test]
+    fn whoever_is_gone_counts_once_and_not_any_more_when_he_is_back() {
+        let mut turned = with(20, 30);
+        turned.left(0, 1, || 30);
+        assert_eq!(turned.too_many(), Some((20, 30)));
+        turned.is_back(0);
+        assert_eq!(turned.too_many(), None);
+    }
+
+    #[test]
+    fn no_more_are_counted_than_the_limit() {
+        assert_eq!(with(TURNED_MAX as u64 + 5, 9).people.len(), TURNED_MAX);
+    }
+}
