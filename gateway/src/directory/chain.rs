@@ -13,6 +13,8 @@ use relay::recipient::RecipientStatus;
 use relay::settings::{DomainId, DomainSettings};
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// Mail for it is accepted and discarded on purpose.
 #[derive(Clone, Debug)]
@@ -227,13 +229,15 @@ impl Directory {
     }
 
     /// Finds out about a recipient. From memory this takes no lock and, for a plain address, no
-    /// allocation.
+    /// allocation. `patience` is what its sources may take together: of those who did not answer
+    /// by then it counts what they are last known to say.
     #[must_use]
     pub fn look_up(
         &self,
         domain: DomainId,
         settings: &DomainSettings,
         local_part: &LocalPart,
+        patience: Duration,
     ) -> Answer {
         let canonical = Canonical::new(local_part, settings);
         let question = Question { domain, settings, local_part, canonical };
@@ -252,9 +256,14 @@ impl Directory {
                     }
                 }
                 SourceAnswer::Later(first) => {
-                    let sources = here.sources.clone();
-                    let kept = Kept::new(&question, here.accepts_in_outage);
-                    return Answer::Later(Box::pin(ask_rest(sources, at, first, kept, tally)));
+                    let rest = Rest {
+                        sources: here.sources.clone(),
+                        at,
+                        kept: Kept::new(&question, here.accepts_in_outage),
+                        tally,
+                        deadline: Instant::now() + patience,
+                    };
+                    return Answer::Later(Box::pin(rest.ask(first)));
                 }
             }
         }
@@ -320,27 +329,34 @@ impl DomainDirectory {
     }
 }
 
-/// Goes on where a source could not answer at once.
-async fn ask_rest(
+/// What is left to be asked where a source could not answer at once.
+struct Rest {
     sources: Arc<[Arc<dyn RecipientSource>]>,
+    /// Which source that was.
     at: usize,
-    first: Pin<Box<dyn Future<Output = Finding> + Send>>,
     kept: Kept,
-    mut tally: Tally,
-) -> Found {
-    if let Some(found) = tally.take(sources[at].name(), first.await) {
-        return found;
-    }
-    for source in &sources[at + 1..] {
-        let finding = match source.look_up(&kept.question()) {
-            SourceAnswer::Now(finding) => finding,
-            SourceAnswer::Later(finding) => finding.await,
-        };
-        if let Some(found) = tally.take(source.name(), finding) {
-            return found;
+    tally: Tally,
+    deadline: Instant,
+}
+
+impl Rest {
+    async fn ask(mut self, first: Pin<Box<dyn Future<Output = Finding> + Send>>) -> Found {
+        let mut first = Some(SourceAnswer::Later(first));
+        for source in &self.sources[self.at..] {
+            let asked = first.take().unwrap_or_else(|| source.look_up(&self.kept.question()));
+            let finding = match asked {
+                SourceAnswer::Now(finding) => finding,
+                // Whoever does not answer in time has not answered.
+                SourceAnswer::Later(finding) => timeout_at(self.deadline, finding)
+                    .await
+                    .unwrap_or_else(|_| source.last_known(&self.kept.question())),
+            };
+            if let Some(found) = self.tally.take(source.name(), finding) {
+                return found;
+            }
         }
+        self.tally.conclude(Otherwise::new(&self.kept.question(), self.kept.accepts_in_outage))
     }
-    tally.conclude(Otherwise::new(&kept.question(), kept.accepts_in_outage))
 }
 
 impl std::fmt::Display for Finding {

@@ -146,6 +146,12 @@ pub trait RecipientSource: Send + Sync {
     /// Looks for the address itself, then for its base, then for patterns.
     fn look_up(&self, question: &Question<'_>) -> SourceAnswer;
 
+    /// What it said of an address when it last did, for where [`Self::look_up`] takes too long:
+    /// that it exists, or else nothing.
+    fn last_known(&self, _question: &Question<'_>) -> Finding {
+        Finding::Unavailable
+    }
+
     /// Called every second on a thread of its own, for sources that watch something; says what
     /// came of it when anything was done.
     fn poll(&self) -> Vec<Outcome> {

@@ -10,7 +10,6 @@ use mail::address::Domain;
 use relay::recipient::RecipientStatus;
 use relay::settings::NextHopId;
 use std::sync::mpsc::channel;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Answers the same for every address but `only`, now or later.
@@ -57,17 +56,16 @@ fn settings() -> DomainSettings {
 }
 
 fn ready<T>(future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("nothing here waits"),
-    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(future)
 }
+
+const PATIENCE: Duration = Duration::from_secs(8);
 
 fn ask(domain: &DomainDirectory, settings: &DomainSettings, local_part: &str) -> Found {
     let directory = Directory::new(vec![domain.clone()]);
     let local_part = LocalPart::new(local_part).unwrap();
-    let found = match directory.look_up(DomainId(0), settings, &local_part) {
+    let found = match directory.look_up(DomainId(0), settings, &local_part, PATIENCE) {
         Answer::Now(found) => found,
         Answer::Later(found) => ready(found),
     };
@@ -223,4 +221,44 @@ fn every_kind_has_a_name_and_a_sentence() {
     for kind in KINDS {
         assert!(!kind.name.is_empty() && kind.help.ends_with('.'), "{}", kind.name);
     }
+}
+
+/// Never answers, and last knew everybody or nobody.
+struct Hangs(Arc<str>, bool);
+
+impl RecipientSource for Hangs {
+    fn name(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    fn look_up(&self, _: &Question<'_>) -> SourceAnswer {
+        SourceAnswer::Later(Box::pin(std::future::pending()))
+    }
+
+    fn last_known(&self, _: &Question<'_>) -> Finding {
+        if self.1 {
+            Finding::Exists { target: None, by: Matched::Exact }
+        } else {
+            Finding::Unavailable
+        }
+    }
+}
+
+#[test]
+fn where_no_source_answers_in_time_counts_what_is_known_and_what_is_set() {
+    let found = |knows, accepts_in_outage, local_part: &str| {
+        let here = chain(vec![Arc::new(Hangs("hangs".into(), knows))]);
+        let directory = Directory::new(vec![DomainDirectory { accepts_in_outage, ..here }]);
+        let local_part = LocalPart::new(local_part).unwrap();
+        let patience = Duration::from_millis(1);
+        match directory.look_up(DomainId(0), &settings(), &local_part, patience) {
+            Answer::Now(_) => panic!("nothing is remembered"),
+            Answer::Later(found) => ready(found).status,
+        }
+    };
+    assert_eq!(found(false, false, "jones"), RecipientStatus::Unavailable);
+    let exists = RecipientStatus::Exists { target: None };
+    assert_eq!(found(true, false, "jones"), exists);
+    assert_eq!(found(false, false, "postmaster"), exists);
+    assert_eq!(found(false, true, "jones"), exists);
 }

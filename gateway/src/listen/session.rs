@@ -5,8 +5,8 @@ use super::content::Content;
 use super::seats::Seat;
 use super::stream::Stream;
 use crate::clock;
-use crate::directory::Answer;
 use crate::directory::learned::{self, Circumstances, Unseen};
+use crate::directory::{self, Answer};
 use crate::next_hop::Transaction;
 use crate::next_hop::transaction::Load;
 use crate::state::{Live, State, lock};
@@ -87,6 +87,14 @@ impl Sink for EdgeSink {
     }
 }
 
+impl EdgeSink {
+    /// Takes what the directory found.
+    fn recipient(&mut self, found: directory::Found) -> Found {
+        self.observing = learned::observing(&found.source);
+        Found::Recipient(found.status)
+    }
+}
+
 impl Session {
     /// A client that has just come.
     #[must_use]
@@ -147,7 +155,7 @@ impl Session {
                         self.exchange.done(Done::Found(found), now, &mut self.sink);
                         continue;
                     }
-                    Later(answer) => Box::pin(self.await_fact(answer)).await,
+                    Later(answer) => Box::pin(self.await_recipient(answer)).await,
                 },
                 Do::NextHop(request) => Box::pin(self.ask_next_hop(request)).await,
                 Do::Wait { until } => Box::pin(self.wait(until, timer.as_mut())).await,
@@ -264,31 +272,26 @@ impl Session {
         let Some(local_part) = local_part.or(postmaster.as_ref().ok()) else {
             return Now(Found::Recipient(RecipientStatus::Unavailable));
         };
-        match live.directory.look_up(domain, settings.domain(domain), local_part) {
-            Answer::Now(found) => {
-                self.sink.observing = learned::observing(&found.source);
-                Now(Found::Recipient(found.status))
-            }
-            Answer::Later(answer) => Later(Box::pin(async move {
-                // A source that does not answer in time has not answered.
-                let answer = timeout(Duration::from_secs(u64::from(limit)), answer).await;
-                let status = answer.map_or(RecipientStatus::Unavailable, |found| found.status);
-                Found::Recipient(status)
-            })),
+        let patience = Duration::from_secs(u64::from(limit));
+        match live.directory.look_up(domain, settings.domain(domain), local_part, patience) {
+            Answer::Now(found) => Now(self.sink.recipient(found)),
+            Answer::Later(answer) => Later(answer),
         }
     }
 
-    /// Waits for a fact. Replies that were given before do not wait with it for long.
-    async fn await_fact(&mut self, mut answer: Fact) -> Done {
-        if self.sink.output.is_empty() {
-            return Done::Found(answer.await);
-        }
-        if let Ok(found) = timeout(GATHERING, answer.as_mut()).await {
-            return Done::Found(found);
-        }
-        let (found, sent) = tokio::join!(answer, flush(&mut self.stream, &mut self.sink.output));
-        self.is_gone = !sent;
-        Done::Found(found)
+    /// Waits for a recipient's status. Replies that were given before do not wait with it for long.
+    async fn await_recipient(&mut self, mut answer: Pending) -> Done {
+        let found = if self.sink.output.is_empty() {
+            answer.await
+        } else if let Ok(found) = timeout(GATHERING, answer.as_mut()).await {
+            found
+        } else {
+            let sending = flush(&mut self.stream, &mut self.sink.output);
+            let (found, sent) = tokio::join!(answer, sending);
+            self.is_gone = !sent;
+            found
+        };
+        Done::Found(self.sink.recipient(found))
     }
 
     /// Moves content to its file, off this thread.
@@ -400,13 +403,13 @@ async fn send_patiently(stream: &mut Stream, rest: &[u8]) -> bool {
     matches!(timeout(WRITE_PATIENCE, sending).await, Ok(Ok(())))
 }
 
-/// A fact on its way.
-type Fact = Pin<Box<dyn Future<Output = Found> + Send>>;
+/// What the directory says, on its way.
+type Pending = Pin<Box<dyn Future<Output = directory::Found> + Send>>;
 
 /// A fact that is there, or on its way.
 enum Lookup {
     Now(Found),
-    Later(Fact),
+    Later(Pending),
 }
 use Lookup::{Later, Now};
 

@@ -108,7 +108,9 @@ impl Bench {
         let domain = DomainDirectory { sources, ..DomainDirectory::default() };
         let directory = Directory::new(vec![domain; self.names.len()]);
         let local_part = LocalPart::new(local_part).unwrap();
-        match directory.look_up(DomainId(at as u32), &self.domains()[at], &local_part) {
+        let domain = &self.domains()[at];
+        match directory.look_up(DomainId(at as u32), domain, &local_part, std::time::Duration::ZERO)
+        {
             Answer::Now(found) => found.status,
             Answer::Later(_) => panic!("a file answers at once"),
         }

@@ -6,6 +6,7 @@ pub mod class;
 pub mod memory;
 pub mod meter;
 pub mod remembered;
+mod source;
 #[cfg(test)]
 mod tests;
 pub mod trust;

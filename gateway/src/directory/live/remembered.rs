@@ -2,22 +2,18 @@
 //! the rest is asked for, once however many want to know, and believed as `trust.rs` says. When
 //! there is no answer, the last known yes stands for up to 31 days.
 
-use super::memory::{Kept, Lifetimes, Memory, Recalled, is_of};
+use super::memory::{Kept, Lifetimes, Memory, Recalled};
 use super::trust::{self, Doubt, Named, Teller, Trust};
 use super::{LiveSource, Said, Trouble, TroubleKind, within_patience};
 use crate::clock;
 use crate::directory::list::DomainScope;
-use crate::directory::store::{Forget, KeptAnswer, Store};
-use crate::directory::{
-    Account, Environment, Finding, Matched, Opened, Question, RecipientSource, SourceAnswer,
-    SourceReport,
-};
+use crate::directory::store::{KeptAnswer, Store};
+use crate::directory::{Environment, Opened};
 use crate::state::lock;
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use relay::settings::{DomainId, LocalPartCase};
 use std::collections::HashMap;
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -37,7 +33,7 @@ const TESTED_AT_START_MAX: usize = 16;
 
 /// What became of a question.
 #[derive(Clone, Debug)]
-enum Settled {
+pub(super) enum Settled {
     Exists(Option<Arc<Mailbox>>),
     Unknown,
     Unavailable,
@@ -47,44 +43,44 @@ type Waiting = watch::Receiver<Option<Settled>>;
 
 /// Counts, for figures and `postern recipients sources`.
 #[derive(Debug, Default)]
-struct Counts {
-    asked: AtomicU64,
-    yes: AtomicU64,
-    no: AtomicU64,
-    doubted: AtomicU64,
-    troubles: [AtomicU64; TroubleKind::ALL.len()],
-    recalled: AtomicU64,
+pub(super) struct Counts {
+    pub(super) asked: AtomicU64,
+    pub(super) yes: AtomicU64,
+    pub(super) no: AtomicU64,
+    pub(super) doubted: AtomicU64,
+    pub(super) troubles: [AtomicU64; TroubleKind::ALL.len()],
+    pub(super) recalled: AtomicU64,
 }
 
 /// A live source with its memory.
 pub struct Remembered {
-    me: Weak<Self>,
-    name: Arc<str>,
+    pub(super) me: Weak<Self>,
+    pub(super) name: Arc<str>,
     live: Arc<dyn LiveSource>,
     /// Ids in order, with their places in `trust.domains` and their canonical names.
     domains: Vec<(DomainId, Place)>,
-    memory: Memory,
-    trust: Trust,
+    pub(super) memory: Memory,
+    pub(super) trust: Trust,
     flights: Mutex<HashMap<u64, Waiting>>,
     /// How often something was forgotten on a person's word; held while it happens, and while an
     /// answer is put in.
-    flushes: Mutex<u64>,
+    pub(super) flushes: Mutex<u64>,
     /// When a person last said that those who turned unknown have left, in seconds of
     /// [`clock::uptime_seconds`].
-    confirmed: AtomicI64,
-    counts: Counts,
-    last_trouble: Mutex<Option<(i64, String)>>,
+    pub(super) confirmed: AtomicI64,
+    pub(super) counts: Counts,
+    pub(super) last_trouble: Mutex<Option<(i64, String)>>,
     /// What was told of, and when.
     told: Mutex<HashMap<&'static str, i64>>,
-    store: Store,
+    pub(super) store: Store,
     background: Option<Handle>,
     tell: Teller,
 }
 
 #[derive(Clone)]
-struct Place {
-    index: usize,
-    canonical: Arc<str>,
+pub(super) struct Place {
+    pub(super) index: usize,
+    pub(super) canonical: Arc<str>,
 }
 
 impl Remembered {
@@ -163,7 +159,7 @@ impl Remembered {
         }
     }
 
-    fn place(&self, id: DomainId) -> Option<&Place> {
+    pub(super) fn place(&self, id: DomainId) -> Option<&Place> {
         let at = self.domains.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         Some(&self.domains[at].1)
     }
@@ -196,7 +192,7 @@ impl Remembered {
     }
 
     /// What to ask for: nothing for a local part that is no address.
-    fn wanted(&self, local_part: &[u8], place: &Place) -> Option<Wanted> {
+    pub(super) fn wanted(&self, local_part: &[u8], place: &Place) -> Option<Wanted> {
         let key = self.memory.key(local_part, &place.canonical);
         let local_part = LocalPart::new(str::from_utf8(local_part).ok()?).ok()?;
         let domain = self.trust.domains[place.index].domain.clone();
@@ -205,7 +201,7 @@ impl Remembered {
     }
 
     /// From memory, when it is there.
-    fn recall(&self, local_part: &[u8], place: &Place, now: i64) -> Remembrance {
+    pub(super) fn recall(&self, local_part: &[u8], place: &Place, now: i64) -> Remembrance {
         let key = self.memory.key(local_part, &place.canonical);
         match self.memory.recall(key, now) {
             Recalled::Exists { kept, is_due } => {
@@ -223,7 +219,7 @@ impl Remembered {
         }
     }
 
-    async fn settle(&self, wanted: &Wanted) -> Settled {
+    pub(super) async fn settle(&self, wanted: &Wanted) -> Settled {
         // It may have been answered since.
         match self.memory.recall(wanted.key, clock::uptime_seconds()) {
             Recalled::Exists { kept, .. } => return Settled::Exists(kept.target),
@@ -236,7 +232,7 @@ impl Remembered {
         settled.unwrap_or_else(|| self.last_known(wanted.key))
     }
 
-    fn last_known(&self, key: u64) -> Settled {
+    pub(super) fn last_known(&self, key: u64) -> Settled {
         match self.memory.recall(key, clock::uptime_seconds()) {
             Recalled::Exists { kept, .. } | Recalled::LastKnown(kept) => {
                 Settled::Exists(kept.target)
@@ -378,13 +374,13 @@ impl Remembered {
 }
 
 /// An address that is to be asked for.
-struct Wanted {
-    key: u64,
+pub(super) struct Wanted {
+    pub(super) key: u64,
     mailbox: Mailbox,
     place: Place,
 }
 
-enum Remembrance {
+pub(super) enum Remembrance {
     Settled(Settled),
     Wanted(Wanted),
 }
@@ -413,152 +409,6 @@ impl Drop for Flight {
         if self.sender.borrow().is_none() {
             lock(&self.source.flights).remove(&self.key);
         }
-    }
-}
-
-impl RecipientSource for Remembered {
-    fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    fn look_up(&self, question: &Question<'_>) -> SourceAnswer {
-        let Some(place) = self.place(question.domain) else {
-            return SourceAnswer::Now(Finding::Unavailable);
-        };
-        let now = clock::uptime_seconds();
-        let exact = self.recall(question.canonical.exact(), place, now);
-        let base = question.canonical.base();
-        let exact = match (exact, base) {
-            (Remembrance::Settled(Settled::Unknown), Some(base)) => {
-                match self.recall(base, place, now) {
-                    Remembrance::Settled(settled) => {
-                        self.counts.recalled.fetch_add(1, Relaxed);
-                        return SourceAnswer::Now(finding(settled, Matched::SubAddress));
-                    }
-                    Remembrance::Wanted(base) => return self.later(None, Some(base)),
-                }
-            }
-            (Remembrance::Settled(settled), _) => {
-                self.counts.recalled.fetch_add(1, Relaxed);
-                return SourceAnswer::Now(finding(settled, Matched::Exact));
-            }
-            (Remembrance::Wanted(wanted), _) => wanted,
-        };
-        let base = base.and_then(|base| self.wanted(base, place));
-        self.later(Some(exact), base)
-    }
-
-    fn account(&self, question: &Question<'_>) -> Account {
-        let now = clock::uptime_seconds();
-        let recalled = self.place(question.domain).map(|place| {
-            let key = self.memory.key(question.canonical.exact(), &place.canonical);
-            self.memory.recall(key, now)
-        });
-        let asked = match recalled {
-            Some(
-                Recalled::Exists { kept, .. } | Recalled::LastKnown(kept) | Recalled::Unknown(kept),
-            ) => Some(kept.asked),
-            Some(Recalled::Nothing) | None => None,
-        };
-        let (class, _) = self.trust.class();
-        Account {
-            age_seconds: asked.map(|asked| u64::try_from(now - asked).unwrap_or(0)),
-            note: lock(&self.last_trouble).as_ref().map(|(_, text)| text.clone()),
-            class: Some(class),
-        }
-    }
-
-    fn forget(&self, what: &Forget) -> u64 {
-        let forgotten = {
-            let mut flushes = lock(&self.flushes);
-            *flushes += 1;
-            self.memory.forget(|address| is_meant(what, address))
-        };
-        self.store.forget_answers(Some(&self.name), what);
-        forgotten
-    }
-
-    fn doubt_negative(&self, domain: DomainId, local_part: &[u8]) {
-        if let Some(place) = self.place(domain) {
-            let key = self.memory.key(local_part, &place.canonical);
-            if let Some(address) = self.memory.forget_negative(key) {
-                self.store.forget_answer(&self.name, &address);
-            }
-        }
-    }
-
-    fn confirm_people_left(&self) -> bool {
-        // Whoever was there before has left or not, as far as anybody counts.
-        self.confirmed.fetch_max(clock::uptime_seconds(), Relaxed);
-        self.trust.confirm();
-        true
-    }
-
-    fn report(&self) -> SourceReport {
-        let (class, why) = self.trust.class();
-        let counts = &self.counts;
-        let read = |count: &AtomicU64| count.load(Relaxed);
-        let troubles = TroubleKind::ALL.iter().zip(&counts.troubles);
-        SourceReport {
-            name: self.name.to_string(),
-            class: class.word(),
-            why,
-            domains: self.trust.domains.iter().map(|d| d.domain.to_string()).collect(),
-            asked: read(&counts.asked),
-            recalled: read(&counts.recalled),
-            yes: read(&counts.yes),
-            no: read(&counts.no),
-            doubted: read(&counts.doubted),
-            troubles: troubles.map(|(kind, count)| (kind.word(), read(count))).collect(),
-            remembered_yes: self.memory.positives() as u64,
-            remembered_no: self.memory.negatives() as u64,
-            last_trouble: lock(&self.last_trouble).clone().map(|(_, text)| text),
-            ..SourceReport::default()
-        }
-    }
-}
-
-impl Remembered {
-    /// Asks for the address itself unless that is known not to be there, then for its base.
-    fn later(&self, exact: Option<Wanted>, base: Option<Wanted>) -> SourceAnswer {
-        let Some(source) = self.me.upgrade() else {
-            return SourceAnswer::Now(Finding::Unavailable);
-        };
-        let asking: Pin<Box<dyn Future<Output = Finding> + Send>> = Box::pin(async move {
-            if let Some(wanted) = exact {
-                match (source.settle(&wanted).await, &base) {
-                    (Settled::Unknown, Some(_)) => {}
-                    // Whoever has the mailbox has its sub-addresses.
-                    (Settled::Unavailable, Some(base)) => {
-                        return finding(source.last_known(base.key), Matched::SubAddress);
-                    }
-                    (settled, _) => return finding(settled, Matched::Exact),
-                }
-            }
-            match base {
-                Some(wanted) => finding(source.settle(&wanted).await, Matched::SubAddress),
-                None => Finding::Unknown,
-            }
-        });
-        SourceAnswer::Later(asking)
-    }
-}
-
-fn finding(settled: Settled, by: Matched) -> Finding {
-    match settled {
-        Settled::Exists(target) => {
-            Finding::Exists { target: target.map(|target| Mailbox::clone(&target)), by }
-        }
-        Settled::Unknown => Finding::Unknown,
-        Settled::Unavailable => Finding::Unavailable,
-    }
-}
-
-fn is_meant(what: &Forget, address: &str) -> bool {
-    match what {
-        Forget::Address(meant) => meant == address,
-        Forget::Domain(domain) => is_of(address, domain),
-        Forget::All => true,
     }
 }
 

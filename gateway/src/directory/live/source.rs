@@ -1,0 +1,174 @@
+//! A live source as the directory sees it: what is remembered is said at once, for the rest there
+//! is a future; what it forgets, reports and is doubted by. Who is asked, and what is believed
+//! and remembered, is `remembered.rs`.
+
+use super::TroubleKind;
+use super::memory::{Recalled, is_of};
+use super::remembered::{Remembered, Remembrance, Settled, Wanted};
+use crate::clock;
+use crate::directory::store::Forget;
+use crate::directory::{
+    Account, Finding, Matched, Question, RecipientSource, SourceAnswer, SourceReport,
+};
+use crate::state::lock;
+use mail::address::Mailbox;
+use relay::settings::DomainId;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+impl RecipientSource for Remembered {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn look_up(&self, question: &Question<'_>) -> SourceAnswer {
+        let Some(place) = self.place(question.domain) else {
+            return SourceAnswer::Now(Finding::Unavailable);
+        };
+        let now = clock::uptime_seconds();
+        let exact = self.recall(question.canonical.exact(), place, now);
+        let base = question.canonical.base();
+        let exact = match (exact, base) {
+            (Remembrance::Settled(Settled::Unknown), Some(base)) => {
+                match self.recall(base, place, now) {
+                    Remembrance::Settled(settled) => {
+                        self.counts.recalled.fetch_add(1, Relaxed);
+                        return SourceAnswer::Now(finding(settled, Matched::SubAddress));
+                    }
+                    Remembrance::Wanted(base) => return self.later(None, Some(base)),
+                }
+            }
+            (Remembrance::Settled(settled), _) => {
+                self.counts.recalled.fetch_add(1, Relaxed);
+                return SourceAnswer::Now(finding(settled, Matched::Exact));
+            }
+            (Remembrance::Wanted(wanted), _) => wanted,
+        };
+        let base = base.and_then(|base| self.wanted(base, place));
+        self.later(Some(exact), base)
+    }
+
+    fn last_known(&self, question: &Question<'_>) -> Finding {
+        let Some(place) = self.place(question.domain) else { return Finding::Unavailable };
+        let known =
+            |local_part: &[u8]| self.last_known(self.memory.key(local_part, &place.canonical));
+        match (known(question.canonical.exact()), question.canonical.base()) {
+            (Settled::Unavailable, Some(base)) => finding(known(base), Matched::SubAddress),
+            (settled, _) => finding(settled, Matched::Exact),
+        }
+    }
+
+    fn account(&self, question: &Question<'_>) -> Account {
+        let now = clock::uptime_seconds();
+        let recalled = self.place(question.domain).map(|place| {
+            let key = self.memory.key(question.canonical.exact(), &place.canonical);
+            self.memory.recall(key, now)
+        });
+        let asked = match recalled {
+            Some(
+                Recalled::Exists { kept, .. } | Recalled::LastKnown(kept) | Recalled::Unknown(kept),
+            ) => Some(kept.asked),
+            Some(Recalled::Nothing) | None => None,
+        };
+        let (class, _) = self.trust.class();
+        Account {
+            age_seconds: asked.map(|asked| u64::try_from(now - asked).unwrap_or(0)),
+            note: lock(&self.last_trouble).as_ref().map(|(_, text)| text.clone()),
+            class: Some(class),
+        }
+    }
+
+    fn forget(&self, what: &Forget) -> u64 {
+        let forgotten = {
+            let mut flushes = lock(&self.flushes);
+            *flushes += 1;
+            self.memory.forget(|address| is_meant(what, address))
+        };
+        self.store.forget_answers(Some(&self.name), what);
+        forgotten
+    }
+
+    fn doubt_negative(&self, domain: DomainId, local_part: &[u8]) {
+        if let Some(place) = self.place(domain) {
+            let key = self.memory.key(local_part, &place.canonical);
+            if let Some(address) = self.memory.forget_negative(key) {
+                self.store.forget_answer(&self.name, &address);
+            }
+        }
+    }
+
+    fn confirm_people_left(&self) -> bool {
+        // Whoever was there before has left or not, as far as anybody counts.
+        self.confirmed.fetch_max(clock::uptime_seconds(), Relaxed);
+        self.trust.confirm();
+        true
+    }
+
+    fn report(&self) -> SourceReport {
+        let (class, why) = self.trust.class();
+        let counts = &self.counts;
+        let read = |count: &AtomicU64| count.load(Relaxed);
+        let troubles = TroubleKind::ALL.iter().zip(&counts.troubles);
+        SourceReport {
+            name: self.name.to_string(),
+            class: class.word(),
+            why,
+            domains: self.trust.domains.iter().map(|d| d.domain.to_string()).collect(),
+            asked: read(&counts.asked),
+            recalled: read(&counts.recalled),
+            yes: read(&counts.yes),
+            no: read(&counts.no),
+            doubted: read(&counts.doubted),
+            troubles: troubles.map(|(kind, count)| (kind.word(), read(count))).collect(),
+            remembered_yes: self.memory.positives() as u64,
+            remembered_no: self.memory.negatives() as u64,
+            last_trouble: lock(&self.last_trouble).clone().map(|(_, text)| text),
+            ..SourceReport::default()
+        }
+    }
+}
+
+impl Remembered {
+    /// Asks for the address itself unless that is known not to be there, then for its base.
+    fn later(&self, exact: Option<Wanted>, base: Option<Wanted>) -> SourceAnswer {
+        let Some(source) = self.me.upgrade() else {
+            return SourceAnswer::Now(Finding::Unavailable);
+        };
+        let asking: Pin<Box<dyn Future<Output = Finding> + Send>> = Box::pin(async move {
+            if let Some(wanted) = exact {
+                match (source.settle(&wanted).await, &base) {
+                    (Settled::Unknown, Some(_)) => {}
+                    // Whoever has the mailbox has its sub-addresses.
+                    (Settled::Unavailable, Some(base)) => {
+                        return finding(source.last_known(base.key), Matched::SubAddress);
+                    }
+                    (settled, _) => return finding(settled, Matched::Exact),
+                }
+            }
+            match base {
+                Some(wanted) => finding(source.settle(&wanted).await, Matched::SubAddress),
+                None => Finding::Unknown,
+            }
+        });
+        SourceAnswer::Later(asking)
+    }
+}
+
+fn finding(settled: Settled, by: Matched) -> Finding {
+    match settled {
+        Settled::Exists(target) => {
+            Finding::Exists { target: target.map(|target| Mailbox::clone(&target)), by }
+        }
+        Settled::Unknown => Finding::Unknown,
+        Settled::Unavailable => Finding::Unavailable,
+    }
+}
+
+fn is_meant(what: &Forget, address: &str) -> bool {
+    match what {
+        Forget::Address(meant) => meant == address,
+        Forget::Domain(domain) => is_of(address, domain),
+        Forget::All => true,
+    }
+}
