@@ -129,7 +129,10 @@ async fn report(State(work): State<Work>, body: Bytes) -> Response {
 }
 
 async fn flush(State(work): State<Work>, body: Bytes) -> Response {
-    answer(read(&body).and_then(|flush| work.flush(&flush)))
+    match read(&body) {
+        Ok(flush) => answer(work.flush(flush).await),
+        Err(refusal) => answer::<()>(Err(refusal)),
+    }
 }
 
 async fn sync(State(work): State<Work>, body: Bytes) -> Response {

@@ -151,23 +151,26 @@ impl Work {
         Ok(learned::report(&self.state()?.learned, of.addresses_max)?)
     }
 
-    /// Forgets what was remembered.
+    /// Forgets what was remembered. May wait for the disk.
     /// # Errors
     /// When it is not clear what.
-    pub fn flush(&self, flush: &Flush) -> Result<Flushed, Refusal> {
+    pub async fn flush(&self, flush: Flush) -> Result<Flushed, Refusal> {
         let live = self.state()?.live.load_full();
-        let what = to_forget(&live.config.settings, flush)?;
+        let what = to_forget(&live.config.settings, &flush)?;
         let sources = match &flush.source {
             Some(wanted) => vec![self.one(Some(wanted))?],
             None => self.all()?,
         };
-        let mut flushed = Flushed::default();
-        for source in sources {
-            let forgotten = what.iter().map(|what| source.forget(what)).sum();
-            flushed.forgotten += forgotten;
-            flushed.sources.insert(source.name().to_string(), forgotten);
-        }
-        Ok(flushed)
+        let forget = move || {
+            let mut flushed = Flushed::default();
+            for source in sources {
+                let forgotten = what.iter().map(|what| source.forget(what)).sum();
+                flushed.forgotten += forgotten;
+                flushed.sources.insert(source.name().to_string(), forgotten);
+            }
+            flushed
+        };
+        Ok(tokio::task::spawn_blocking(forget).await?)
     }
 
     /// Begins to read a list, unless that goes on already.

@@ -23,8 +23,9 @@ use writer::Change;
 
 /// The file in the state directory.
 pub const FILE_NAME: &str = "recipients.sqlite";
-/// Answers kept of one source; beyond them the oldest go.
-pub const SOURCE_ANSWERS_MAX: usize = 200_000;
+/// Addresses kept of one source that are there, and as many that are not; beyond them the oldest
+/// go.
+pub const SOURCE_ANSWERS_MAX: usize = 100_000;
 /// How long an answer may be kept at all, in seconds: what was not asked for so long says nothing.
 pub const ANSWER_SECONDS_MAX: i64 = 31 * 24 * 3_600;
 /// Changes that wait for the writer; further ones are lost, and counted.
@@ -257,7 +258,8 @@ impl Store {
         self.0.as_ref().map_or(0, |opened| opened.lost.load(Relaxed))
     }
 
-    /// The answers that were kept of a source, newest first, at most [`SOURCE_ANSWERS_MAX`].
+    /// The answers that were kept of a source, at most [`SOURCE_ANSWERS_MAX`] of either kind: who
+    /// is there and who is not, the newest first.
     /// # Errors
     /// When the file cannot be read.
     pub fn load_answers(&self, source: &str) -> Result<Vec<KeptAnswer>, StoreError> {

@@ -28,11 +28,14 @@ fn limit(max: usize) -> i64 {
 
 pub(super) fn answers(connection: &Connection, source: &str) -> rusqlite::Result<Vec<KeptAnswer>> {
     let sql = "SELECT address, is_there, target, asked_at FROM answer
-        WHERE source = ?1 ORDER BY asked_at DESC LIMIT ?2";
-    all(connection, sql, params![source, limit(SOURCE_ANSWERS_MAX)], |row| {
-        let (address, exists, target) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(KeptAnswer { address, exists, target, asked_at: row.get(3)? })
-    })
+        WHERE source = ?1 AND is_there = ?2 ORDER BY asked_at DESC LIMIT ?3";
+    let of = |exists: bool| {
+        all(connection, sql, params![source, exists, limit(SOURCE_ANSWERS_MAX)], |row| {
+            let (address, exists, target) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(KeptAnswer { address, exists, target, asked_at: row.get(3)? })
+        })
+    };
+    Ok([of(true)?, of(false)?].concat())
 }
 
 pub(super) fn keep_answer(
@@ -69,15 +72,18 @@ pub(super) fn forget_old_answers(connection: &Connection, before: i64) -> rusqli
     change(connection, "DELETE FROM answer WHERE asked_at < ?1", params![before])
 }
 
-/// Of each source the newest stay.
+/// Of each source the newest stay, of those who are there and of those who are not apart: a flood
+/// of names that nobody has pushes nobody out.
 pub(super) fn forget_surplus_answers(connection: &Connection, max: usize) -> rusqlite::Result<()> {
     let sources: Vec<String> =
         all(connection, "SELECT DISTINCT source FROM answer", [], |row| row.get(0))?;
     for source in sources {
         let sql = "DELETE FROM answer WHERE source = ?1 AND address IN
-            (SELECT address FROM answer WHERE source = ?1
-             ORDER BY asked_at DESC LIMIT -1 OFFSET ?2)";
-        change(connection, sql, params![source, limit(max)])?;
+            (SELECT address FROM answer WHERE source = ?1 AND is_there = ?2
+             ORDER BY asked_at DESC LIMIT -1 OFFSET ?3)";
+        for exists in [true, false] {
+            change(connection, sql, params![source, exists, limit(max)])?;
+        }
     }
     Ok(())
 }

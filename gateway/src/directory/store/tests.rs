@@ -125,6 +125,22 @@ fn old_and_surplus_answers_go() {
 }
 
 #[test]
+fn a_flood_of_names_that_nobody_has_pushes_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = schema::open(&folder.path().join(FILE_NAME), &|_| {}).unwrap();
+    let person = KeptAnswer { asked_at: now() - 60, ..answer("person@example.test", true) };
+    rows::keep_answer(&connection, "ldap", &person).unwrap();
+    for n in 0..5 {
+        let invented = answer(&format!("{n}@example.test"), false);
+        rows::keep_answer(&connection, "ldap", &invented).unwrap();
+    }
+    rows::forget_surplus_answers(&connection, 2).unwrap();
+    let kept = rows::answers(&connection, "ldap").unwrap();
+    assert_eq!(kept.iter().filter(|answer| !answer.exists).count(), 2);
+    assert!(kept.contains(&person));
+}
+
+#[test]
 fn a_damaged_file_is_moved_aside_and_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE_NAME);
