@@ -446,7 +446,13 @@ async fn look_after(source: Weak<Remembered>) {
             if domain.is_in_use.load(Relaxed) && here.trust.is_test_due(at) {
                 match here.trust.examine(at).await {
                     Ok(()) => here.trust.answered(),
-                    Err(Doubt::Untested(trouble)) => here.trust.troubled(&trouble),
+                    Err(Doubt::Untested(trouble)) => {
+                        here.trust.troubled(&trouble);
+                        if matches!(trouble.kind, TroubleKind::Down | TroubleKind::Slow) {
+                            // It would say as much of every other domain.
+                            break;
+                        }
+                    }
                     Err(doubt) => {
                         here.note_text(doubt.to_string());
                         if let Some((_, place)) = here.domains.iter().find(|(_, p)| p.index == at) {

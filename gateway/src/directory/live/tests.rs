@@ -4,8 +4,8 @@
 use super::class::Class;
 use super::memory::Lifetimes;
 use super::remembered::Remembered;
-use super::trust::{Asked, Doubt, Missing, Trust};
-use super::{Asking, LiveSource, Said, Trouble, TroubleKind};
+use super::trust::{Doubt, Named, Trust};
+use super::{Asking, LiveSource, Manners, Said, Trouble, TroubleKind};
 use crate::clock;
 use crate::directory::list::DomainScope;
 use crate::directory::store::{Forget, KeptAnswer, Store};
@@ -333,10 +333,10 @@ async fn a_yes_speaks_for_the_moment_it_was_asked_for() {
     let live: Arc<dyn LiveSource> = Arc::clone(&scene.fake) as _;
     let trust = Trust::new(live, [(domain.clone(), None)], 100, Arc::new(|_, _, _| {}));
     let long_ago = clock::uptime_microseconds() - 1_000_000;
-    trust.judge_yes(0, &jones, Asked { key: 1, at: long_ago }).await.unwrap();
+    let jones = Named { mailbox: &jones, key: 1 };
+    trust.judge_yes(0, jones, long_ago).await.unwrap();
     scene.mood(Mood::Empty);
-    let stranger = Missing { key: 2, was_known: false, known: &|| 1 };
-    assert!(matches!(trust.judge_no(0, stranger).await, Err(Doubt::WitnessesGone)));
+    assert!(matches!(trust.judge_no(0, 2, false, None).await, Err(Doubt::WitnessesGone)));
 }
 
 #[tokio::test]
@@ -517,4 +517,38 @@ async fn a_sub_address_passes_by_its_mailbox_while_the_source_is_down() {
     let by_base = Finding::Exists { target: None, by: Matched::SubAddress };
     assert_eq!(scene.ask("jones+lists").await, by_base);
     assert_eq!(scene.ask("brown+lists").await, Finding::Unavailable);
+}
+
+/// Refused somebody behind DATA once, and now nobody any more.
+struct OnceLate(Arc<str>);
+
+impl LiveSource for OnceLate {
+    fn name(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    fn ask(self: Arc<Self>, _: Mailbox) -> Asking<Said> {
+        Box::pin(async { Ok(Said::Exists { target: None }) })
+    }
+
+    fn ask_late(self: Arc<Self>, mailbox: Mailbox) -> Option<Asking<Said>> {
+        Some(self.ask(mailbox))
+    }
+
+    fn try_out(self: Arc<Self>) -> Asking<String> {
+        Box::pin(async { Ok(String::new()) })
+    }
+
+    fn manners(&self) -> Manners {
+        Manners { is_late: true, ..Manners::default() }
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_late_and_refuses_nobody_any_more_is_not_honest() {
+    let domains = [(Domain::new("example.test").unwrap(), None)];
+    let live = Arc::new(OnceLate("once late".into()));
+    let trust = Trust::new(live, domains, 0, Arc::new(|_, _, _| {}));
+    assert!(trust.examine(0).await.is_ok(), "nobody is known who could be missing");
+    assert_eq!(trust.class().0, Class::AcceptAll);
 }
