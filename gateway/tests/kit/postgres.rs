@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// The password of the user `postern`.
 pub const PASSWORD: &str = "postern-secret";
@@ -116,7 +117,10 @@ impl Postgres {
     fn ask(&self, who: &str, sql: &str) -> String {
         let statements = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
         // Not through `-c`, which would make one transaction of it, and has a limit.
-        let file = self.folder.write("statements.sql", format!("{statements};\n"));
+        // One file a question: several threads may ask at the same time.
+        static QUESTIONS: AtomicU32 = AtomicU32::new(0);
+        let name = format!("statements-{}.sql", QUESTIONS.fetch_add(1, Relaxed));
+        let file = self.folder.write(&name, format!("{statements};\n"));
         let mut command = unprivileged("psql");
         command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
         command.args(["--set=ON_ERROR_STOP=1", &format!("--port={}", self.address.port())]);
