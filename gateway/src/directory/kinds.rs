@@ -6,7 +6,10 @@ use super::file::{self, FileSource, Format};
 use super::learned::{self, LearnedSettings};
 use super::list::DomainScope;
 use super::live::Trouble;
-use super::{Environment, Opened, callout, http, ldap, sql};
+use super::{
+    Account, Environment, Finding, Opened, Question, RecipientSource, SourceAnswer, callout, http,
+    ldap, sql,
+};
 use crate::config::build::Site;
 use crate::config::build::sources::Entry;
 use crate::config::built::{FileFormat, FileSettings, NextHop};
@@ -118,11 +121,34 @@ pub fn try_out(
 
 /// Opens a source of whichever kind. One call for all domains that list the same settings, so
 /// that a shared file is read once.
-#[must_use]
+/// # Errors
+/// When it cannot be opened, which has been told: one that says that it cannot say. Were it left
+/// out, what the others do not know would be unknown.
 pub fn open(
     settings: &SourceSettings,
     domains: &[DomainScope],
     environment: &Environment,
-) -> Option<Opened> {
-    KINDS.iter().find_map(|kind| (kind.open)(settings, domains, environment))
+) -> Result<Opened, Arc<dyn RecipientSource>> {
+    let opened = KINDS.iter().find_map(|kind| (kind.open)(settings, domains, environment));
+    opened.ok_or_else(|| Arc::new(Unopened { name: settings.name().into() }) as _)
+}
+
+/// A source that could not be opened.
+struct Unopened {
+    name: Arc<str>,
+}
+
+impl RecipientSource for Unopened {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn look_up(&self, _question: &Question<'_>) -> SourceAnswer {
+        SourceAnswer::Now(Finding::Unavailable)
+    }
+
+    fn account(&self, _question: &Question<'_>) -> Account {
+        let note = Some("it could not be opened, see the log; a reload tries again".to_owned());
+        Account { note, ..Account::default() }
+    }
 }

@@ -194,7 +194,7 @@ fn the_watcher_reports_what_became_of_a_changed_file() {
     let environment = Environment::bare(settings().name);
     let scope = DomainScope::new(DomainId(0), &settings());
     let file = FileSettings { path: path.clone(), format: FileFormat::Lines };
-    let opened = open(&SourceSettings::File(file), &[scope], &environment).unwrap();
+    let opened = open(&SourceSettings::File(file), &[scope], &environment).ok().unwrap();
     assert!(opened.outcomes[0].is_adopted());
     let domain = chain(vec![opened.source.clone()]);
     assert_eq!(ask(&domain, &settings(), "b").status, RecipientStatus::Unknown);
@@ -209,6 +209,29 @@ fn the_watcher_reports_what_became_of_a_changed_file() {
     assert_eq!(ask(&domain, &settings(), "b").status, YES);
     drop(watcher);
     assert!(outcomes.recv().is_err(), "the thread is gone");
+}
+
+#[test]
+fn a_source_that_cannot_be_opened_makes_nobody_unknown() {
+    let settings_ = http::Settings {
+        name: "people".into(),
+        url: "https://127.0.0.1:1/{address}".into(),
+        method: http::Method::Get,
+        answer: http::Answer::default(),
+        token_file: None,
+        tls_ca: Some("/nonexistent/ca.pem".into()),
+        question_max: Duration::from_secs(1),
+        connections_max: 1,
+        positive_seconds: 0,
+        negative_seconds: 0,
+    };
+    let environment = Environment::bare(settings().name);
+    let scope = DomainScope::new(DomainId(0), &settings());
+    let unopened = open(&SourceSettings::Http(Arc::new(settings_)), &[scope], &environment);
+    let unopened = unopened.err().unwrap();
+    assert_eq!(&**unopened.name(), "http people");
+    let domain = chain(vec![fixed(None, Finding::Unknown, false), unopened]);
+    assert_eq!(ask(&domain, &settings(), "b").status, RecipientStatus::Unavailable);
 }
 
 #[test]

@@ -99,15 +99,21 @@ pub fn open_after(
             sources.push(opened.clone());
             continue;
         }
-        if let Some(opened) = directory::open(settings, &scopes, environment) {
-            let doubtful = opened.outcomes.iter().filter(|outcome| !outcome.is_adopted());
-            doubts.extend(doubtful.map(ToString::to_string));
-            outcomes.extend(opened.outcomes);
-            by_settings.insert(settings, Arc::clone(&opened.source));
-            let (state_dir, source) = (state_dir.clone(), opened.source);
-            let settings = settings.clone();
-            sources.push(Opened { settings, scopes, state_dir, source });
-        }
+        let opened = match directory::open(settings, &scopes, environment) {
+            Ok(opened) => opened,
+            // Not among the sources: the next reload tries again.
+            Err(unopened) => {
+                by_settings.insert(settings, unopened);
+                continue;
+            }
+        };
+        let doubtful = opened.outcomes.iter().filter(|outcome| !outcome.is_adopted());
+        doubts.extend(doubtful.map(ToString::to_string));
+        outcomes.extend(opened.outcomes);
+        by_settings.insert(settings, Arc::clone(&opened.source));
+        let (state_dir, source) = (state_dir.clone(), opened.source);
+        let settings = settings.clone();
+        sources.push(Opened { settings, scopes, state_dir, source });
     }
     let domains = config.settings.domain.iter().zip(&config.domains);
     let domains = domains.map(|(settings, sources)| DomainDirectory {
