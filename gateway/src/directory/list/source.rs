@@ -22,6 +22,10 @@ use relay::settings::DomainId;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+/// How long whoever looks something up may hold the list before.
+const OLD_STATE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What only loads look at.
 #[derive(Debug)]
@@ -159,7 +163,7 @@ impl Listed {
                 changed += 1;
             }
         }
-        self.state.store(Arc::new(state));
+        self.swap(state);
         Ok(changed)
     }
 
@@ -271,6 +275,16 @@ impl Listed {
         }
     }
 
+    /// Puts a state into use. The one before is freed here: a session that is the last to look
+    /// something up in it would have to return its memory, which takes milliseconds.
+    fn swap(&self, state: State) {
+        let old = self.state.swap(Arc::new(state));
+        let until = Instant::now() + OLD_STATE_PATIENCE;
+        while Arc::strong_count(&old) > 1 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Judges a load and swaps in what passes.
     fn adopt(
         &self,
@@ -298,7 +312,7 @@ impl Listed {
             judged.in_use = old.is_some();
             domains.push(judged);
         }
-        self.state.store(Arc::new(state));
+        self.swap(state);
         let is_whole = domains.iter().all(|judged| judged.hold.is_none());
         loading.version = is_whole.then(|| version.clone());
         let source = self.lister.name().clone();
