@@ -243,14 +243,14 @@ pub fn open(
         negative_seconds: settings.negative_seconds,
         vouch_milliseconds: VOUCH_MILLISECONDS,
     };
-    match Callout::open(settings, &environment.hostname) {
-        Ok(callout) => remembered::open(callout, lifetimes, domains, environment),
-        Err(error) => {
-            let name = format!("callout {}", settings.name);
-            (environment.tell)("SourceRefused", &name, &error.to_string());
-            None
-        }
-    }
+    let name = format!("callout {}", settings.name);
+    remembered::open(
+        Callout::open(settings, &environment.hostname),
+        &name,
+        lifetimes,
+        domains,
+        environment,
+    )
 }
 
 /// The sender that is set, else our postmaster, who can always be written to.

@@ -11,7 +11,7 @@ pub use kind::KIND;
 pub use settings::{Answer, Method, Settings};
 
 use super::list::DomainScope;
-use super::live::memory::Lifetimes;
+use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
@@ -40,9 +40,6 @@ const TOKEN_OCTETS_MAX: u64 = 8 << 10;
 
 /// Questions that wait for one of the connections.
 const WAITING_MAX: usize = 256;
-
-/// How long a service that knew its canary is believed to know people, in milliseconds.
-const VOUCH_MILLISECONDS: u32 = 100;
 
 /// How long a connection rests before it is closed.
 const IDLE_MAX: Duration = Duration::from_secs(20);
@@ -232,14 +229,8 @@ pub fn open(
         negative_seconds: settings.negative_seconds,
         vouch_milliseconds: VOUCH_MILLISECONDS,
     };
-    match Http::open(settings) {
-        Ok(http) => remembered::open(http, lifetimes, domains, environment),
-        Err(error) => {
-            let name = format!("http {}", settings.name);
-            (environment.tell)("SourceRefused", &name, &error.to_string());
-            None
-        }
-    }
+    let name = format!("http {}", settings.name);
+    remembered::open(Http::open(settings), &name, lifetimes, domains, environment)
 }
 
 /// Counts one who waits, for as long as he does.

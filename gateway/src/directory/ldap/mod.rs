@@ -33,7 +33,7 @@ pub use trouble::Problem;
 pub(crate) use settings::read;
 
 use super::list::{self, DomainScope};
-use super::live::memory::Lifetimes;
+use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
@@ -50,9 +50,6 @@ const ENTRIES_MAX: u32 = 2;
 const ENTRIES_WITH_DELETED_MAX: u32 = 8;
 /// The most that is taken for an answer, in octets.
 const ANSWER_OCTETS_MAX: usize = 64 << 10;
-
-/// How long a directory that knew its canary is believed to be whole, in milliseconds.
-const VOUCH_MS: u32 = 100;
 
 /// One directory.
 pub struct Ldap {
@@ -113,15 +110,11 @@ pub(super) fn open(
     let lifetimes = Lifetimes {
         positive_seconds: seconds(settings.positive),
         negative_seconds: seconds(settings.negative),
-        vouch_milliseconds: VOUCH_MS,
+        vouch_milliseconds: VOUCH_MILLISECONDS,
     };
-    match Ldap::new(Arc::clone(settings)) {
-        Ok(source) => remembered::open(Arc::new(source), lifetimes, domains, environment),
-        Err(error) => {
-            (environment.tell)("SourceRefused", &settings.name, &error.to_string());
-            None
-        }
-    }
+    let live = Ldap::new(Arc::clone(settings)).map(Arc::new);
+    let name = format!("ldap {}", settings.name);
+    remembered::open(live, &name, lifetimes, domains, environment)
 }
 
 fn open_listed(
@@ -136,7 +129,8 @@ fn open_listed(
             Some(Opened { source: Arc::new(source), outcomes })
         }
         Err(error) => {
-            (environment.tell)("SourceRefused", &settings.name, &error.to_string());
+            let name = format!("ldap {}", settings.name);
+            (environment.tell)("SourceRefused", &name, &error.to_string());
             None
         }
     }

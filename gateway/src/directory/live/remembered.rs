@@ -13,6 +13,7 @@ use crate::state::lock;
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use relay::settings::{DomainId, LocalPartCase};
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
@@ -187,10 +188,6 @@ impl Remembered {
         Some(waiting)
     }
 
-    fn ask_ahead(&self, wanted: &Wanted) {
-        let _ = self.ask(wanted);
-    }
-
     /// What to ask for: nothing for a local part that is no address.
     pub(super) fn wanted(&self, local_part: &[u8], place: &Place) -> Option<Wanted> {
         let key = self.memory.key(local_part, &place.canonical);
@@ -206,7 +203,8 @@ impl Remembered {
         match self.memory.recall(key, now) {
             Recalled::Exists { kept, is_due } => {
                 if is_due && let Some(wanted) = self.wanted(local_part, place) {
-                    self.ask_ahead(&wanted);
+                    // Nobody waits for it.
+                    let _ = self.ask(&wanted);
                 }
                 Remembrance::Settled(Settled::Exists(kept.target))
             }
@@ -467,21 +465,21 @@ async fn look_after(source: Weak<Remembered>) {
     }
 }
 
-/// Makes a recipient source of a live one.
+/// Makes a recipient source of a live one. What keeps it from being opened is told.
 #[must_use]
-pub fn open(
-    live: Arc<dyn LiveSource>,
+pub fn open<L: LiveSource, E: fmt::Display>(
+    live: Result<Arc<L>, E>,
+    name: &str,
     lifetimes: Lifetimes,
     scopes: &[DomainScope],
     environment: &Environment,
 ) -> Option<Opened> {
-    let name = Arc::clone(live.name());
-    match Remembered::open(live, lifetimes, scopes, environment) {
-        Ok(source) => Some(Opened { source, outcomes: Vec::new() }),
-        // Without randomness nothing else starts either.
-        Err(error) => {
-            (environment.tell)("SourceRefused", &name, &error.to_string());
-            None
-        }
-    }
+    let told = |error: &dyn fmt::Display| {
+        (environment.tell)("SourceRefused", name, &error.to_string());
+    };
+    let live = live.map_err(|error| told(&error)).ok()?;
+    let source = Remembered::open(live, lifetimes, scopes, environment);
+    // Without randomness nothing else starts either.
+    let source = source.map_err(|error| told(&error)).ok()?;
+    Some(Opened { source, outcomes: Vec::new() })
 }

@@ -28,8 +28,8 @@ pub use table::{TABLE, Written};
 
 use super::kinds::{Described, Kind, SourceSettings};
 use super::list::{DomainScope, Scope};
-use super::live::memory::Lifetimes;
-use super::live::remembered::Remembered;
+use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
+use super::live::remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind, try_out};
 use super::{Environment, Opened};
 use crate::config::keys::Default::Words;
@@ -145,10 +145,6 @@ impl LiveSource for Sql {
     }
 }
 
-/// How long ago the database must last have known anybody for its no to be believed without
-/// asking for the canary, in milliseconds.
-const VOUCH_MILLISECONDS: u32 = 100;
-
 /// What the configuration knows of it.
 pub(super) const KIND: Kind = Kind {
     name: "sql",
@@ -170,34 +166,32 @@ pub(super) const KIND: Kind = Kind {
     },
     open: |settings, domains, environment| {
         let SourceSettings::Sql(settings) = settings else { return None };
-        open(settings, domains, environment).ok()
+        open(settings, domains, environment)
     },
 };
 
 /// Opens a source as it is to be used.
-/// # Errors
-/// When the system gives no thread or no randomness.
+#[must_use]
 pub fn open(
     settings: &Settings,
     domains: &[DomainScope],
     environment: &Environment,
-) -> io::Result<Opened> {
+) -> Option<Opened> {
     if let Some(list) = SqlList::new(settings) {
         let scope = Scope::new(domains.to_vec());
         let (source, outcomes) = super::list::Listed::open(list, scope, environment);
-        return Ok(Opened { source: Arc::new(source), outcomes });
+        return Some(Opened { source: Arc::new(source), outcomes });
     }
-    let Some(live) = Sql::new(settings)? else {
-        return Err(io::Error::other("neither query nor list"));
-    };
     let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     let lifetimes = Lifetimes {
         positive_seconds: seconds(settings.positive),
         negative_seconds: seconds(settings.negative),
         vouch_milliseconds: VOUCH_MILLISECONDS,
     };
-    let source = Remembered::open(live, lifetimes, domains, environment)?;
-    Ok(Opened { source, outcomes: Vec::new() })
+    let neither = || io::Error::other("neither query nor list");
+    let live = Sql::new(settings).and_then(|live| live.ok_or_else(neither));
+    let name = format!("sql {}", settings.name);
+    remembered::open(live, &name, lifetimes, domains, environment)
 }
 
 /// The first line of a file.
