@@ -1,0 +1,282 @@
+//! A live source that is made for the purpose, and what is remembered of it; what is believed is
+//! `belief.rs`.
+
+mod belief;
+
+use super::class::Class;
+use super::memory::Lifetimes;
+use super::remembered::Remembered;
+use super::trust::{Doubt, Named, Trust};
+use super::{Asking, LiveSource, Manners, Said, Trouble, TroubleKind};
+use crate::clock;
+use crate::directory::list::DomainScope;
+use crate::directory::store::{Forget, KeptAnswer, Store};
+use crate::directory::{
+    Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer,
+};
+use crate::state::lock;
+use mail::address::{Domain, LocalPart, Mailbox};
+use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How a server behaves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Right,
+    Down,
+    Empty,
+    YesToAll,
+    /// Answers nothing, ever.
+    Hangs,
+}
+
+struct Fake {
+    name: Arc<str>,
+    /// As they were asked for.
+    heard: Mutex<Vec<String>>,
+    people: Mutex<HashSet<String>>,
+    mood: Mutex<Mood>,
+    asked: AtomicU64,
+}
+
+impl LiveSource for Fake {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
+        Box::pin(async move {
+            self.asked.fetch_add(1, Relaxed);
+            lock(&self.heard).push(mailbox.to_string());
+            tokio::task::yield_now().await;
+            let mood = *lock(&self.mood);
+            let is_there = lock(&self.people).contains(mailbox.local_part.as_str());
+            match mood {
+                Mood::Down => Err(Trouble::new(TroubleKind::Down, "nobody listens")),
+                Mood::Hangs => std::future::pending().await,
+                Mood::YesToAll => Ok(Said::Exists { target: None }),
+                Mood::Right if is_there => Ok(Said::Exists { target: None }),
+                Mood::Right | Mood::Empty => Ok(Said::Unknown),
+            }
+        })
+    }
+
+    fn try_out(self: Arc<Self>) -> Asking<String> {
+        Box::pin(async { Ok(String::new()) })
+    }
+}
+
+struct Scene {
+    fake: Arc<Fake>,
+    source: Arc<Remembered>,
+    told: Arc<Mutex<Vec<String>>>,
+    settings: DomainSettings,
+}
+
+const LIFETIMES: Lifetimes =
+    Lifetimes { positive_seconds: 3_600, negative_seconds: 600, vouch_milliseconds: 0 };
+
+/// A second domain of the same source.
+const ELSEWHERE: DomainId = DomainId(1);
+
+impl Scene {
+    fn new(people: &[&str]) -> Self {
+        Self::with(people, LIFETIMES, None, Store::none())
+    }
+
+    fn with(people: &[&str], lifetimes: Lifetimes, canary: Option<&str>, store: Store) -> Self {
+        let fake = Arc::new(Fake {
+            name: "fake".into(),
+            heard: Mutex::default(),
+            people: Mutex::new(people.iter().map(|name| (*name).to_owned()).collect()),
+            mood: Mutex::new(Mood::Right),
+            asked: AtomicU64::new(0),
+        });
+        let settings = DomainSettings {
+            name: Domain::new("example.test").unwrap(),
+            next_hop: NextHopId(0),
+            local_part_case: LocalPartCase::Folded,
+            sub_address_separator: Some('+'),
+            local_part_characters: "".into(),
+            catch_all: None,
+            postmaster: None,
+        };
+        let canary = canary.map(|canary| Mailbox::parse(canary).unwrap());
+        let scope = DomainScope { canary, ..DomainScope::new(DomainId(0), &settings) };
+        let name = Domain::new("example.org").unwrap();
+        let elsewhere = DomainSettings { name, ..settings.clone() };
+        let scopes = [scope, DomainScope::new(ELSEWHERE, &elsewhere)];
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let teller = Arc::clone(&told);
+        let environment = Environment {
+            store,
+            tell: Arc::new(move |event, _, detail| lock(&teller).push(format!("{event} {detail}"))),
+            ..Environment::bare(settings.name.clone())
+        };
+        let source = Remembered::open(Arc::clone(&fake) as _, lifetimes, &scopes, &environment);
+        Self { fake, source: source.unwrap(), told, settings }
+    }
+
+    fn mood(&self, mood: Mood) {
+        *lock(&self.fake.mood) = mood;
+    }
+
+    fn answer(&self, name: &str) -> SourceAnswer {
+        self.answer_at(DomainId(0), name)
+    }
+
+    fn answer_at(&self, domain: DomainId, name: &str) -> SourceAnswer {
+        let local_part = LocalPart::new(name).unwrap();
+        let canonical = Canonical::new(&local_part, &self.settings);
+        let settings = &self.settings;
+        self.source.look_up(&Question { domain, settings, local_part: &local_part, canonical })
+    }
+
+    async fn ask(&self, name: &str) -> Finding {
+        self.ask_at(DomainId(0), name).await
+    }
+
+    async fn ask_at(&self, domain: DomainId, name: &str) -> Finding {
+        match self.answer_at(domain, name) {
+            SourceAnswer::Now(finding) => finding,
+            SourceAnswer::Later(finding) => finding.await,
+        }
+    }
+
+    fn class(&self) -> &'static str {
+        self.source.report().class
+    }
+}
+
+const YES: Finding = Finding::Exists { target: None, by: Matched::Exact };
+
+#[tokio::test]
+async fn known_people_outlive_an_outage_and_strangers_wait_for_its_end() {
+    let scene = Scene::new(&["jones", "brown"]);
+    assert_eq!(scene.ask("Jones").await, YES);
+    assert_eq!(scene.ask("nobody").await, Finding::Unknown);
+    scene.mood(Mood::Down);
+    assert!(matches!(scene.answer("jones"), SourceAnswer::Now(YES)));
+    for _ in 0..3 {
+        assert_eq!(scene.ask("brown").await, Finding::Unavailable);
+    }
+    assert_eq!(scene.ask("never-seen").await, Finding::Unavailable);
+    assert_eq!(scene.class(), "down");
+    scene.mood(Mood::Right);
+    assert_eq!(scene.ask("brown").await, YES);
+    assert_eq!(scene.ask("never-seen").await, Finding::Unknown);
+    assert_eq!(scene.class(), "honest");
+}
+
+#[tokio::test]
+async fn an_expired_yes_stands_while_the_source_is_down() {
+    let lifetimes = Lifetimes { positive_seconds: 0, negative_seconds: 0, vouch_milliseconds: 0 };
+    let scene = Scene::with(&["jones"], lifetimes, None, Store::none());
+    assert_eq!(scene.ask("jones").await, YES);
+    assert!(matches!(scene.answer("jones"), SourceAnswer::Later(_)), "not believed unasked");
+    scene.mood(Mood::Down);
+    assert_eq!(scene.ask("jones").await, YES);
+}
+
+#[tokio::test]
+async fn however_many_ask_the_source_is_asked_once() {
+    let scene = Arc::new(Scene::new(&["jones"]));
+    assert_eq!(scene.ask("jones").await, YES);
+    let before = scene.fake.asked.load(Relaxed);
+    let answers: Vec<_> = (0..50).map(|_| scene.answer("brown")).collect();
+    let mut asking = tokio::task::JoinSet::new();
+    for answer in answers {
+        let SourceAnswer::Later(finding) = answer else { panic!("it is not remembered") };
+        asking.spawn(finding);
+    }
+    let found = asking.join_all().await;
+    assert!(found.iter().all(|finding| *finding == Finding::Unknown));
+    // Once for the address, once for somebody who must be there.
+    assert_eq!(scene.fake.asked.load(Relaxed) - before, 2);
+}
+
+#[tokio::test]
+async fn a_flood_of_names_at_a_hanging_source_is_bounded() {
+    let scene = Scene::new(&[]);
+    scene.mood(Mood::Hangs);
+    let waiting: Vec<_> = (0..300).map(|n| scene.answer(&format!("name{n}"))).collect();
+    let mut refused = 0;
+    for answer in waiting {
+        let SourceAnswer::Later(finding) = answer else { panic!("nothing is remembered") };
+        if let Ok(finding) = tokio::time::timeout(Duration::from_millis(1), finding).await {
+            assert_eq!(finding, Finding::Unavailable);
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 44);
+}
+
+#[tokio::test]
+async fn a_sub_address_is_asked_for_by_its_base() {
+    let scene = Scene::new(&["jones"]);
+    assert_eq!(scene.ask("jones").await, YES);
+    let by_base = Finding::Exists { target: None, by: Matched::SubAddress };
+    assert_eq!(scene.ask("jones+lists").await, by_base);
+    assert!(matches!(scene.answer("jones+lists"), SourceAnswer::Now(found) if found == by_base));
+    assert_eq!(scene.ask("brown+lists").await, Finding::Unknown);
+}
+
+#[tokio::test]
+async fn what_was_answered_outlives_a_restart_and_what_is_forgotten_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Store::open(folder.path(), |_| {}).unwrap();
+    {
+        let scene = Scene::with(&["jones", "brown"], LIFETIMES, None, open());
+        assert_eq!(scene.ask("jones").await, YES);
+        assert_eq!(scene.ask("brown").await, YES);
+        assert_eq!(scene.source.forget(&Forget::Address("brown@example.test".into())), 1);
+    }
+    let scene = Scene::with(&["jones", "brown"], LIFETIMES, None, open());
+    scene.mood(Mood::Down);
+    assert!(matches!(scene.answer("jones"), SourceAnswer::Now(YES)));
+    assert_eq!(scene.ask("brown").await, Finding::Unavailable);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_before_a_flush_is_not_remembered_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), |_| {}).unwrap();
+    let canary = Some("jones@example.test");
+    let scene = Scene::with(&["jones"], LIFETIMES, canary, store.clone());
+    let SourceAnswer::Later(finding) = scene.answer("brown") else { panic!("nothing is known") };
+    let asking = tokio::spawn(finding);
+    while scene.fake.asked.load(Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    scene.source.forget(&Forget::All);
+    assert_eq!(asking.await.unwrap(), Finding::Unknown);
+    assert!(matches!(scene.answer("brown"), SourceAnswer::Later(_)), "not remembered");
+    assert!(store.flush());
+    assert_eq!(store.load_answers("fake").unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_no_that_something_else_disproves_is_forgotten_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), |_| {}).unwrap();
+    let canary = Some("jones@example.test");
+    let scene = Scene::with(&["jones"], LIFETIMES, canary, store.clone());
+    assert_eq!(scene.ask("brown").await, Finding::Unknown);
+    scene.source.doubt_negative(DomainId(0), b"brown");
+    assert!(store.flush());
+    assert_eq!(store.load_answers("fake").unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_sub_address_passes_by_its_mailbox_while_the_source_is_down() {
+    let lifetimes = Lifetimes { positive_seconds: 0, negative_seconds: 0, vouch_milliseconds: 0 };
+    let scene = Scene::with(&["jones"], lifetimes, None, Store::none());
+    assert_eq!(scene.ask("jones").await, YES);
+    scene.mood(Mood::Down);
+    let by_base = Finding::Exists { target: None, by: Matched::SubAddress };
+    assert_eq!(scene.ask("jones+lists").await, by_base);
+    assert_eq!(scene.ask("brown+lists").await, Finding::Unavailable);
+}
