@@ -20,7 +20,7 @@ const KNOWN_SECONDS_MAX: i64 = 7 * 86_400;
 
 /// How long ago a directory, database or web service must last have known somebody for its no to be
 /// believed, in milliseconds: under load that costs next to no question, and at rest one each.
-pub const VOUCH_MILLISECONDS: u32 = 100;
+pub const VOUCH_MILLISECONDS: u32 = 10;
 
 /// How long answers count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
