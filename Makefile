@@ -3,8 +3,12 @@
 CARGO ?= cargo
 TARGET ?= server_session
 SECONDS ?= 120
+SEEDS ?= 20
+# Properties try the same cases each time: what fails, fails again, and no commit fails for the
+# one before it. New cases: `make search`.
+export PROPTEST_RNG_SEED ?= 5321
 
-.PHONY: help demo check test bless sim fuzz fuzz-smoke bench release servers
+.PHONY: help demo check test bless sim search fuzz fuzz-smoke bench release servers
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +35,9 @@ bless: ## rewrite what dialogues, bad configurations and the manual expect; read
 
 sim: ## the simulation: SEED=7 replays one run, SEEDS=100000 makes many
 	$(CARGO) test --release --locked -p gateway --test simulation -- --nocapture
+
+search: ## the properties on SEEDS new seeds; PROPTEST_RNG_SEED=N replays one
+	scripts/search-properties $(SEEDS)
 
 fuzz: ## cargo fuzz on one TARGET for SECONDS (needs a nightly toolchain and cargo-fuzz)
 	mkdir -p fuzz/found/$(TARGET)

@@ -286,7 +286,9 @@ fn custody_follows_the_next_hop(run: &Run) {
             Entry::Answer(code, false) => {
                 custody.held.extend(custody.named.take().filter(|_| code / 100 == 2));
             }
-            Entry::Hop(_, line) if line.starts_with("MAIL") => custody.held.clear(),
+            Entry::Hop(_, line) if line.starts_with("MAIL") => {
+                (custody.held, custody.named) = (Vec::new(), None);
+            }
             Entry::Hop(_, line) => {
                 let path = line.strip_prefix("RCPT TO:<");
                 custody.named = path.map(|path| path.trim_end_matches('>').to_owned());
@@ -381,5 +383,26 @@ fn random_dialogues_reach_what_they_are_about() {
 #[should_panic(expected = "nobody has it")]
 fn a_250_that_comes_too_early_would_be_noticed() {
     let log = vec![Entry::Client(354, "354 go".into()), Entry::Client(250, "250 ok".into())];
+    custody_follows_the_next_hop(&Run { log, asked: 1, contents: vec![Vec::new()] });
+}
+
+#[test]
+fn who_was_named_when_a_connection_broke_is_not_held_by_the_next() {
+    let hop = |line: &str| Entry::Hop("inside".into(), line.into());
+    let accepted = Entry::Event("RecipientAccepted", "jones@example.com".into());
+    let log = vec![
+        hop("MAIL FROM:<smith@bar.example>"),
+        Entry::Answer(250, false),
+        hop("RCPT TO:<green@example.com>"),
+        hop("MAIL FROM:<smith@bar.example>"),
+        Entry::Answer(250, false),
+        hop("RCPT TO:<jones@example.com>"),
+        Entry::Answer(250, false),
+        accepted,
+        Entry::Client(354, "354 go".into()),
+        Entry::Content(Vec::new()),
+        Entry::Answer(250, true),
+        Entry::Client(250, "250 ok".into()),
+    ];
     custody_follows_the_next_hop(&Run { log, asked: 1, contents: vec![Vec::new()] });
 }
