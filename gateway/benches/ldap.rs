@@ -8,9 +8,9 @@
 #[allow(clippy::unwrap_used, reason = "as above")]
 mod kit;
 
-use gateway::config::built::NextHopHost;
 use gateway::directory::ldap::{Ldap, Mode, Preset, Protection, Settings, Template};
 use gateway::directory::live::{LiveSource, Said};
+use gateway::settings::server::NextHopHost;
 use kit::slapd::{Setup, is_here};
 use kit::{Shape, Slapd};
 use mail::address::Mailbox;

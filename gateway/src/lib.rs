@@ -1,7 +1,8 @@
 //! The edges of Postern: sockets, TLS, files, threads and the command line. No protocol rules and
 //! no policy: those are `mail` and `relay`.
 //!
-//! - [`cli`]: the commands. [`config`]: what the operator wrote, checked.
+//! - [`cli`]: the commands. [`config`]: what the operator wrote, checked;
+//!   [`settings`]: its parts, as those have them who use them.
 //! - [`listen`]: towards clients. [`next_hop`]: towards the servers behind us.
 //! - [`directory`]: which recipients exist. [`observe`]: log and figures.
 //! - [`control`]: what a process that serves does for the commands.
@@ -22,5 +23,6 @@ pub mod next_hop;
 pub mod observe;
 pub mod probe;
 pub mod run;
+pub mod settings;
 pub mod state;
 pub mod talk;

@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
 
-use gateway::config::mistake::render;
 use gateway::run::build::load;
+use gateway::settings::mistake::render;
 use std::fs;
 use std::path::{Path, PathBuf};
 

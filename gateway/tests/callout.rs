@@ -6,9 +6,9 @@ mod kit;
 #[path = "callout/servers.rs"]
 mod servers;
 
-use gateway::config::built::{NextHopHost, NextHopTls, Trust};
 use gateway::directory::callout::{Callout, Settings, Until};
 use gateway::directory::live::{LiveSource, Said, Trouble, TroubleKind};
+use gateway::settings::server::{NextHopHost, NextHopTls, Trust};
 use kit::certificates::Authority;
 use kit::{Act, Folder, Hop, Stage, wait_until};
 use mail::address::{Domain, Mailbox};

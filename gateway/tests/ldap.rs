@@ -5,9 +5,9 @@
 
 mod kit;
 
-use gateway::config::built::NextHopHost;
 use gateway::directory::ldap::{Bind, Ldap, Mode, Preset, Protection, Settings, Template};
 use gateway::directory::live::{LiveSource, Said, Trouble, TroubleKind};
+use gateway::settings::server::NextHopHost;
 use kit::slapd::{ADMIN_PASSWORD, READER_PASSWORD, Setup, is_here};
 use kit::{FakeLdap, Folder, LdapAnswer, Shape, Slapd};
 use mail::address::Mailbox;

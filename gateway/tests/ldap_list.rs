@@ -9,7 +9,6 @@ mod changes;
 mod faults;
 mod kit;
 
-use gateway::config::built::NextHopHost;
 use gateway::directory::guard::{Hold, Outcome};
 use gateway::directory::ldap::{
     Bind, Export, Ldap, LdapList, Mode, Preset, Protection, Settings, Template,
@@ -19,6 +18,7 @@ use gateway::directory::live::{TroubleKind, try_out};
 use gateway::directory::{
     Canonical, Environment, Finding, Question, RecipientSource, SourceAnswer,
 };
+use gateway::settings::server::NextHopHost;
 use kit::fake_ldap::Search;
 use kit::slapd::{ADMIN_PASSWORD, READER_PASSWORD, Setup, is_here};
 use kit::{FakeLdap, Folder, LdapAnswer, Shape, Slapd, wait_until};

@@ -5,12 +5,12 @@ use super::EXIT_MISTAKES;
 use super::configuration::{
     ConfigArgument, count, mistakes_json, print, print_json, tell_mistakes, tell_warnings,
 };
-use crate::config::mistake::Mistake;
 use crate::config::{Config, Look};
 use crate::directory::statistics::Statistics;
 use crate::listen::tls::Certificate;
 use crate::next_hop::tls::client_config;
 use crate::run::contents;
+use crate::settings::mistake::Mistake;
 use clap::Args;
 use serde_json::{Value, json};
 use std::process::ExitCode;

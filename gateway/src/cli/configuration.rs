@@ -2,9 +2,9 @@
 //! or with its recipient sources, is told.
 
 use super::EXIT_MISTAKES;
-use crate::config::mistake::{Mistake, render};
-use crate::config::{Config, Mistakes};
+use crate::config::Config;
 use crate::directory::guard::Outcome;
+use crate::settings::mistake::{Mistake, Mistakes, render};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};

@@ -32,7 +32,7 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
     };
     if !config.warnings.is_empty() {
         let colour = std::io::stderr().is_terminal();
-        eprint!("{}", crate::config::mistake::render(&config.warnings, 100, colour));
+        eprint!("{}", crate::settings::mistake::render(&config.warnings, 100, colour));
     }
     let running = match Running::start(config) {
         Ok(running) => running,

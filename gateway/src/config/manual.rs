@@ -1,8 +1,9 @@
 //! The reference part of docs/configuration.md, made from the table of keys, so that the manual
 //! cannot say anything else than the program.
 
-use super::keys::{Default, KEYS, Key, Kind, Table, table_at};
+use super::keys::{KEYS, table_at};
 use super::shape::example;
+use crate::settings::keys::{Default, Key, Kind, Table};
 
 /// Every table and key, in Markdown.
 #[must_use]

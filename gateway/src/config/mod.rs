@@ -1,6 +1,6 @@
 //! The configuration: one TOML file, read whole, judged whole, and turned into plain data.
 //! `written` is what the operator wrote, `built` what the program uses, `keys` and `limits`
-//! what there is to write, `shape` and `build` what lies between, `mistake` how it is told.
+//! what there is to write, `shape` and `build` what lies between; its parts are in `settings`.
 //! What recipient files contain is left to `directory`, exit codes to the caller.
 
 pub(crate) mod build;
@@ -8,8 +8,6 @@ pub mod built;
 pub mod keys;
 mod limits;
 pub mod manual;
-pub mod mistake;
-pub mod networks;
 mod shape;
 mod tables;
 mod tables_mail;
@@ -17,15 +15,15 @@ mod tables_mail;
 mod tests;
 pub(crate) mod written;
 
+pub use crate::settings::mistake::{Mistake, Mistakes};
 pub use build::Look;
 pub use built::Config;
-pub use mistake::{Mistake, Mistakes};
 
 use crate::directory::KINDS;
+use crate::settings::mistake::Report;
 use build::sources::Described;
 use built::ListedSource;
 use miette::NamedSource;
-use mistake::Report;
 use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;

@@ -2,8 +2,9 @@
 //! numbers out of bounds. What it has reported it takes out, so that the rest can still be
 //! checked; what the values mean is for `build`.
 
-use super::keys::{Default, KEYS, Key, Kind, Table, nearest, table_at};
-use super::mistake::{Mistake, Report};
+use super::keys::{KEYS, table_at};
+use crate::settings::keys::{Default, Key, Kind, Table, nearest};
+use crate::settings::mistake::{Mistake, Report};
 use serde_spanned::Spanned;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};

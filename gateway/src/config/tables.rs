@@ -1,10 +1,10 @@
 //! The keys of the configuration, all but those about domains and next hops (`tables_mail.rs`)
 //! and the numbers (`limits.rs`).
 
-use super::keys::Default::{Required, Value, Words};
-use super::keys::{Key, Kind, Table, choice, key, number, table, text, texts};
 use super::limits;
 use super::tables_mail::{BITBUCKET, DOMAIN, LEAVERS, NEXT_HOP};
+use crate::settings::keys::Default::{Required, Value, Words};
+use crate::settings::keys::{Key, Kind, Table, choice, key, number, table, text, texts};
 
 /// Every table that is always there, in the order of the manual.
 pub(super) const FIXED: &[Table] = &[

@@ -1,7 +1,7 @@
 //! The keys of the configuration that say where mail goes: `[[next_hop]]` and `[[domain]]`.
 
-use super::keys::Default::{Required, Value, Words};
-use super::keys::{Key, Kind, choice, key, number, text, texts};
+use crate::settings::keys::Default::{Required, Value, Words};
+use crate::settings::keys::{Key, Kind, choice, key, number, text, texts};
 
 pub(super) const NEXT_HOP: &[Key] = &[
     text("name", Required, "\"inside\"", "What `next_hop` of a `[[domain]]` calls it."),

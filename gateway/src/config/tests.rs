@@ -1,12 +1,13 @@
 //! The configuration as a whole: what holds by default, what is kept in step, what never panics.
 
-use super::built::{
-    ClientDetails, Config, DropTo, FileFormat, FileSettings, ListenAddress, Listener, ListenerTls,
-    LogFormat, NextHopTls, Trust,
-};
-use super::keys::{Default as If, KEYS, Kind, nearest};
+use super::built::Config;
+use super::keys::KEYS;
 use super::manual;
-use super::mistake::{Mistake, Mistakes};
+use crate::settings::keys::{Default as If, Kind, nearest};
+use crate::settings::mistake::{Mistake, Mistakes};
+use crate::settings::process::{DropTo, ListenAddress, Listener, ListenerTls, LogFormat};
+use crate::settings::recipients::{FileFormat, FileSettings};
+use crate::settings::server::{ClientDetails, NextHopTls, Trust};
 use proptest::prelude::*;
 use relay::settings::{Harvest, Limits, LocalPartCase, Rates, SessionLimits};
 use std::net::IpAddr;
@@ -374,7 +375,7 @@ fn nearly_toml() -> impl Strategy<Value = String> {
 /// Neither reading nor telling may panic; a report is made in any case.
 fn survives(text: &[u8]) {
     match load(text) {
-        Ok(config) => drop(super::mistake::render(&config.warnings, 80, true)),
+        Ok(config) => drop(crate::settings::mistake::render(&config.warnings, 80, true)),
         Err(mistakes) => assert!(!mistakes.render(80, false).is_empty()),
     }
 }

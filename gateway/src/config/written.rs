@@ -1,14 +1,13 @@
 //! What the operator wrote, key by key, with where it stands in the file. Nothing is required
 //! here and nothing is judged: `shape.rs` has already reported what is missing or misspelt.
 
+use crate::settings::entry::Recipients;
+use crate::settings::site::Text;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// A text and where it stands.
-pub type Text = Spanned<String>;
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -103,17 +102,6 @@ pub struct Domain {
     pub on_outage: Option<Text>,
     pub bitbucket: Vec<Bitbucket>,
     pub leavers: Vec<Leaver>,
-}
-
-/// One of `recipients`: each kind of source has its own keys.
-pub type Recipients = BTreeMap<String, Spanned<Value>>;
-
-/// What a key of an entry of `recipients` may have.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Value {
-    Text(String),
-    Boolean(bool),
 }
 
 /// One of `bitbucket`.

@@ -1,7 +1,7 @@
 //! What mail itself has shown, as messages: by the process that serves, or by what it has kept.
 
+use super::address::canonical;
 use super::message::{Evidence, Report, rewritten};
-use super::work::canonical;
 use crate::directory::learned::Learned;
 use crate::directory::learned::report::{report_from, why_from};
 use crate::directory::store::{Store, StoreError};

@@ -1,10 +1,9 @@
 //! What is said over the control socket, as JSON: questions, answers and refusals. Answers are also
 //! what the commands print with `--json`. Fields are added and never change their meaning.
 
-use crate::directory::SourceReport;
 use crate::directory::guard::{Hold, Judgement, Outcome};
 use crate::directory::list::Preview;
-use crate::directory::live::meter::NextHopReport;
+use crate::observe::reports::{NextHopReport, SourceReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

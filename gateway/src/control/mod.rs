@@ -4,6 +4,7 @@
 //! the words of both sides, `client.rs` the caller's. Whoever owns the socket may do all of it,
 //! others nothing.
 
+mod address;
 pub mod client;
 pub mod learned;
 pub mod loads;

@@ -2,6 +2,7 @@
 //! references, so that a caller keeps nothing alive. What may block for long runs on a thread of
 //! its own; `server.rs` bounds how long anybody waits.
 
+use super::address::canonical;
 use super::learned::{self, Unsaid};
 use super::loads::Loads;
 use super::lookup::look_up;
@@ -10,15 +11,14 @@ use super::message::{
     OfSource, Report, Source, Sources, Sync,
 };
 use super::names::{Unclear, pick};
+use crate::directory::RecipientSource;
 use crate::directory::guard::{Confirmation, Outcome};
 use crate::directory::list::{LoadError, Preview};
 use crate::directory::store::Forget;
 use crate::directory::watch::give_way;
-use crate::directory::{Canonical, RecipientSource};
-use crate::explain::asked::forward_path;
 use crate::run::build::{Watched, tell};
 use crate::state::{State, lock};
-use mail::address::{AddressError, Domain, LocalPart};
+use mail::address::{AddressError, Domain};
 use relay::settings::Settings;
 use std::sync::{Arc, Mutex, Weak};
 use thiserror::Error;
@@ -281,22 +281,4 @@ pub fn to_forget(settings: &Settings, flush: &Flush) -> Result<Vec<Forget>, Refu
 fn of_address(settings: &Settings, address: &str) -> Result<Vec<Forget>, Refusal> {
     let refused = |source| Refusal::Address { address: address.to_owned(), source };
     Ok(canonical(settings, address).map_err(refused)?.into_iter().map(Forget::Address).collect())
-}
-
-/// The names under which an address is remembered: its own, and that without its sub-address.
-/// # Errors
-/// When it is none.
-pub fn canonical(settings: &Settings, address: &str) -> Result<Vec<String>, AddressError> {
-    let path = forward_path(address)?;
-    let Some(mailbox) = path.mailbox() else { return Ok(vec![path.to_string()]) };
-    let Some(domain) = settings.domain_of_path(&path) else { return Ok(vec![mailbox.to_string()]) };
-    let domain = settings.domain(domain);
-    let local_part = Canonical::new(&mailbox.local_part, domain);
-    let name = domain.name.to_canonical();
-    let parts = [Some(local_part.exact()), local_part.base()];
-    let named = |part: &[u8]| {
-        let local_part = LocalPart::new(&String::from_utf8_lossy(part))?;
-        Ok(format!("{local_part}@{name}"))
-    };
-    parts.into_iter().flatten().map(named).collect()
 }

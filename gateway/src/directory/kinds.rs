@@ -10,10 +10,11 @@ use super::{
     Account, Environment, Finding, Opened, Question, RecipientSource, SourceAnswer, callout, http,
     ldap, sql,
 };
-use crate::config::build::Site;
-use crate::config::build::sources::Entry;
-use crate::config::built::{FileFormat, FileSettings, NextHop};
-use crate::config::keys::{Key, Table};
+use crate::settings::entry::Entry;
+use crate::settings::keys::{Key, Table};
+use crate::settings::recipients::{FileFormat, FileSettings};
+use crate::settings::server::NextHop;
+use crate::settings::site::Site;
 use serde_spanned::Spanned;
 use std::sync::Arc;
 use toml::de::DeValue;

@@ -26,6 +26,7 @@ pub use chain::{Answer, Bitbucket, Directory, DomainDirectory, Found, Leaver, St
 
 pub use kinds::{KINDS, SourceSettings, open};
 
+use crate::observe::reports::SourceReport;
 use guard::{Confirmation, Outcome};
 use learned::Learned;
 use list::{LoadError, Preview, Recipient};
@@ -236,41 +237,6 @@ pub struct Account {
     pub note: Option<String>,
     /// What it has shown itself to be.
     pub class: Option<Class>,
-}
-
-/// What a source is and did since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct SourceReport {
-    /// Its name.
-    pub name: String,
-    /// The word of its class; empty for a source that has none, such as a file.
-    pub class: &'static str,
-    /// What the class follows from.
-    pub why: String,
-    /// Domains that list it.
-    pub domains: Vec<String>,
-    /// Questions asked of it.
-    pub asked: u64,
-    /// Questions answered from memory.
-    pub recalled: u64,
-    /// Answers that were believed: there is such an address.
-    pub yes: u64,
-    /// Answers that were believed: there is none.
-    pub no: u64,
-    /// Answers that were not believed.
-    pub doubted: u64,
-    /// Questions without an answer, by kind.
-    pub troubles: Vec<(&'static str, u64)>,
-    /// Addresses remembered that exist.
-    pub remembered_yes: u64,
-    /// Addresses remembered that do not.
-    pub remembered_no: u64,
-    /// Addresses and patterns it holds, when it holds a list.
-    pub entries: Option<u64>,
-    /// Whether its last load is held back, so that a person may confirm it.
-    pub is_held: bool,
-    /// The last trouble with it.
-    pub last_trouble: Option<String>,
 }
 
 /// What sources need of the process.

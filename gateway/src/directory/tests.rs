@@ -1,11 +1,11 @@
 //! The chain of sources and what is configured around them, with sources made for the purpose.
 
 use super::*;
-use crate::config::built::{FileFormat, FileSettings};
 use crate::directory::guard::Outcome;
 use crate::directory::list::DomainScope;
 use crate::directory::pattern::Pattern;
 use crate::directory::watch::Watcher;
+use crate::settings::recipients::{FileFormat, FileSettings};
 use mail::address::Domain;
 use relay::recipient::RecipientStatus;
 use relay::settings::NextHopId;

@@ -5,7 +5,7 @@ use super::seats::Seat;
 use super::session::Session;
 use super::stream::Stream;
 use crate::clock;
-use crate::config::built::{Listener, ListenerTls};
+use crate::settings::process::{Listener, ListenerTls};
 use crate::state::{Live, State};
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::SessionId;

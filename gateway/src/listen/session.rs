@@ -73,8 +73,11 @@ impl Sink for EdgeSink {
     fn record(&mut self, event: &Event<'_>) {
         self.state.observer.record(event);
         self.state.books.observe(event, &self.live.config.settings.harvest, self.now);
+        let config = &self.live.config;
         let circumstances = Circumstances {
-            config: &self.live.config,
+            settings: &config.settings,
+            networks: &config.networks,
+            lists_learned: &|id| config.lists_learned(id),
             is_honest: &|next_hop| self.live.is_honest(next_hop),
             shown: &|domain, local_part| self.live.directory.shown(domain, local_part),
             observing: self.observing,

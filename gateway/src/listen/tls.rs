@@ -1,7 +1,7 @@
 //! Our certificate towards clients: loaded from PEM files, swapped when they change, without a
 //! session noticing.
 
-use crate::config::built::TlsFiles;
+use crate::settings::process::TlsFiles;
 use arc_swap::ArcSwapOption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;

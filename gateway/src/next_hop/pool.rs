@@ -7,8 +7,8 @@ use super::loan::{Loan, Loans};
 use super::tls::TrustError;
 use super::way::{Bounds, Way};
 use crate::clock;
-use crate::config::built::{self, ClientDetails};
 use crate::observe::Observer;
+use crate::settings::server::{self, ClientDetails};
 use mail::address::Domain;
 use mail::smtp::extension::Capabilities;
 use mail::smtp::introduction::Introduction;
@@ -28,7 +28,7 @@ const TURN_PATIENCE: Duration = Duration::from_secs(20);
 /// One next hop.
 pub struct NextHop {
     /// What is set for it.
-    pub settings: built::NextHop,
+    pub settings: server::NextHop,
     /// How its connections are made and kept.
     pub way: Way,
     hosts: Vec<Arc<Host>>,
@@ -91,7 +91,7 @@ pub fn this_thread() -> ThreadId {
     })
 }
 
-fn way(settings: &built::NextHop, hostname: &Domain) -> Result<Way, TrustError> {
+fn way(settings: &server::NextHop, hostname: &Domain) -> Result<Way, TrustError> {
     let introduction = match settings.client_details {
         ClientDetails::Auto => Introduction::AsOffered,
         ClientDetails::Xforward => Introduction::Xforward,
@@ -113,7 +113,7 @@ impl NextHop {
     /// # Errors
     /// When its authorities cannot be loaded.
     pub fn new(
-        settings: &built::NextHop,
+        settings: &server::NextHop,
         hostname: &Domain,
         observer: &Observer,
     ) -> Result<Arc<Self>, TrustError> {

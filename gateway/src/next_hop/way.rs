@@ -2,7 +2,7 @@
 //! call-out have in common. Which server, and how many connections, is left to them.
 
 use super::tls::{TrustError, client_config};
-use crate::config::built::NextHopTls;
+use crate::settings::server::NextHopTls;
 use mail::address::Domain;
 use mail::smtp::client::TlsWish;
 use mail::smtp::introduction::Introduction;

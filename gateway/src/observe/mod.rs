@@ -2,6 +2,7 @@
 
 pub mod log;
 pub mod metrics;
+pub mod reports;
 pub mod server;
 pub mod sources;
 pub mod write;

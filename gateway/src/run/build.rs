@@ -4,7 +4,6 @@
 use super::recipients::{self, Opened, OpenedDirectory};
 use super::services::Services;
 use super::{Running, StartError, contents, seats_for};
-use crate::config::Mistakes;
 use crate::config::built::Config;
 use crate::directory::RecipientSource;
 use crate::directory::guard::Outcome;
@@ -13,6 +12,7 @@ use crate::directory::watch::{INTERVAL, Watcher};
 use crate::listen::tls::Certificate;
 use crate::next_hop::{Hops, pool::NextHop};
 use crate::observe::Observer;
+use crate::settings::mistake::Mistakes;
 use crate::state::{Live, State, lock};
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -4,13 +4,13 @@
 use super::recipients::scopes;
 use crate::config::Look;
 use crate::config::built::ListedSource;
-use crate::config::mistake::Mistake;
 use crate::directory::file;
 use crate::directory::guard::{Hold, Outcome};
 use crate::directory::kinds::{self, file_source};
 use crate::directory::list::{LineError, LoadError, Malformed, Scope};
 use crate::directory::statistics::Statistics;
 use crate::directory::{Environment, RecipientSource};
+use crate::settings::mistake::Mistake;
 use mail::address::Domain;
 use std::ops::Range;
 use std::path::Path;

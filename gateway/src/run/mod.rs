@@ -11,7 +11,7 @@ pub mod signals;
 pub mod worker;
 
 use self::services::Services;
-use crate::config::built::{Config, ListenAddress, Listener, LogFormat};
+use crate::config::built::Config;
 use crate::control;
 use crate::directory::learned::Learned;
 use crate::listen::accept::bind;
@@ -22,6 +22,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::sources::Reports;
 use crate::observe::write::LineFormat;
 use crate::observe::{Observer, server};
+use crate::settings::process::{ListenAddress, Listener, LogFormat};
 use crate::state::{Books, State, lock, random_key};
 use arc_swap::ArcSwap;
 use build::{Assembled, Before};

@@ -2,8 +2,8 @@
 //! so do its connections to the next hop.
 
 use crate::clock;
-use crate::config::built::Listener;
 use crate::listen::accept;
+use crate::settings::process::Listener;
 use crate::state::State;
 use std::io;
 use std::net::TcpListener;

@@ -3,9 +3,9 @@
 //! configuration is left to `sources.rs`.
 
 use super::answers::Answers;
-use crate::config::built::NextHopHost;
 use crate::directory::callout::{Callout, Settings};
 use crate::directory::live::{LiveSource, Said, Trouble, TroubleKind};
+use crate::settings::server::NextHopHost;
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use std::sync::Arc;
 

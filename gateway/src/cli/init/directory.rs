@@ -3,9 +3,9 @@
 //! Nobody's password is used. What follows for the configuration is left to `sources.rs`.
 
 use super::root::{self, Root};
-use crate::config::built::{NextHopTls, Trust};
 use crate::directory::ldap::{Link, NoReply, Preset, Protection, Reply, Search, Way};
 use crate::next_hop::tls::client_config;
+use crate::settings::server::{NextHopTls, Trust};
 use ldap3::Scope;
 use std::cmp::Reverse;
 use std::net::Ipv6Addr;

@@ -1,12 +1,14 @@
 //! `[[domain]]`: what mail is taken, for whom, and where it goes.
 
-use super::super::built::{BitbucketRule, DomainSources, LeaverRule};
-use super::super::mistake::Mistake;
-use super::super::written::{self, Text};
+use super::super::built::DomainSources;
+use super::super::written;
 use super::next_hop::NextHops;
 use super::sources::SourceTables;
-use super::{Site, address, at, word};
 use crate::directory::kinds::Surroundings;
+use crate::settings::address;
+use crate::settings::mistake::Mistake;
+use crate::settings::recipients::{BitbucketRule, LeaverRule};
+use crate::settings::site::{Site, Text, at, word};
 use mail::address::{Domain, Mailbox};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase};
 use serde_spanned::Spanned;

@@ -1,9 +1,11 @@
 //! `[[listener]]`: where clients connect, and what must hold before they may.
 
-use super::super::built::{ListenAddress, Listener, ListenerTls};
-use super::super::networks::canonical;
-use super::super::written::{self, Text, Written};
-use super::{Placed, Site, address, at};
+use super::super::written::{self, Written};
+use super::Placed;
+use crate::settings::address;
+use crate::settings::networks::canonical;
+use crate::settings::process::{ListenAddress, Listener, ListenerTls};
+use crate::settings::site::{Site, Text, at};
 use ipnet::IpNet;
 use serde_spanned::Spanned;
 use std::net::SocketAddr;

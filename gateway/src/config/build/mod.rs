@@ -1,62 +1,25 @@
 //! From what was written to what is used. Each part reports what is wrong with it and goes on, so
 //! that one run finds everything; nothing is returned unless nothing is wrong.
 
-pub(crate) mod address;
 mod domain;
-pub(crate) mod file;
 mod listener;
 mod network;
 mod next_hop;
 mod process;
 pub(crate) mod sources;
-pub(crate) mod tls_keys;
+mod tls;
 
-use super::built::{Config, ListedSource, Listener, listed};
-use super::keys::default_number;
+use super::built::{Config, ListedSource, listed};
 use super::limits;
-use super::mistake::{Mistake, Mistakes, Report};
-use super::written::{Text, Written};
+use super::written::Written;
+use crate::settings::file;
+use crate::settings::mistake::{Mistake, Mistakes, Report};
+use crate::settings::process::Listener;
+use crate::settings::site::{Site, absolute};
 use relay::settings::Settings;
-use serde_spanned::Spanned;
 use sources::{Described, SourceTables};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// What every part needs: where to report, and where relative paths begin.
-pub(crate) struct Site {
-    report: Report,
-    directory: PathBuf,
-}
-
-impl Site {
-    /// A path as it is shown to the operator: relative to the configuration file.
-    pub(crate) fn path(&self, written: &str) -> PathBuf {
-        self.directory.join(written)
-    }
-
-    pub(crate) fn refuse(&mut self, mistake: Mistake) {
-        self.report.refuse(mistake);
-    }
-
-    pub(crate) fn warn(&mut self, mistake: Mistake) {
-        self.report.warn(mistake);
-    }
-}
-
-/// A mistake about one value.
-pub(crate) fn at<T>(
-    key: &str,
-    value: &Spanned<T>,
-    message: impl Into<String>,
-    label: &str,
-) -> Mistake {
-    Mistake::new(message).key(key).at(value.span(), label)
-}
-
-/// A path that a change of the working directory does not change.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
 
 pub(super) fn build(
     written: &Written,
@@ -68,7 +31,7 @@ pub(super) fn build(
     let directory = path.parent().map(Path::to_owned).unwrap_or_default();
     let mut site = Site { report, directory };
     let hostname = written.hostname.as_ref().and_then(|name| process::hostname(name, &mut site));
-    let tls = written.tls.as_ref().and_then(|tls| file::tls(tls, &mut site));
+    let tls = written.tls.as_ref().and_then(|tls| tls::tls(tls, &mut site));
     let listeners = listener::listeners(written, &mut site);
     let networks = network::networks(&written.network, &mut site);
     let mut hops = next_hop::NextHops::named(&written.next_hop, &mut site);
@@ -142,16 +105,3 @@ fn check_contents(
 
 /// A listener and where its address stands.
 type Placed = (Listener, std::ops::Range<usize>);
-
-/// The first text, or the one that holds when none is written.
-pub(crate) fn word<'a>(written: Option<&'a Text>, default: &'a str) -> &'a str {
-    written.map_or(default, |text| text.get_ref())
-}
-
-/// A number, or the default that the table of keys has for it.
-pub(crate) fn number(table: &str, name: &str, written: Option<&Spanned<i64>>) -> u32 {
-    let number = written.and_then(|number| u64::try_from(*number.get_ref()).ok());
-    // The shape has checked the bounds, all of which are within 32 bits for such keys.
-    let number = number.unwrap_or_else(|| default_number(table, name));
-    u32::try_from(number).unwrap_or(u32::MAX)
-}

@@ -1,10 +1,10 @@
 //! `[[network]]`: who is no stranger.
 
-use super::super::built::Network;
-use super::super::mistake::Mistake;
-use super::super::networks::{Networks, canonical};
 use super::super::written;
-use super::{Site, address, at, word};
+use crate::settings::address;
+use crate::settings::mistake::Mistake;
+use crate::settings::networks::{Network, Networks, canonical};
+use crate::settings::site::{Site, at, word};
 use ipnet::IpNet;
 use serde_spanned::Spanned;
 use std::collections::HashMap;

@@ -1,11 +1,14 @@
 //! `[[next_hop]]`, and the addresses that domains give instead of one.
 
-use super::super::built::{ClientDetails, NextHop, NextHopHost, NextHopTls};
-use super::super::keys::{default_number, nearest};
-use super::super::mistake::Mistake;
-use super::super::written::{self, Text, TextOrTexts};
-use super::tls_keys::TlsKeys;
-use super::{Placed, Site, address, at, listener, word};
+use super::super::keys::table_at;
+use super::super::written::{self, TextOrTexts};
+use super::{Placed, listener};
+use crate::settings::address;
+use crate::settings::keys::nearest;
+use crate::settings::mistake::Mistake;
+use crate::settings::server::{ClientDetails, NextHop, NextHopHost, NextHopTls};
+use crate::settings::site::{Site, Text, at, word};
+use crate::settings::tls_keys::TlsKeys;
 use mail::address::Domain;
 use relay::settings::NextHopId;
 use serde_spanned::Spanned;
@@ -237,7 +240,8 @@ fn numbers(
     // The bounds of the keys have been checked: nothing is cut off here.
     let count = |written: &Option<Spanned<i64>>, key: &str| -> u32 {
         let written = written.as_ref().and_then(|n| u64::try_from(*n.get_ref()).ok());
-        let number = written.unwrap_or_else(|| default_number("next_hop", key));
+        let number = written
+            .unwrap_or_else(|| table_at("next_hop").map_or(0, |table| table.default_number(key)));
         u32::try_from(number).unwrap_or(u32::MAX)
     };
     let seconds =

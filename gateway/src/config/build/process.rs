@@ -1,8 +1,10 @@
 //! What concerns the whole process: its name, log, figures, user.
 
-use super::super::built::{DropTo, ListenAddress, Log, LogFormat};
-use super::super::written::{self, Text, Written};
-use super::{Placed, Site, address, at, file, word};
+use super::super::written::{self, Written};
+use super::Placed;
+use crate::settings::process::{DropTo, ListenAddress, Log, LogFormat};
+use crate::settings::site::{Site, Text, at, word};
+use crate::settings::{address, file};
 use mail::address::Domain;
 use nix::unistd::{Group, User};
 use std::net::SocketAddr;

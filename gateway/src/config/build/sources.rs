@@ -1,44 +1,17 @@
 //! `recipients` of a domain, and the tables that describe sources for several domains. What a
 //! kind of source may have, and what that means, its kind says (`directory/kinds.rs`).
 
-use super::super::built::{FileFormat, FileSettings, SourceEntry};
-use super::super::keys::nearest;
-use super::super::mistake::Mistake;
-use super::super::written::{self, Text, Value};
-use super::{Placed, Site, at, file, listener, word};
+use super::super::built::SourceEntry;
+use super::{Placed, listener};
 use crate::directory::kinds::{KINDS, Kind, SourceSettings, Surroundings};
 use crate::directory::learned::settings as learned;
+use crate::settings::entry::{Entry, Recipients};
+use crate::settings::keys::nearest;
+use crate::settings::mistake::Mistake;
+use crate::settings::site::{Site, Text, at};
 use mail::address::Domain;
 use serde_spanned::Spanned;
-use std::ops::Range;
 use toml::de::DeValue;
-
-/// One entry of `recipients`, as a kind of source reads it.
-pub(crate) struct Entry<'a> {
-    written: &'a written::Recipients,
-    span: Range<usize>,
-}
-
-impl Entry<'_> {
-    /// The text of a key, when it has one.
-    pub(crate) fn text(&self, key: &str) -> Option<Text> {
-        let value = self.written.get(key)?;
-        match value.get_ref() {
-            Value::Text(text) => Some(Spanned::new(value.span(), text.clone())),
-            Value::Boolean(_) => None,
-        }
-    }
-
-    /// Whether a key says `false`.
-    pub(crate) fn is_false(&self, key: &str) -> bool {
-        self.written.get(key).is_some_and(|value| matches!(value.get_ref(), Value::Boolean(false)))
-    }
-
-    /// Where a key's value stands; the entry itself when it is not there.
-    pub(crate) fn span(&self, key: &str) -> Range<usize> {
-        self.written.get(key).map_or(self.span.clone(), Spanned::span)
-    }
-}
 
 /// A table that describes a source, before its kind has read it.
 pub(crate) type Described<'t> = (&'static Kind, Spanned<DeValue<'t>>);
@@ -148,7 +121,7 @@ impl SourceTables {
     /// The sources of one domain, in their order.
     pub(super) fn of_domain(
         &mut self,
-        list: &[Spanned<written::Recipients>],
+        list: &[Spanned<Recipients>],
         surroundings: &Surroundings<'_>,
         site: &mut Site,
     ) -> Vec<SourceEntry> {
@@ -218,16 +191,4 @@ fn kind_of(entry: &Entry<'_>, site: &mut Site) -> Option<&'static Kind> {
             .help("write each source as an entry of its own: [{ … }, { … }]"),
     );
     None
-}
-
-/// `{ file = "users.txt" }`.
-pub(crate) fn file_entry(entry: &Entry<'_>, site: &mut Site) -> Option<FileSettings> {
-    let path = file::readable("domain.recipients.file", &entry.text("file")?, site)?;
-    let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
-    let default = if is_csv { "csv" } else { "lines" };
-    let format = match word(entry.text("format").as_ref(), default) {
-        "csv" => FileFormat::Csv,
-        _ => FileFormat::Lines,
-    };
-    Some(FileSettings { path, format })
 }

@@ -1,8 +1,9 @@
 //! The rest of the Internet: one server that takes mail for everybody, and keeps count of it.
 //! The company's server has it as its smart host.
 
+use super::ndr;
 use super::serve::Host;
-use super::{Wire, ndr};
+use super::wire::Wire;
 use crate::state::lock;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::reply::Reply;

@@ -9,6 +9,7 @@ use crate::demo::stream::{Behaviour, Sender};
 use mail::address::{Domain, ForwardPath, ReversePath};
 use mail::smtp::reply::Reply;
 use mail::smtp::server::Envelope;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;

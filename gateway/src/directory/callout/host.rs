@@ -4,12 +4,12 @@
 use super::line::{Line, Lost};
 use super::pace::{Pace, Rate};
 use crate::clock;
-use crate::config::built::NextHopHost;
 use crate::directory::live::{Trouble, TroubleKind};
 use crate::next_hop::connection::{Connection, ConnectionError};
 use crate::next_hop::host::Host;
 use crate::next_hop::pool::{ThreadId, this_thread};
 use crate::next_hop::way::Way;
+use crate::settings::server::NextHopHost;
 use mail::smtp::client::Answer;
 use relay::moment::Moment;
 use std::collections::HashMap;

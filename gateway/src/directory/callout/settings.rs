@@ -1,11 +1,11 @@
 //! `[[callout]]`, and `{ callout = true }`, which asks the domain's own next hop.
 
-use crate::config::build::tls_keys::TlsKeys;
-use crate::config::build::{Site, address, at, number as number_of, word};
-use crate::config::built::{NextHop, NextHopHost, NextHopTls};
-use crate::config::keys::Default::{Required, Value, Words};
-use crate::config::keys::{Key, Kind, Table, choice, key, number, text, texts};
-use crate::config::written::Text;
+use crate::settings::address;
+use crate::settings::keys::Default::{Required, Value, Words};
+use crate::settings::keys::{Key, Kind, Table, choice, key, number, text, texts};
+use crate::settings::server::{NextHop, NextHopHost, NextHopTls};
+use crate::settings::site::{Site, Text, at, number as number_of, word};
+use crate::settings::tls_keys::TlsKeys;
 use mail::address::Host;
 use serde::Deserialize;
 use serde_spanned::Spanned;
@@ -185,7 +185,7 @@ impl Settings {
 }
 
 fn count(name: &str, written: Option<&Spanned<i64>>) -> u32 {
-    number_of("callout", name, written)
+    number_of(&TABLE, name, written)
 }
 
 fn seconds(name: &str, written: Option<&Spanned<i64>>) -> Duration {

@@ -1,10 +1,13 @@
 //! `file` in the table of kinds.
 
-use crate::config::build::sources::file_entry;
-use crate::config::keys::{self, Key};
 use crate::directory::Opened;
 use crate::directory::kinds::{Kind, SourceSettings, file_source};
 use crate::directory::list::Scope;
+use crate::settings::entry::Entry;
+use crate::settings::file;
+use crate::settings::keys::{self, Key};
+use crate::settings::recipients::{FileFormat, FileSettings};
+use crate::settings::site::{Site, word};
 use std::sync::Arc;
 
 /// `file` in the table of kinds.
@@ -37,3 +40,15 @@ const FILE: &[Key] = &[
         "Of a file. `lines`: one address a line; `csv`: with columns.",
     ),
 ];
+
+/// `{ file = "users.txt" }`.
+fn file_entry(entry: &Entry<'_>, site: &mut Site) -> Option<FileSettings> {
+    let path = file::readable("domain.recipients.file", &entry.text("file")?, site)?;
+    let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
+    let default = if is_csv { "csv" } else { "lines" };
+    let format = match word(entry.text("format").as_ref(), default) {
+        "csv" => FileFormat::Csv,
+        _ => FileFormat::Lines,
+    };
+    Some(FileSettings { path, format })
+}

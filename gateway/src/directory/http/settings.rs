@@ -1,10 +1,10 @@
 //! `[[http]]`: a web service that knows recipients, and how its answers are read.
 
 use super::template::{Template, TemplateError};
-use crate::config::build::{Site, at, file, number as number_of, word};
-use crate::config::keys::Default::{Required, Value, Words};
-use crate::config::keys::{Key, Table, choice, number, text};
-use crate::config::written::Text;
+use crate::settings::file;
+use crate::settings::keys::Default::{Required, Value, Words};
+use crate::settings::keys::{Key, Table, choice, number, text};
+use crate::settings::site::{Site, Text, at, number as number_of, word};
 use reqwest::Url;
 use serde::Deserialize;
 use serde_spanned::Spanned;
@@ -158,7 +158,7 @@ pub(crate) fn read(value: Spanned<DeValue<'_>>, site: &mut Site) -> Option<Setti
         file::readable("http.token_file", text, site).filter(|_| is_kept_secret)
     });
     let tls_ca = written.tls_ca.as_ref().map(|text| tls_ca(text, origin.as_ref(), site));
-    let count = |name, written: &Option<Spanned<i64>>| number_of("http", name, written.as_ref());
+    let count = |name, written: &Option<Spanned<i64>>| number_of(&TABLE, name, written.as_ref());
     origin?;
     Some(Settings {
         name: written.name?.into_inner(),

@@ -3,11 +3,11 @@
 
 use super::export::modes::{Mode, finding, live, malformed, snapshot};
 use super::filter::Template;
-use super::table::Written;
-use crate::config::build::{Site, address, at, file, number, word};
-use crate::config::built::NextHopHost;
-use crate::config::mistake::Mistake;
-use crate::config::written::Text;
+use super::table::{TABLE, Written};
+use crate::settings::mistake::Mistake;
+use crate::settings::server::NextHopHost;
+use crate::settings::site::{Site, Text, at, number, word};
+use crate::settings::{address, file};
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use serde_spanned::Spanned;
@@ -214,7 +214,7 @@ pub(crate) fn read(value: Spanned<DeValue<'_>>, site: &mut Site) -> Option<Setti
 }
 
 fn count(name: &str, written: &Option<Spanned<i64>>) -> u32 {
-    number("ldap", name, written.as_ref())
+    number(&TABLE, name, written.as_ref())
 }
 
 fn servers(written: &Written, port: u16, site: &mut Site) -> Option<Vec<NextHopHost>> {

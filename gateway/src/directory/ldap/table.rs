@@ -1,8 +1,8 @@
 //! The keys of `[[ldap]]`, and what was written for them. What it means is in `settings.rs`.
 
-use crate::config::keys::Default::{Required, Value, Words};
-use crate::config::keys::{Key, Table, choice, number, text, texts};
-use crate::config::written::Text;
+use crate::settings::keys::Default::{Required, Value, Words};
+use crate::settings::keys::{Key, Table, choice, number, text, texts};
+use crate::settings::site::Text;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 

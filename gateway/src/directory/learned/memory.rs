@@ -3,8 +3,8 @@
 //! without one, so that a flood of invented names can only push out invented names.
 
 use super::evidence::{Belief, Kind, Record, Sighting};
-use super::observe::WouldRefuse;
 use super::table::Table;
+use super::would_refuse::WouldRefuse;
 use super::{Names, Unseen};
 use crate::clock;
 use crate::directory::store::{KeptDoubt, KeptEvidence, Store, StoreError};

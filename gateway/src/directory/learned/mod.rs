@@ -11,6 +11,7 @@ pub mod settings;
 mod table;
 #[cfg(test)]
 mod tests;
+mod would_refuse;
 
 pub use evidence::{Belief, Kind};
 pub use memory::{Learned, NEGATIVE_ADDRESSES_MAX, POSITIVE_ADDRESSES_MAX, REPORT_ADDRESSES_MAX};
@@ -19,9 +20,9 @@ pub use settings::{LearnedSettings, Mode, Unseen};
 
 use super::kinds::Kind as SourceKind;
 use super::{
-    Canonical, Finding, Matched, Opened, Question, RecipientSource, SourceAnswer, SourceReport,
-    SourceSettings,
+    Canonical, Finding, Matched, Opened, Question, RecipientSource, SourceAnswer, SourceSettings,
 };
+use crate::observe::reports::SourceReport;
 use mail::address::{DOMAIN_OCTETS_MAX, Domain, LOCAL_PART_OCTETS_MAX, Mailbox};
 use relay::settings::{DomainId, DomainSettings, Settings};
 use std::sync::Arc;

@@ -1,22 +1,24 @@
 //! What the events of sessions teach. Most teach nothing, and are let go after one match.
 
-use super::evidence::{Belief, Kind};
+use super::evidence::Kind;
 use super::memory::{Learned, now};
 use super::{Names, Unseen};
-use crate::config::built::Config;
-use crate::directory::SourceSettings;
+use crate::settings::networks::Networks;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::reply::Reply;
 use relay::event::{self, Event, Scene};
 use relay::policy::Stage;
-use relay::settings::{DomainId, NextHopId};
-use serde::Serialize;
+use relay::settings::{DomainId, NextHopId, Settings};
 
 /// What an event does not say itself.
 #[derive(Clone, Copy)]
 pub struct Circumstances<'a> {
-    /// The configuration in force.
-    pub config: &'a Config,
+    /// What the rules go by.
+    pub settings: &'a Settings,
+    /// Who may teach.
+    pub networks: &'a Networks,
+    /// Whether a domain has `learned` among its sources.
+    pub lists_learned: &'a dyn Fn(DomainId) -> bool,
     /// Whether a next hop is known to refuse recipients that are not there. What is not known
     /// proves nothing.
     pub is_honest: &'a dyn Fn(NextHopId) -> bool,
@@ -25,58 +27,6 @@ pub struct Circumstances<'a> {
     pub shown: &'a dyn Fn(DomainId, &[u8]),
     /// Set where the recipient in question passed only because `learned` observes.
     pub observing: Option<Unseen>,
-}
-
-/// What would be said to a recipient if what was learned were enforced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WouldRefuse {
-    /// 550: evidence speaks against it.
-    ByEvidence,
-    /// 550: nothing is known of it, and everybody has been seen.
-    UnseenRefused,
-    /// 451: nothing is known of it.
-    UnseenDeferred,
-}
-
-impl WouldRefuse {
-    const ALL: [Self; 3] = [Self::ByEvidence, Self::UnseenRefused, Self::UnseenDeferred];
-
-    /// What follows from a belief.
-    #[must_use]
-    pub fn of(belief: Belief, unseen: Unseen) -> Option<Self> {
-        match (belief, unseen) {
-            (Belief::Exists, _) | (Belief::Unseen, Unseen::Accept) => None,
-            (Belief::Unknown, _) => Some(Self::ByEvidence),
-            (Belief::Unseen, Unseen::Refuse) => Some(Self::UnseenRefused),
-            (Belief::Unseen, Unseen::Defer) => Some(Self::UnseenDeferred),
-        }
-    }
-
-    /// Its name where it is kept.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::ByEvidence => "by_evidence",
-            Self::UnseenRefused => "unseen_refused",
-            Self::UnseenDeferred => "unseen_deferred",
-        }
-    }
-
-    /// The one of this name.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.word() == word)
-    }
-
-    /// The reply code.
-    #[must_use]
-    pub fn code(self) -> u16 {
-        match self {
-            Self::ByEvidence | Self::UnseenRefused => 550,
-            Self::UnseenDeferred => 451,
-        }
-    }
 }
 
 impl Learned {
@@ -132,10 +82,10 @@ impl Learned {
         scene: &Scene<'_>,
         circumstances: &Circumstances<'_>,
     ) {
-        let settings = &circumstances.config.settings;
+        let settings = circumstances.settings;
         if let Some(sender) = scene.reverse_path.and_then(ReversePath::mailbox)
             && let Some(id) = sender.host.domain().and_then(|name| settings.domain_of(name))
-            && circumstances.lists_learned(id)
+            && (circumstances.lists_learned)(id)
             && circumstances.is_taught_by(scene)
             && let Some(names) = Names::of(sender, settings)
         {
@@ -159,20 +109,14 @@ impl Learned {
 impl Circumstances<'_> {
     /// The names of a recipient of a domain that learns.
     fn names(&self, path: &ForwardPath) -> Option<(Names, DomainId)> {
-        let settings = &self.config.settings;
-        let id = settings.domain_of_path(path).filter(|&id| self.lists_learned(id))?;
+        let settings = self.settings;
+        let id = settings.domain_of_path(path).filter(|&id| (self.lists_learned)(id))?;
         Some((Names::of(path.mailbox()?, settings)?, id))
     }
 
-    fn lists_learned(&self, id: DomainId) -> bool {
-        let sources = self.config.domains.get(id.0 as usize).map_or(&[][..], |d| &d.sources);
-        sources.iter().any(|entry| matches!(entry.settings, SourceSettings::Learned(_)))
-    }
-
     fn is_taught_by(&self, scene: &Scene<'_>) -> bool {
-        let networks = &self.config.networks;
-        let network = networks.classify(scene.client.address.ip());
-        network.is_some_and(|network| networks.list()[network].teaches)
+        let network = self.networks.classify(scene.client.address.ip());
+        network.is_some_and(|network| self.networks.list()[network].teaches)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::evidence::{Belief, Kind, Record};
 use super::memory::{Learned, now, record};
-use super::observe::WouldRefuse;
+use super::would_refuse::WouldRefuse;
 use crate::directory::store::{KeptDoubt, KeptEvidence, Store, StoreError};
 use serde::Serialize;
 use std::collections::BTreeMap;

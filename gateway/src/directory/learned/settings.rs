@@ -1,9 +1,9 @@
 //! `{ learned = true }`: what the operator may say about it.
 
-use crate::config::build::Site;
-use crate::config::build::sources::Entry;
-use crate::config::keys::{self, Key};
-use crate::config::mistake::Mistake;
+use crate::settings::entry::Entry;
+use crate::settings::keys::{self, Key};
+use crate::settings::mistake::Mistake;
+use crate::settings::site::Site;
 
 /// One `{ learned = true }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,8 +2,9 @@
 //! teach, and whom.
 
 use super::evidence::Record;
-use super::observe::{Circumstances, WouldRefuse};
+use super::observe::Circumstances;
 use super::report::{report_from, why_from};
+use super::would_refuse::WouldRefuse;
 use super::*;
 use crate::config::built::Config;
 use crate::directory::store::Store;
@@ -273,7 +274,9 @@ impl Played {
         let from = ReversePath::parse(&format!("<{from}>")).unwrap();
         let scene = Scene { client: &client, hello: None, reverse_path: Some(&from) };
         let circumstances = Circumstances {
-            config: &self.config,
+            settings: &self.config.settings,
+            networks: &self.config.networks,
+            lists_learned: &|id| self.config.lists_learned(id),
             is_honest: &|_| self.is_honest,
             shown: &|_, local_part| self.shown.borrow_mut().push(local_part.to_vec()),
             observing: None,
@@ -494,7 +497,7 @@ fn the_configuration_says_where_learned_may_stand() {
         ("[{ file = \"users.txt\" }, { learned = true }]", 0),
     ] {
         let config = load(recipients).unwrap();
-        let about = |w: &&crate::config::mistake::Mistake| format!("{w:?}").contains("learned");
+        let about = |w: &&crate::settings::mistake::Mistake| format!("{w:?}").contains("learned");
         assert_eq!(config.warnings.iter().filter(about).count(), warnings, "{recipients}");
     }
     for recipients in [

@@ -13,9 +13,8 @@ use crate::directory::guard::{Confirmation, Hold, Judgement, Origin, Outcome, ju
 use crate::directory::snapshot::HashKey;
 use crate::directory::snapshot::overlay::{Change, OverlayFull};
 use crate::directory::statistics::Statistics;
-use crate::directory::{
-    Account, Environment, Finding, Question, RecipientSource, SourceAnswer, SourceReport,
-};
+use crate::directory::{Account, Environment, Finding, Question, RecipientSource, SourceAnswer};
+use crate::observe::reports::SourceReport;
 use crate::state::lock;
 use arc_swap::ArcSwap;
 use relay::settings::DomainId;

@@ -4,9 +4,10 @@
 
 use super::class::Class;
 use super::trust::{Doubt, Trust};
-use crate::config::built::NextHop;
 use crate::directory::Environment;
 use crate::directory::callout::{Callout, Settings};
+use crate::observe::reports::NextHopReport;
+use crate::settings::server::NextHop;
 use mail::address::Domain;
 use relay::settings::{DomainSettings, NextHopId};
 use std::sync::{Arc, Weak};
@@ -29,17 +30,6 @@ struct Row {
 #[derive(Default)]
 pub struct Meter {
     rows: Vec<Option<Row>>,
-}
-
-/// What a next hop has shown, for `postern recipients sources`.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct NextHopReport {
-    /// Its name.
-    pub name: String,
-    /// The word of its class.
-    pub class: &'static str,
-    /// What it follows from.
-    pub why: String,
 }
 
 impl Meter {

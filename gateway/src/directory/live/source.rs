@@ -7,9 +7,8 @@ use super::memory::{Recalled, is_of};
 use super::remembered::{Remembered, Remembrance, Settled, Wanted};
 use crate::clock;
 use crate::directory::store::Forget;
-use crate::directory::{
-    Account, Finding, Matched, Question, RecipientSource, SourceAnswer, SourceReport,
-};
+use crate::directory::{Account, Finding, Matched, Question, RecipientSource, SourceAnswer};
+use crate::observe::reports::SourceReport;
 use crate::state::lock;
 use mail::address::Mailbox;
 use relay::settings::DomainId;

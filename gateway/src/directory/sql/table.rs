@@ -1,8 +1,8 @@
 //! The keys of `[[sql]]`, and what was written for them. What it means is in `written.rs`.
 
-use crate::config::keys::Default::{Number, Required, Value, Words};
-use crate::config::keys::{Key, Table, choice, number, text};
-use crate::config::written::Text;
+use crate::settings::keys::Default::{Number, Required, Value, Words};
+use crate::settings::keys::{Key, Table, choice, number, text};
+use crate::settings::site::Text;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 

@@ -4,9 +4,9 @@
 use super::settings::{Database, Mode, Place, Server, Settings, Tls};
 use super::statement::{Dialect, Fault, Statement};
 use super::table::{Written, default};
-use crate::config::build::{Site, at, file, word};
-use crate::config::mistake::Mistake;
-use crate::config::written::Text;
+use crate::settings::file;
+use crate::settings::mistake::Mistake;
+use crate::settings::site::{Site, Text, at, word};
 use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::net::IpAddr;

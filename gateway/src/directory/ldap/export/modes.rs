@@ -3,10 +3,9 @@
 
 use super::super::filter::{FilterError, Template};
 use super::super::settings::{Preset, Settings};
-use super::super::table::Written;
-use crate::config::build::{Site, at, number};
-use crate::config::mistake::Mistake;
-use crate::config::written::Text;
+use super::super::table::{TABLE, Written};
+use crate::settings::mistake::Mistake;
+use crate::settings::site::{Site, Text, at, number};
 use serde_spanned::Spanned;
 use std::ops::Range;
 use std::time::Duration;
@@ -72,7 +71,7 @@ pub(in super::super) fn snapshot(
     let attributes = attributes(written, preset, site);
     let filter = list_filter(written, attributes.as_deref().unwrap_or_default(), preset, site);
     let seconds = |name, written: &Option<Spanned<i64>>| {
-        Duration::from_secs(number("ldap", name, written.as_ref()).into())
+        Duration::from_secs(number(&TABLE, name, written.as_ref()).into())
     };
     let export = Export {
         every: seconds("every_seconds", &written.every_seconds),

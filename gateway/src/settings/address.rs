@@ -1,9 +1,8 @@
 //! Addresses, names and `host:port` as operators write them.
 
-use super::super::built::NextHopHost;
-use super::super::mistake::Mistake;
-use super::super::written::Text;
-use super::at;
+use crate::settings::mistake::Mistake;
+use crate::settings::server::NextHopHost;
+use crate::settings::site::{Text, at};
 use ipnet::IpNet;
 use mail::address::{AddressError, Domain, Host, Mailbox};
 use std::net::{IpAddr, SocketAddr};

@@ -1,8 +1,8 @@
 //! `tls`, `tls_ca`, `tls_fingerprint` and `tls_name` of a table that describes SMTP servers.
 
-use super::super::built::{NextHopTls, Trust};
-use super::super::written::Text;
-use super::{Site, at, file, word};
+use crate::settings::file;
+use crate::settings::server::{NextHopTls, Trust};
+use crate::settings::site::{Site, Text, at, word};
 use rustls::pki_types::ServerName;
 
 /// As they were written.

@@ -207,29 +207,29 @@ pub fn render(mistakes: &[Mistake], columns: usize, colour: bool) -> String {
 
 /// The list that grows while a configuration is read.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(crate) struct Report {
     source: Source,
     mistakes: Vec<Mistake>,
     warnings: Vec<Mistake>,
 }
 
 impl Report {
-    pub(super) fn new(source: Source) -> Self {
+    pub(crate) fn new(source: Source) -> Self {
         Self { source, mistakes: Vec::new(), warnings: Vec::new() }
     }
 
     /// The program must not start with this.
-    pub(super) fn refuse(&mut self, mistake: Mistake) {
+    pub(crate) fn refuse(&mut self, mistake: Mistake) {
         let mistake = self.placed(mistake);
         self.mistakes.push(mistake);
     }
 
     /// The operator should know of this.
-    pub(super) fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.mistakes.is_empty()
     }
 
-    pub(super) fn warn(&mut self, mistake: Mistake) {
+    pub(crate) fn warn(&mut self, mistake: Mistake) {
         let mut warning = self.placed(mistake);
         warning.severity = Severity::Warning;
         self.warnings.push(warning);
@@ -243,7 +243,7 @@ impl Report {
     }
 
     /// Everything, of a configuration that cannot be used.
-    pub(super) fn into_mistakes(self) -> Mistakes {
+    pub(crate) fn into_mistakes(self) -> Mistakes {
         let Self { source, mut mistakes, mut warnings } = self;
         for list in [&mut mistakes, &mut warnings] {
             // Those in other files stay together, behind those of the configuration.
@@ -256,7 +256,7 @@ impl Report {
     }
 
     /// The warnings, or everything when something is wrong.
-    pub(super) fn finish(self) -> Result<Vec<Mistake>, Mistakes> {
+    pub(crate) fn finish(self) -> Result<Vec<Mistake>, Mistakes> {
         let Mistakes { mistakes, warnings } = self.into_mistakes();
         if mistakes.is_empty() { Ok(warnings) } else { Err(Mistakes { mistakes, warnings }) }
     }

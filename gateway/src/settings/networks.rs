@@ -1,10 +1,24 @@
 //! Which `[[network]]` an address belongs to: one hash lookup for each length of prefix that is
 //! in use, the longest first.
 
-use super::built::Network;
 use ipnet::{IpNet, Ipv4Net};
 use std::collections::HashMap;
 use std::net::IpAddr;
+
+/// One `[[network]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// For the log.
+    pub name: String,
+    /// Its addresses, without host bits.
+    pub addresses: Vec<IpNet>,
+    /// No rate, harvest, error-count, messages-per-session or per-client connection limits.
+    pub limits_lifted: bool,
+    /// A bare CR or LF in content becomes CRLF instead of a refusal.
+    pub normalizes_line_endings: bool,
+    /// Whoever writes from here with an address of ours is taken to have it.
+    pub teaches: bool,
+}
 
 /// The networks of a configuration.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +99,7 @@ fn of_length<K>(
 }
 
 /// `::ffff:10.0.0.0/104` is `10.0.0.0/8`: clients are compared by their canonical address.
-pub(super) fn canonical(net: IpNet) -> IpNet {
+pub(crate) fn canonical(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     let v4 = v6.network().to_ipv4_mapped();
     match (v4, v6.prefix_len().checked_sub(96)) {
@@ -96,7 +110,7 @@ pub(super) fn canonical(net: IpNet) -> IpNet {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::settings::networks::*;
 
     fn networks(addresses: &[&[&str]]) -> Networks {
         let list = addresses.iter().enumerate().map(|(i, nets)| Network {
