@@ -1,7 +1,7 @@
 //! One connection to a host: a socket and a client session, and the deadlines between them.
 
 use super::host::Host;
-use super::pool::Place;
+use super::place::Place;
 use super::way::Way;
 use crate::clock;
 use crate::listen::buffers;

@@ -5,6 +5,7 @@ pub mod connection;
 mod content;
 pub mod host;
 pub mod loan;
+pub mod place;
 pub mod pool;
 pub mod tls;
 pub mod transaction;

@@ -4,6 +4,7 @@
 use super::connection::{Connection, ConnectionError};
 use super::host::{Change, Host};
 use super::loan::{Loan, Loans};
+use super::place::{Place, ThreadId, this_thread};
 use super::tls::TrustError;
 use super::way::{Bounds, Way};
 use crate::clock;
@@ -13,7 +14,6 @@ use mail::address::Domain;
 use mail::smtp::extension::Capabilities;
 use mail::smtp::introduction::Introduction;
 use relay::moment::Moment;
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -42,10 +42,6 @@ pub struct NextHop {
     observer: Observer,
 }
 
-/// A thread that serves sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ThreadId(u32);
-
 /// A connection in use; goes back to the pool. A lease that is not given back closes its
 /// connection: whatever it was in the middle of is void then, and the next hop sees that there is
 /// no final dot.
@@ -58,16 +54,6 @@ pub struct Lease {
     _turn: OwnedSemaphorePermit,
 }
 
-/// A connection is counted for as long as it holds this.
-#[derive(Debug)]
-pub struct Place(Arc<AtomicU32>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum NoConnection {
@@ -75,20 +61,6 @@ pub enum NoConnection {
     Busy,
     /// No host can be reached.
     Unavailable,
-}
-
-thread_local! {
-    static THREAD: Cell<Option<ThreadId>> = const { Cell::new(None) };
-}
-
-/// The thread that this runs on.
-pub fn this_thread() -> ThreadId {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    THREAD.get().unwrap_or_else(|| {
-        let id = ThreadId(NEXT.fetch_add(1, Relaxed));
-        THREAD.set(Some(id));
-        id
-    })
 }
 
 fn way(settings: &server::NextHop, hostname: &Domain) -> Result<Way, TrustError> {
@@ -221,9 +193,9 @@ impl NextHop {
 
     /// A new connection, to the first host that answers.
     async fn connect(&self) -> Option<Connection> {
-        let place = Place(Arc::clone(&self.open));
         // Counted before it is made, so that no two threads take one place.
-        if self.open.fetch_add(1, Relaxed) >= self.settings.connections_max {
+        let (place, before) = Place::take(&self.open);
+        if before >= self.settings.connections_max {
             self.evict_idle();
         }
         let retry = u64::try_from(self.settings.breaker_retry.as_millis()).unwrap_or(u64::MAX);

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::directory::live::{Trouble, TroubleKind};
 use crate::next_hop::connection::{Connection, ConnectionError};
 use crate::next_hop::host::Host;
-use crate::next_hop::pool::{ThreadId, this_thread};
+use crate::next_hop::place::{ThreadId, this_thread};
 use crate::next_hop::way::Way;
 use crate::settings::server::NextHopHost;
 use mail::smtp::client::Answer;
