@@ -186,15 +186,21 @@ impl Running {
             std::thread::sleep(Duration::from_millis(5));
         }
         let left = state.seats.taken();
-        state.observer.tell("Stopped", "", &format!("{left} sessions were cut off"));
+        let observer = state.observer.clone();
         // Threads that hold a session that does not end are left to the end of the process.
         if left == 0 {
             for worker in workers {
                 let _ = worker.join();
             }
         }
+        // Where a session is left, somebody still holds the store: what it was told is written all
+        // the same. What keeps it from that has been told.
+        let _ = services.flush();
         // The watchers hold a handle to the log as well, and it closes with the last one.
         drop((control, state, watched, services));
+        // Whoever waits for it may take the machine away: nothing is still to be written.
+        observer.tell("Stopped", "", &format!("{left} sessions were cut off"));
+        drop(observer);
         log_writer.close();
         left
     }
@@ -381,5 +387,29 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
         let log = std::fs::read_to_string(folder.path().join("postern.log")).unwrap();
         assert!(log.contains("\"Stopped\""), "{log}");
+    }
+
+    #[test]
+    fn it_has_stopped_when_nothing_is_still_to_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("users.txt"), "jones@example.test\n").unwrap();
+        let text = "hostname = \"mx.example.test\"\nstate_dir = \".\"\n\
+            [[listener]]\naddress = \"127.0.0.1:0\"\n\
+            [[domain]]\nname = \"example.test\"\nnext_hop = \"127.0.0.1:1\"\n\
+            recipients = [{ file = \"users.txt\" }]\n[log]\nfile = \"postern.log\"\n";
+        let path = folder.path().join("postern.toml");
+        std::fs::write(&path, text).unwrap();
+        let running = Running::start(Config::load(&path).unwrap()).unwrap();
+        // Another process holds the file for longer than the writer has patience, and says so.
+        let file = folder.path().join(crate::directory::store::FILE_NAME);
+        let other = rusqlite::Connection::open(file).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        running.state().learned.store().forget_evidence("jones@example.test");
+        assert_eq!(running.stop(), 0);
+        drop(other);
+        let log = std::fs::read_to_string(folder.path().join("postern.log")).unwrap();
+        let last = log.lines().last().unwrap_or_default();
+        assert!(log.contains("\"DirectoryStateFailed\""), "{log}");
+        assert!(last.contains("\"Stopped\""), "{log}");
     }
 }
