@@ -12,6 +12,7 @@ pub mod worker;
 
 use self::services::Services;
 use crate::config::built::{Config, ListenAddress, Listener, LogFormat};
+use crate::config::mistake::Mistake;
 use crate::control;
 use crate::directory::learned::Learned;
 use crate::listen::accept::bind;
@@ -75,6 +76,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// Recipient sources, where the operator wants none to be missing.
+    #[error("recipient sources cannot be used: {} mistakes", .0.len())]
+    Sources(Vec<Mistake>),
     /// Threads, randomness, and the like.
     #[error("{0}")]
     System(#[from] io::Error),
@@ -109,6 +113,7 @@ impl Running {
         // While the rights are there to raise it.
         privileges::raise_descriptor_limit()?;
         privileges::drop_to(config.drop_to.as_ref())?;
+        demand_sources(&config)?;
 
         let limits = config.settings.limits.clone();
         let state_dir = config.state_dir.clone();
@@ -204,6 +209,16 @@ impl Running {
         log_writer.close();
         left
     }
+}
+
+/// Tries all recipient sources out where the operator wants none to be missing: with the rights
+/// that they are used with, and before anybody is told that we listen.
+fn demand_sources(config: &Config) -> Result<(), StartError> {
+    if config.starts_without_sources {
+        return Ok(());
+    }
+    let mistakes = contents::unusable(config)?;
+    if mistakes.is_empty() { Ok(()) } else { Err(StartError::Sources(mistakes)) }
 }
 
 /// How many clients can be seated: as many as are wanted, or fewer where descriptors are few.
