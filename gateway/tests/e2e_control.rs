@@ -327,7 +327,13 @@ fn where_no_process_serves_each_command_says_what_it_does_instead() {
 
 /// What a process that is gone has kept of a source.
 fn keep(store: &Store, source: &str, address: &str, exists: bool) {
-    let answer = KeptAnswer { address: address.into(), exists, target: None, asked_at: now() };
+    let answer = KeptAnswer {
+        address: address.into(),
+        exists,
+        target: None,
+        asked_at: now(),
+        fingerprint: 0,
+    };
     store.keep_answer(&Arc::from(source), answer);
 }
 

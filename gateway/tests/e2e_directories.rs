@@ -9,10 +9,12 @@ mod kit;
 use kit::http::{Http, Response};
 use kit::mariadb::{self, Mariadb};
 use kit::postgres::{self, Postgres};
+use kit::process::Process;
 use kit::servers::{Server, needs};
 use kit::slapd::{self, ADMIN_PASSWORD, Setup, Shape, Slapd};
 use kit::{Client, Folder, Hop, LIFTED, Postern, has, wait_until};
 use std::path::PathBuf;
+use std::process::Command;
 
 /// The code and enhanced status of RCPT in a session of its own.
 fn recipient(postern: &Postern, name: &str) -> String {
@@ -263,4 +265,37 @@ fn the_next_hop_itself() {
         let config = with_source(&hop, "{ callout = \"inside\" }", &table);
         lives_through_an_outage(&folder, &config, &mut server, ["person0001", "person0002"]);
     }
+}
+
+#[test]
+fn a_start_does_without_a_directory_unless_it_is_told_otherwise() {
+    let (folder, hop, port) = (Folder::new(), Hop::start(), kit::free_port());
+    let table = format!(
+        "[[ldap]]\nname = \"staff\"\npreset = \"openldap\"\nbase = \"dc=example,dc=test\"\n\
+         servers = [\"127.0.0.1:{port}\"]\ntls = \"plain\"\n"
+    );
+    let config = with_source(&hop, "{ ldap = \"staff\" }", &table);
+    {
+        let postern = Postern::start(&folder, &config);
+        assert_eq!(recipient(&postern, "person0001"), LATER);
+        let told = postern.wait_for("SourceTrouble");
+        assert_eq!(told["subject"], "ldap staff");
+    }
+    let path = folder.write("postern.toml", format!("start_without_sources = false\n{config}"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    let mut process = Process::start(command.arg("run").arg("--config").arg(path));
+    let status = process.wait();
+    assert_eq!(status.code(), Some(3), "{:#?}", process.errors.all());
+    let said = |part: &str| {
+        let is_said = |line: &str| line.contains(part).then_some(());
+        assert!(process.errors.wait_for(is_said, kit::PATIENCE).is_some(), "{part}: {:#?}", {
+            process.errors.all()
+        });
+    };
+    said("ldap staff: ");
+    said(&format!("127.0.0.1:{port}"));
+    said("help: ");
+    said("Nothing was started");
+    said("postern check");
+    assert_eq!(process.output.all(), [""; 0], "it never said that it listens");
 }

@@ -19,7 +19,8 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  postern check --config /etc/postern/postern.toml\n\n\
     Reads everything that `run` would read, recipient files to their last line, tries out the \
-    directories and servers that would be asked, and starts nothing.\n\
+    directories and servers that would be asked, and starts nothing. A source that cannot be used \
+    is a mistake here; `run` starts without it unless `start_without_sources` is false.\n\
     Exit codes: 0 nothing is wrong (there may be warnings), 2 mistakes.")]
 pub struct CheckArguments {
     /// The configuration.
@@ -85,6 +86,9 @@ fn clean(config: &Config, summary: &Summary, arguments: &CheckArguments) -> Exit
     }
     if !arguments.json {
         print(&format!("{} is right: {summary}.\n", arguments.config.config.display()));
+        if !config.starts_without_sources {
+            print("`run` tries the sources out as well (`start_without_sources` is false).\n");
+        }
     }
     ExitCode::SUCCESS
 }

@@ -1,8 +1,9 @@
 //! `postern run`: relay mail until told to stop.
 
-use super::EXIT_MISTAKES;
+use super::{EXIT_LATER, EXIT_MISTAKES};
 use crate::config::built::Config;
-use crate::run::{Running, signals};
+use crate::run::{Running, StartError, signals};
+use crate::settings::mistake::{Mistake, render};
 use clap::Args;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -12,7 +13,8 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  postern run --config /etc/postern/postern.toml\n\n\
     SIGHUP reads the configuration again; SIGTERM ends in peace.\n\
-    Exit codes: 0 stopped in peace, 1 could not start or sessions were cut off, 2 mistakes in the configuration.")]
+    Exit codes: 0 stopped in peace, 1 could not start or sessions were cut off, 2 mistakes in the \
+    configuration, 3 a recipient source cannot be used and `start_without_sources` is false.")]
 pub struct RunArguments {
     /// The configuration.
     #[arg(long, short, default_value = "/etc/postern/postern.toml")]
@@ -32,10 +34,11 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
     };
     if !config.warnings.is_empty() {
         let colour = std::io::stderr().is_terminal();
-        eprint!("{}", crate::settings::mistake::render(&config.warnings, 100, colour));
+        eprint!("{}", render(&config.warnings, 100, colour));
     }
     let running = match Running::start(config) {
         Ok(running) => running,
+        Err(StartError::Sources(mistakes)) => return without_sources(&mistakes),
         Err(error) => {
             eprintln!("postern: {error}");
             return ExitCode::FAILURE;
@@ -49,4 +52,15 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Which sources cannot be used, why, and what to do.
+fn without_sources(mistakes: &[Mistake]) -> ExitCode {
+    eprint!("{}", render(mistakes, 100, std::io::stderr().is_terminal()));
+    eprintln!(
+        "Nothing was started: a recipient source cannot be used, and `start_without_sources` is \
+         false. Mend it (`postern check` tries it out again), or take that line out to start \
+         without it: who only that source knows then hears 451."
+    );
+    ExitCode::from(EXIT_LATER)
 }

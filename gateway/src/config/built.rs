@@ -40,6 +40,8 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// Who to become once the listeners are open.
     pub drop_to: Option<DropTo>,
+    /// Whether to start although a recipient source cannot be used.
+    pub starts_without_sources: bool,
     /// What the operator should know; the program may run.
     pub warnings: Vec<Mistake>,
 }

@@ -120,6 +120,15 @@ const TOP: &[Key] = &[
     ),
     text("group", Words("the first group of `user`"), "\"postern\"", "Group to become with it."),
     key(
+        "start_without_sources",
+        Kind::Boolean,
+        Value("true"),
+        "false",
+        "Whether `postern run` starts although a recipient source cannot be used; its domains then \
+         hear 451 where nobody else knows. With `false` it tries all of them out first, as \
+         `postern check` does, and ends with exit code 3 when one fails. A reload never does.",
+    ),
+    key(
         "listener",
         Kind::Tables("listener"),
         Required,

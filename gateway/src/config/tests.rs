@@ -76,6 +76,7 @@ fn the_least_file_has_the_documented_defaults() {
     assert_eq!(config.listeners, [listener]);
     assert_eq!((&config.tls, &config.metrics, &config.state_dir), (&None, &None, &None));
     assert_eq!((&config.drop_to, &config.log.file), (&None, &None));
+    assert!(config.starts_without_sources);
     assert_eq!(config.log.format, LogFormat::Auto);
     assert_eq!(config.networks.classify("127.0.0.1".parse().unwrap()), None);
 

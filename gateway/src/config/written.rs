@@ -17,6 +17,7 @@ pub struct Written {
     pub state_dir: Option<Text>,
     pub user: Option<Text>,
     pub group: Option<Text>,
+    pub start_without_sources: Option<Spanned<bool>>,
     pub listener: Vec<Spanned<Listener>>,
     pub tls: Option<Tls>,
     pub network: Vec<Spanned<Network>>,

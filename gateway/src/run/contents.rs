@@ -3,7 +3,7 @@
 
 use super::recipients::scopes;
 use crate::config::Look;
-use crate::config::built::ListedSource;
+use crate::config::built::{Config, ListedSource, listed};
 use crate::directory::file;
 use crate::directory::guard::{Hold, Outcome};
 use crate::directory::kinds::{self, file_source};
@@ -12,12 +12,17 @@ use crate::directory::statistics::Statistics;
 use crate::directory::{Environment, RecipientSource};
 use crate::settings::mistake::Mistake;
 use mail::address::Domain;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
 
 /// Malformed lines of one file that are shown; `postern recipients check` lists more.
 const LINES_SHOWN_MAX: usize = 20;
+/// Sources that are tried out at the same time before the start.
+const TRIED_AT_ONCE_MAX: usize = 16;
 /// A file up to this size is kept in memory to show its lines.
 const SHOWN_FILE_OCTETS_MAX: u64 = 16 << 20;
 
@@ -39,6 +44,35 @@ pub fn trouble(listed: &ListedSource<'_>) -> Option<Mistake> {
         .key(key)
         .at(listed.place.clone(), trouble.kind.word());
     Some(if trouble.remedy.is_empty() { mistake } else { mistake.help(trouble.remedy) })
+}
+
+/// What keeps sources from being used, in the order of the configuration, as `check` says it:
+/// inside of files, and elsewhere. Waits for servers; each kind keeps its deadline.
+/// # Errors
+/// When there can be no further thread.
+pub fn unusable(config: &Config) -> io::Result<Vec<Mistake>> {
+    let all = listed(&config.settings.domain, &config.domains);
+    let next = AtomicUsize::new(0);
+    let try_out = || {
+        let mut found = Vec::new();
+        loop {
+            let place = next.fetch_add(1, Relaxed);
+            let Some(listed) = all.get(place) else { return found };
+            let mistakes = read(listed).0.into_iter().chain(trouble(listed));
+            found.extend(mistakes.map(|mistake| (place, mistake)));
+        }
+    };
+    let mut found = thread::scope(|scope| {
+        let one = |_| thread::Builder::new().name("try-out".into()).spawn_scoped(scope, try_out);
+        let threads: io::Result<Vec<_>> = (0..all.len().min(TRIED_AT_ONCE_MAX)).map(one).collect();
+        let joined = threads?.into_iter().map(|thread| {
+            thread.join().map_err(|_| io::Error::other("a source could not be tried out"))
+        });
+        joined.collect::<io::Result<Vec<_>>>()
+    })?
+    .concat();
+    found.sort_by_key(|(place, _)| *place);
+    Ok(found.into_iter().map(|(_, mistake)| mistake).collect())
 }
 
 /// As [`mistakes`], and what the file has.

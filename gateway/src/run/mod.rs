@@ -22,6 +22,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::sources::Reports;
 use crate::observe::write::LineFormat;
 use crate::observe::{Observer, server};
+use crate::settings::mistake::Mistake;
 use crate::settings::process::{ListenAddress, Listener, LogFormat};
 use crate::state::{Books, State, lock, random_key};
 use arc_swap::ArcSwap;
@@ -76,6 +77,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// Recipient sources, where the operator wants none to be missing.
+    #[error("recipient sources cannot be used: {} mistakes", .0.len())]
+    Sources(Vec<Mistake>),
     /// Threads, randomness, and the like.
     #[error("{0}")]
     System(#[from] io::Error),
@@ -110,6 +114,7 @@ impl Running {
         // While the rights are there to raise it.
         privileges::raise_descriptor_limit()?;
         privileges::drop_to(config.drop_to.as_ref())?;
+        demand_sources(&config)?;
 
         let limits = config.settings.limits.clone();
         let state_dir = config.state_dir.clone();
@@ -187,18 +192,34 @@ impl Running {
             std::thread::sleep(Duration::from_millis(5));
         }
         let left = state.seats.taken();
-        state.observer.tell("Stopped", "", &format!("{left} sessions were cut off"));
+        let observer = state.observer.clone();
         // Threads that hold a session that does not end are left to the end of the process.
         if left == 0 {
             for worker in workers {
                 let _ = worker.join();
             }
         }
+        // Where a session is left, somebody still holds the store: what it was told is written all
+        // the same. What keeps it from that has been told.
+        let _ = services.flush();
         // The watchers hold a handle to the log as well, and it closes with the last one.
         drop((control, state, watched, services));
+        // Whoever waits for it may take the machine away: nothing is still to be written.
+        observer.tell("Stopped", "", &format!("{left} sessions were cut off"));
+        drop(observer);
         log_writer.close();
         left
     }
+}
+
+/// Tries all recipient sources out where the operator wants none to be missing: with the rights
+/// that they are used with, and before anybody is told that we listen.
+fn demand_sources(config: &Config) -> Result<(), StartError> {
+    if config.starts_without_sources {
+        return Ok(());
+    }
+    let mistakes = contents::unusable(config)?;
+    if mistakes.is_empty() { Ok(()) } else { Err(StartError::Sources(mistakes)) }
 }
 
 /// How many clients can be seated: as many as are wanted, or fewer where descriptors are few.
@@ -382,5 +403,29 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
         let log = std::fs::read_to_string(folder.path().join("postern.log")).unwrap();
         assert!(log.contains("\"Stopped\""), "{log}");
+    }
+
+    #[test]
+    fn it_has_stopped_when_nothing_is_still_to_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("users.txt"), "jones@example.test\n").unwrap();
+        let text = "hostname = \"mx.example.test\"\nstate_dir = \".\"\n\
+            [[listener]]\naddress = \"127.0.0.1:0\"\n\
+            [[domain]]\nname = \"example.test\"\nnext_hop = \"127.0.0.1:1\"\n\
+            recipients = [{ file = \"users.txt\" }]\n[log]\nfile = \"postern.log\"\n";
+        let path = folder.path().join("postern.toml");
+        std::fs::write(&path, text).unwrap();
+        let running = Running::start(Config::load(&path).unwrap()).unwrap();
+        // Another process holds the file for longer than the writer has patience, and says so.
+        let file = folder.path().join(crate::directory::store::FILE_NAME);
+        let other = rusqlite::Connection::open(file).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        running.state().learned.store().forget_evidence("jones@example.test");
+        assert_eq!(running.stop(), 0);
+        drop(other);
+        let log = std::fs::read_to_string(folder.path().join("postern.log")).unwrap();
+        let last = log.lines().last().unwrap_or_default();
+        assert!(log.contains("\"DirectoryStateFailed\""), "{log}");
+        assert!(last.contains("\"Stopped\""), "{log}");
     }
 }

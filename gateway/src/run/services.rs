@@ -43,6 +43,12 @@ impl Services {
         &self.learned
     }
 
+    /// Waits until what sources keep is written; false when that did not come about.
+    #[must_use]
+    pub fn flush(&self) -> bool {
+        self.store.flush()
+    }
+
     /// Where work is done that no client waits for.
     #[must_use]
     pub fn background(&self) -> &tokio::runtime::Handle {

@@ -76,6 +76,7 @@ pub(super) fn build(
         metrics,
         state_dir,
         drop_to,
+        starts_without_sources: written.start_without_sources.as_ref().is_none_or(|w| *w.get_ref()),
     })
 }
 

@@ -204,6 +204,11 @@ impl LiveSource for Callout {
         &self.name
     }
 
+    fn fingerprint(&self) -> String {
+        let Settings { hosts, until, sender, .. } = &self.settings;
+        format!("callout {hosts:?} {until:?} {sender:?}")
+    }
+
     fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
         Box::pin(
             async move { self.ask_all(ForwardPath::Mailbox(mailbox), self.settings.until).await },

@@ -197,6 +197,11 @@ impl LiveSource for Http {
         &self.name
     }
 
+    fn fingerprint(&self) -> String {
+        let Settings { url, method, answer, .. } = &self.settings;
+        format!("http {url:?} {method:?} {answer:?}")
+    }
+
     fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
         Box::pin(async move { self.ask_in_time(&mailbox).await })
     }

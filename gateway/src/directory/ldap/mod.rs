@@ -159,6 +159,14 @@ impl LiveSource for Ldap {
         &self.name
     }
 
+    fn fingerprint(&self) -> String {
+        let Settings { preset, servers, bind, base, filter, target_attribute, .. } =
+            &*self.settings;
+        // What an account may see is part of the question.
+        let bind = bind.as_ref().map(|bind| &bind.dn);
+        format!("ldap {preset:?} {servers:?} {bind:?} {base:?} {filter:?} {target_attribute:?}")
+    }
+
     fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
         Box::pin(async move { self.look_up(&mailbox).await.map_err(Trouble::from) })
     }

@@ -44,6 +44,9 @@ pub struct Kept {
     pub asked: i64,
     /// The address that the next hop hears instead.
     pub target: Option<Arc<Mailbox>>,
+    /// It was given under settings that are no longer those of the source: a yes is only the last
+    /// that is known.
+    pub is_outdated: bool,
 }
 
 /// What is remembered of an address.
@@ -129,7 +132,7 @@ impl Memory {
         let Lifetimes { positive_seconds, negative_seconds, .. } = self.lifetimes;
         if let Some(kept) = self.positives.get(&key) {
             let age = now - kept.asked;
-            if age < i64::from(positive_seconds) {
+            if age < i64::from(positive_seconds) && !kept.is_outdated {
                 return Recalled::Exists { kept, is_due: age * 2 >= i64::from(positive_seconds) };
             }
             if age < LAST_KNOWN_SECONDS_MAX {
@@ -216,7 +219,7 @@ mod tests {
         Lifetimes { positive_seconds: 100, negative_seconds: 10, vouch_milliseconds: 0 };
 
     fn kept(asked: i64) -> Kept {
-        Kept { address: "a@example.test".into(), asked, target: None }
+        Kept { address: "a@example.test".into(), asked, target: None, is_outdated: false }
     }
 
     #[test]
@@ -228,6 +231,15 @@ mod tests {
         assert!(matches!(memory.recall(key, 50), Recalled::Exists { is_due: true, .. }));
         assert!(matches!(memory.recall(key, 100), Recalled::LastKnown(_)));
         assert!(matches!(memory.recall(key, LAST_KNOWN_SECONDS_MAX), Recalled::Nothing));
+    }
+
+    #[test]
+    fn a_yes_of_other_settings_is_only_the_last_known() {
+        let memory = Memory::new(LIFETIMES, [1; 16]);
+        let key = memory.key(b"a", "example.test");
+        memory.keep_positive(key, Kept { is_outdated: true, ..kept(0) });
+        assert!(matches!(memory.recall(key, 1), Recalled::LastKnown(_)));
+        assert_eq!(memory.known_of("example.test", 1), 1, "a person all the same");
     }
 
     #[test]
@@ -265,7 +277,7 @@ mod tests {
         for name in ["a", "b"] {
             let address = format!("{name}@example.test").into();
             let key = memory.key(name.as_bytes(), "example.test");
-            memory.keep_positive(key, Kept { address, asked: 0, target: None });
+            memory.keep_positive(key, Kept { address, asked: 0, target: None, is_outdated: false });
         }
         assert_eq!(memory.forget(|address| address == "a@example.test"), 1);
         assert!(matches!(memory.recall(memory.key(b"a", "example.test"), 0), Recalled::Nothing));
@@ -279,7 +291,7 @@ mod tests {
             [("a", "one.test", 0), ("b", "one.test", -KNOWN_SECONDS_MAX), ("a", "two.test", 0)]
         {
             let address = format!("{name}@{domain}").into();
-            let kept = Kept { address, asked, target: None };
+            let kept = Kept { address, asked, target: None, is_outdated: false };
             memory.keep_positive(memory.key(name.as_bytes(), domain), kept);
         }
         assert_eq!(memory.known_of("one.test", 0), 1);

@@ -106,6 +106,7 @@ async fn look_after(meter: Weak<Meter>) {
                 Err(Doubt::Untested(trouble)) => trust.troubled(&trouble),
                 Ok(()) | Err(_) => trust.answered(),
             }
+            trust.tell_gathered();
         }
         tokio::time::sleep(INTERVAL).await;
     }

@@ -2,7 +2,10 @@
 //! only asks, within its own deadline; what is said is remembered, doubted and asked again in
 //! one place for all of them. A failure is never an answer.
 
+mod changes;
 pub mod class;
+mod doubt;
+mod kept;
 pub mod memory;
 pub mod meter;
 pub mod remembered;
@@ -57,6 +60,11 @@ pub trait LiveSource: Send + Sync + 'static {
     fn manners(&self) -> Manners {
         Manners::default()
     }
+
+    /// What decides about its answers, as text: whom it asks, and what for; no deadlines, numbers
+    /// of connections or lifetimes, and nothing of domains. What it said under another is the
+    /// answer to another question. Only a hash of it is kept, so it may hold a secret.
+    fn fingerprint(&self) -> String;
 
     /// Changes when whom it asks may have become another: what was found out about it by
     /// canaries is found out again then.

@@ -2,6 +2,7 @@
 //! the rest is asked for, once however many want to know, and believed as `trust.rs` says. When
 //! there is no answer, the last known yes stands for up to 31 days.
 
+use super::kept::fingerprint;
 use super::memory::{Kept, Lifetimes, Memory, Recalled};
 use super::trust::{self, Doubt, Named, Teller, Trust};
 use super::{LiveSource, Said, Trouble, TroubleKind, within_patience};
@@ -59,7 +60,7 @@ pub struct Remembered {
     pub(super) name: Arc<str>,
     live: Arc<dyn LiveSource>,
     /// Ids in order, with their places in `trust.domains` and their canonical names.
-    domains: Vec<(DomainId, Place)>,
+    pub(super) domains: Vec<(DomainId, Place)>,
     pub(super) memory: Memory,
     pub(super) trust: Trust,
     flights: Mutex<HashMap<u64, Waiting>>,
@@ -74,8 +75,10 @@ pub struct Remembered {
     /// What was told of, and when.
     told: Mutex<HashMap<&'static str, i64>>,
     pub(super) store: Store,
+    /// Of the settings that decide about its answers.
+    pub(super) fingerprint: u64,
     background: Option<Handle>,
-    tell: Teller,
+    pub(super) tell: Teller,
 }
 
 #[derive(Clone)]
@@ -104,8 +107,10 @@ impl Remembered {
         domains.sort_unstable_by_key(|(id, _)| *id);
         let scope = scopes.iter().map(|scope| (scope.name.clone(), canary(scope)));
         let tell = Arc::clone(&environment.tell);
+        let (store, fingerprint) = (environment.store.clone(), fingerprint(&*live));
         let trust =
-            Trust::new(Arc::clone(&live), scope, lifetimes.vouch_milliseconds, Arc::clone(&tell));
+            Trust::new(Arc::clone(&live), scope, lifetimes.vouch_milliseconds, Arc::clone(&tell))
+                .keeping(store.clone(), fingerprint);
         let remembered = Arc::new_cyclic(|me| Self {
             me: me.clone(),
             name: Arc::clone(live.name()),
@@ -119,7 +124,8 @@ impl Remembered {
             counts: Counts::default(),
             last_trouble: Mutex::default(),
             told: Mutex::default(),
-            store: environment.store.clone(),
+            store,
+            fingerprint,
             background: environment.background.clone(),
             tell,
         });
@@ -128,36 +134,6 @@ impl Remembered {
             background.spawn(look_after(remembered.me.clone()));
         }
         Ok(remembered)
-    }
-
-    /// Takes what the store kept of it.
-    fn load(&self) {
-        let (uptime, unix) = (clock::uptime_seconds(), unix_seconds());
-        let answers = self.store.load_answers(&self.name).unwrap_or_else(|error| {
-            (self.tell)("SourceMemoryLost", &self.name, &error.to_string());
-            Vec::new()
-        });
-        let places: HashMap<&str, &Place> =
-            self.domains.iter().map(|(_, place)| (&*place.canonical, place)).collect();
-        // The newest come last, and are the last to be pushed out.
-        for answer in answers.into_iter().rev() {
-            let Ok(mailbox) = Mailbox::parse(&answer.address) else { continue };
-            let Some(domain) = mailbox.host.domain() else { continue };
-            let domain = domain.to_canonical();
-            let Some(place) = places.get(&*domain) else { continue };
-            // A clock that was set back makes nothing younger than it can be.
-            let asked = uptime - (unix - answer.asked_at).max(0);
-            let target = answer.target.as_deref().map(Mailbox::parse).transpose();
-            let Ok(target) = target else { continue };
-            let key = self.memory.key(mailbox.local_part.as_str().as_bytes(), &domain);
-            let kept = Kept { address: answer.address.into(), asked, target: target.map(Arc::new) };
-            if answer.exists {
-                self.trust.domains[place.index].remember_witness(&mailbox);
-                self.memory.keep_positive(key, kept);
-            } else {
-                self.memory.keep_negative(key, kept);
-            }
-        }
     }
 
     pub(super) fn place(&self, id: DomainId) -> Option<&Place> {
@@ -257,7 +233,7 @@ impl Remembered {
             Said::Exists { .. } => {
                 self.trust.judge_yes(place.index, Named { mailbox, key }, begun).await
             }
-            Said::Unknown => self.judge_no(key, place).await,
+            Said::Unknown => self.judge_no(Named { mailbox, key }, place).await,
         };
         if let Err(doubt) = judged {
             self.counts.doubted.fetch_add(1, Relaxed);
@@ -268,9 +244,9 @@ impl Remembered {
         self.keep(key, mailbox, said, flushes)
     }
 
-    async fn judge_no(&self, key: u64, place: &Place) -> Result<(), Doubt> {
+    async fn judge_no(&self, of: Named<'_>, place: &Place) -> Result<(), Doubt> {
         let now = clock::uptime_seconds();
-        let last_yes = match self.memory.recall(key, now) {
+        let last_yes = match self.memory.recall(of.key, now) {
             Recalled::Exists { kept, .. } | Recalled::LastKnown(kept) => Some(kept.asked),
             Recalled::Unknown(_) | Recalled::Nothing => None,
         };
@@ -278,23 +254,19 @@ impl Remembered {
         let others = || self.memory.known_of(&place.canonical, now).saturating_sub(1);
         let counts = last_yes.is_some_and(|asked| asked > self.confirmed.load(Relaxed));
         let left = counts.then_some(&others as &(dyn Fn() -> usize + Sync));
-        self.trust.judge_no(place.index, key, last_yes.is_some(), left).await?;
+        self.trust.judge_no(place.index, of, last_yes.is_some(), left).await?;
         self.trust.domains[place.index].is_doubted.store(false, Relaxed);
         Ok(())
     }
 
     /// Where a no turns out to be worth nothing, those that were believed before are not either.
-    fn distrust(&self, place: &Place, doubt: &Doubt) {
+    pub(super) fn distrust(&self, place: &Place, doubt: &Doubt) {
         let is_of_all =
             matches!(doubt, Doubt::CanaryGone(_) | Doubt::WitnessesGone | Doubt::Turned { .. });
         if is_of_all && !self.trust.domains[place.index].is_doubted.swap(true, Relaxed) {
             // The first who turned unknown were believed to be gone, also after a restart.
-            for key in self.trust.turned(place.index) {
-                if let Some(address) = self.memory.forget_negative(key) {
-                    self.store.forget_answer(&self.name, &address);
-                }
-            }
             self.memory.forget_negatives_of(&place.canonical);
+            self.store.forget_negatives_of(&self.name, &place.canonical);
         }
     }
 
@@ -308,12 +280,14 @@ impl Remembered {
             Said::Exists { target } => target.map(Arc::new),
             Said::Unknown => None,
         };
-        let kept = Kept { address, asked: clock::uptime_seconds(), target: target.clone() };
+        let asked = clock::uptime_seconds();
+        let kept = Kept { address, asked, target: target.clone(), is_outdated: false };
         let answer = KeptAnswer {
             address: (*kept.address).into(),
             exists,
             target: target.as_deref().map(|target| target.to_string().into()),
             asked_at: unix_seconds(),
+            fingerprint: self.fingerprint,
         };
         let count = if exists { &self.counts.yes } else { &self.counts.no };
         count.fetch_add(1, Relaxed);
@@ -366,7 +340,7 @@ impl Remembered {
         (self.tell)("SourceTrouble", &self.name, &detail);
     }
 
-    fn note_text(&self, text: String) {
+    pub(super) fn note_text(&self, text: String) {
         *lock(&self.last_trouble) = Some((unix_seconds(), text));
     }
 }
@@ -422,7 +396,7 @@ fn canary(scope: &DomainScope) -> Option<Mailbox> {
     Some(Mailbox { local_part, host: Host::Domain(scope.name.clone()) })
 }
 
-fn unix_seconds() -> i64 {
+pub(super) fn unix_seconds() -> i64 {
     i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX)
 }
 
@@ -460,6 +434,7 @@ async fn look_after(source: Weak<Remembered>) {
                 }
             }
         }
+        here.trust.tell_gathered();
         drop(here);
         tokio::time::sleep(LOOK_AFTER).await;
     }

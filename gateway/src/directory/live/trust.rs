@@ -3,13 +3,17 @@
 //! without one, people it knew before. What is not believed is no answer. The classes that
 //! follow are told when they change.
 
+pub use super::doubt::Doubt;
+
+use super::changes::{Changes, Step};
 use super::class::{Class, Seen};
 use super::turned::Turned;
 use super::{LiveSource, Said, Trouble, TroubleKind};
 use crate::clock;
+use crate::directory::store::{KeptTurned, Store};
 use mail::address::{Domain, Host, LocalPart, Mailbox};
-use std::collections::VecDeque;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,66 +30,6 @@ pub const RETEST_MICROSECONDS: i64 = 60_000_000;
 const SILENT_TROUBLES_MIN: u32 = 3;
 /// How long a test may take whatever the source itself thinks: others wait for it.
 const TEST_MAX: Duration = Duration::from_secs(30);
-
-/// Why something that was said is not believed.
-#[derive(Debug)]
-pub enum Doubt {
-    /// It says yes to a name that nobody has.
-    AcceptsRandom,
-    /// Its canary is not there any more.
-    CanaryGone(Mailbox),
-    /// Nobody whom it knew is there any more.
-    WitnessesGone,
-    /// It has never known anybody, so that its no says nothing.
-    NeverKnewAnybody,
-    /// Too many people turned unknown.
-    Turned {
-        /// How many.
-        turned: usize,
-        /// How many are still known.
-        known: usize,
-    },
-    /// It could not be found out.
-    Untested(Trouble),
-}
-
-impl Doubt {
-    /// The word in log and figures.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::AcceptsRandom => "accepts-random",
-            Self::CanaryGone(_) => "canary-gone",
-            Self::WitnessesGone => "witnesses-gone",
-            Self::NeverKnewAnybody => "never-knew-anybody",
-            Self::Turned { .. } => "many-turned-unknown",
-            Self::Untested(_) => "untested",
-        }
-    }
-}
-
-impl fmt::Display for Doubt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AcceptsRandom => {
-                f.write_str("it says yes to an address that nobody has, so its yes proves nothing")
-            }
-            Self::CanaryGone(canary) => write!(f, "it does not know the canary {canary}"),
-            Self::WitnessesGone => f.write_str(
-                "people whom it knew are gone; if they have left: `postern recipients confirm`",
-            ),
-            Self::NeverKnewAnybody => f.write_str(
-                "it has not known a single address yet; name one that it must know as `canary`",
-            ),
-            Self::Turned { turned, known } => write!(
-                f,
-                "{turned} people whom it knew turned unknown within a week, against {known} that \
-                 are known; if they have left: `postern recipients confirm`"
-            ),
-            Self::Untested(trouble) => write!(f, "not found out: {trouble}"),
-        }
-    }
-}
 
 /// The last test with a random name.
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +83,11 @@ pub struct Trust {
     /// In a row.
     troubles: AtomicU32,
     silence: Mutex<()>,
+    /// Not told yet.
+    changes: Mutex<Changes>,
+    /// Where it is kept who turned unknown, and under settings with which fingerprint.
+    store: Store,
+    fingerprint: u64,
     tell: Teller,
 }
 
@@ -171,8 +120,18 @@ impl Trust {
             vouch_microseconds: i64::from(vouch_milliseconds) * 1_000,
             troubles: AtomicU32::new(0),
             silence: Mutex::default(),
+            changes: Mutex::default(),
+            store: Store::none(),
+            fingerprint: 0,
             tell,
         }
+    }
+
+    /// The same, that keeps over a restart who turned unknown.
+    #[must_use]
+    pub fn keeping(mut self, store: Store, fingerprint: u64) -> Self {
+        (self.store, self.fingerprint) = (store, fingerprint);
+        self
     }
 
     /// The same for somebody who is no recipient source, with an event of its own.
@@ -214,7 +173,9 @@ impl Trust {
             return Err(Doubt::AcceptsRandom);
         }
         domain.remember_witness(known.mailbox);
-        lock(&domain.turned).is_back(known.key);
+        if lock(&domain.turned).is_back(known.key) {
+            self.store.forget_turned(&self.name, &canonical(known.mailbox));
+        }
         if domain.canary.is_none() {
             self.vouched_at(place, asked);
         }
@@ -229,7 +190,7 @@ impl Trust {
     pub async fn judge_no(
         &self,
         place: usize,
-        key: u64,
+        of: Named<'_>,
         was_known: bool,
         left: Option<&(dyn Fn() -> usize + Sync)>,
     ) -> Result<(), Doubt> {
@@ -245,16 +206,41 @@ impl Trust {
         }
         let too_many = {
             let mut turned = lock(&domain.turned);
-            if let Some(known) = left {
-                turned.left(key, now(), known);
+            if let Some(known) = left
+                && turned.left(of.key, now(), known)
+            {
+                self.store.keep_turned(&self.name, || KeptTurned {
+                    address: canonical(of.mailbox).into(),
+                    at: clock::unix_seconds().cast_signed(),
+                    fingerprint: self.fingerprint,
+                });
             }
             turned.too_many()
         };
         // Then no other no is worth more: also of those the source knows too few.
-        let Some((turned, known)) = too_many else { return Ok(()) };
+        too_many.map_or(Ok(()), |too_many| Err(self.turned_too_many(place, too_many)))
+    }
+
+    fn turned_too_many(&self, place: usize, (turned, known): (usize, usize)) -> Doubt {
         let doubt = Doubt::Turned { turned, known };
         self.change(place, &doubt.to_string(), |seen| seen.denies_known = true);
-        Err(doubt)
+        doubt
+    }
+
+    /// Takes who turned unknown before a restart: keys, and how long ago that was in seconds.
+    /// `known` counts those whom it still knows of all others. Gives the doubt that follows.
+    pub fn take_turned(
+        &self,
+        place: usize,
+        people: impl IntoIterator<Item = (u64, i64)>,
+        known: impl FnOnce(&[u64]) -> usize,
+    ) -> Option<Doubt> {
+        let too_many = {
+            let mut turned = lock(&self.domains[place].turned);
+            turned.take(people, now(), known);
+            turned.too_many()
+        };
+        too_many.map(|too_many| self.turned_too_many(place, too_many))
     }
 
     /// Looks for the canary, or for people known before.
@@ -298,19 +284,14 @@ impl Trust {
         }
     }
 
-    /// The keys of those who turned unknown.
-    #[must_use]
-    pub fn turned(&self, place: usize) -> Vec<u64> {
-        lock(&self.domains[place].turned).keys()
-    }
-
     /// A person's word that those who are gone have left.
     pub fn confirm(&self) {
-        for (place, domain) in self.domains.iter().enumerate() {
+        for domain in &self.domains {
             lock(&domain.turned).clear();
             lock(&domain.witnesses).clear();
-            self.change(place, "confirmed by a person", |seen| seen.denies_known = false);
         }
+        self.store.forget_all_turned(&self.name);
+        self.change_all("confirmed by a person", |seen| seen.denies_known = false);
     }
 
     /// Notes that it answered at all.
@@ -336,9 +317,7 @@ impl Trust {
         self.troubles.store(after, Relaxed);
         let is_silent = after >= SILENT_TROUBLES_MIN;
         if is_silent != (before >= SILENT_TROUBLES_MIN) {
-            for place in 0..self.domains.len() {
-                self.change(place, why, |seen| seen.is_silent = is_silent);
-            }
+            self.change_all(why, |seen| seen.is_silent = is_silent);
         }
     }
 
@@ -411,23 +390,42 @@ impl Trust {
         Ok(())
     }
 
-    /// Changes what was seen, and tells when another class follows.
-    fn change(&self, place: usize, why: &str, change: impl FnOnce(&mut Seen)) {
-        let domain = &self.domains[place];
-        let (before, after) = {
-            let mut seen = lock(&domain.seen);
+    /// Changes what was seen for one domain, and tells when another class follows.
+    fn change(&self, place: usize, why: &str, change: impl Fn(&mut Seen)) {
+        self.change_these(place..place + 1, why, change);
+    }
+
+    /// The same for all.
+    fn change_all(&self, why: &str, change: impl Fn(&mut Seen)) {
+        self.change_these(0..self.domains.len(), why, change);
+    }
+
+    fn change_these(&self, places: Range<usize>, why: &str, change: impl Fn(&mut Seen)) {
+        let mut steps: BTreeMap<Step, BTreeSet<usize>> = BTreeMap::new();
+        for place in places {
+            let mut seen = lock(&self.domains[place].seen);
             let before = seen.0.class();
             change(&mut seen.0);
             let after = seen.0.class();
             if before != after || seen.1.is_empty() {
                 seen.1 = why.to_owned();
             }
-            (before, after)
-        };
-        if before != after {
-            let detail = format!("{}: {} -> {}: {why}", domain.domain, before.word(), after.word());
-            (self.tell)(self.event, &self.name, &detail);
+            if before != after {
+                steps.entry((before, after)).or_default().insert(place);
+            }
         }
+        for (step, places) in steps {
+            let mut changes = lock(&self.changes);
+            let told = changes.took_place(now(), step, places, why, |at| &self.domains[at].domain);
+            drop(changes);
+            told.iter().for_each(|detail| (self.tell)(self.event, &self.name, detail));
+        }
+    }
+
+    /// Tells what was gathered since others like it were told; for the background.
+    pub fn tell_gathered(&self) {
+        let gathered = lock(&self.changes).due(now(), |at| &self.domains[at].domain);
+        gathered.iter().for_each(|detail| (self.tell)(self.event, &self.name, detail));
     }
 }
 
@@ -444,6 +442,12 @@ impl DomainTrust {
             witnesses.truncate(WITNESSES_MAX);
         }
     }
+}
+
+/// An address as it is kept.
+fn canonical(mailbox: &Mailbox) -> String {
+    let domain = mailbox.host.domain().map(Domain::to_canonical).unwrap_or_default();
+    format!("{}@{domain}", mailbox.local_part)
 }
 
 /// An address that nobody has.

@@ -23,32 +23,46 @@ pub(super) struct Turned {
 
 impl Turned {
     /// Somebody who was there is gone. `known` counts those who are still there, which may take
-    /// a while.
-    pub(super) fn left(&mut self, key: u64, now: i64, known: impl FnOnce() -> usize) {
+    /// a while. Whether he counts since now.
+    pub(super) fn left(&mut self, key: u64, now: i64, known: impl FnOnce() -> usize) -> bool {
         self.people.retain(|_, at| now - *at <= COUNTED_MICROSECONDS_MAX);
-        if self.people.len() < TURNED_MAX {
+        let before = self.people.len();
+        if before < TURNED_MAX {
             self.people.entry(key).or_insert(now);
         }
         let is_counted = self.known.is_some_and(|(_, at)| now - at < KNOWN_COUNTED_AGAIN);
         if self.people.len() >= TURNED_MIN && !is_counted {
             self.known = Some((known(), now));
         }
+        self.people.len() > before
     }
 
-    /// Somebody is there again.
-    pub(super) fn is_back(&mut self, key: u64) {
-        self.people.remove(&key);
+    /// Those who left before a restart, with the seconds since then. `known` counts those who
+    /// are still there and none of these keys.
+    pub(super) fn take(
+        &mut self,
+        people: impl IntoIterator<Item = (u64, i64)>,
+        now: i64,
+        known: impl FnOnce(&[u64]) -> usize,
+    ) {
+        let people = people.into_iter().map(|(key, ago)| (key, now - ago * 1_000_000));
+        let counts = |(_, at): &(u64, i64)| now - *at <= COUNTED_MICROSECONDS_MAX;
+        self.people.extend(people.filter(counts).take(TURNED_MAX));
+        if self.people.len() >= TURNED_MIN {
+            let keys: Vec<u64> = self.people.keys().copied().collect();
+            self.known = Some((known(&keys), now));
+        }
+    }
+
+    /// Somebody is there again. Whether he counted as gone.
+    pub(super) fn is_back(&mut self, key: u64) -> bool {
+        self.people.remove(&key).is_some()
     }
 
     /// More than a fifth of those who were known are gone: how many, against how many.
     pub(super) fn too_many(&self) -> Option<(usize, usize)> {
         let (turned, known) = (self.people.len(), self.known?.0);
         (turned >= TURNED_MIN && turned * 5 > known + turned).then_some((turned, known))
-    }
-
-    /// The keys of their addresses.
-    pub(super) fn keys(&self) -> Vec<u64> {
-        self.people.keys().copied().collect()
     }
 
     /// They have left, as a person says.
@@ -63,7 +77,9 @@ mod tests {
 
     fn with(people: u64, known: usize) -> Turned {
         let mut turned = Turned::default();
-        (0..people).for_each(|key| turned.left(key, 0, || known));
+        for key in 0..people {
+            turned.left(key, 0, || known);
+        }
         turned
     }
 
@@ -80,10 +96,20 @@ mod tests {
     #[test]
     fn whoever_is_gone_counts_once_and_not_any_more_when_he_is_back() {
         let mut turned = with(20, 30);
-        turned.left(0, 1, || 30);
+        assert!(!turned.left(0, 1, || 30));
         assert_eq!(turned.too_many(), Some((20, 30)));
         turned.is_back(0);
         assert_eq!(turned.too_many(), None);
+    }
+
+    #[test]
+    fn those_of_before_a_restart_count_as_long_as_they_would_have() {
+        let week = COUNTED_MICROSECONDS_MAX / 1_000_000;
+        let mut turned = Turned::default();
+        turned.take((0..21).map(|key| (key, week)), 0, |keys| 100 - keys.len());
+        assert_eq!(turned.too_many(), Some((21, 79)));
+        turned.left(30, 1, || 79);
+        assert_eq!(turned.people.len(), 1, "their week is over");
     }
 
     #[test]

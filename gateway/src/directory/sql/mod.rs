@@ -136,6 +136,14 @@ impl LiveSource for Sql {
         &self.name
     }
 
+    fn fingerprint(&self) -> String {
+        let Statement { text, parameters } = &self.query;
+        let database = &self.settings.database;
+        // What a user may see is part of the question.
+        let (place, user) = (database.describe(), database.user());
+        format!("sql {place:?} {user:?} {text:?} {parameters:?}")
+    }
+
     fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
         Box::pin(async move { self.ask_values(&Values::new(&mailbox)).await })
     }

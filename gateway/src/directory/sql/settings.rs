@@ -108,6 +108,15 @@ impl Database {
         }
     }
 
+    /// Who logs on; nobody does to a file.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::Postgres(server) | Self::MySql(server) => Some(&server.user),
+            Self::Sqlite(_) => None,
+        }
+    }
+
     /// As it is called in logs: where it is, never who logs on with what.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -28,6 +28,8 @@ pub const FILE_NAME: &str = "recipients.sqlite";
 pub const SOURCE_ANSWERS_MAX: usize = 100_000;
 /// How long an answer may be kept at all, in seconds: what was not asked for so long says nothing.
 pub const ANSWER_SECONDS_MAX: i64 = 31 * 24 * 3_600;
+/// How long somebody who turned unknown counts, in seconds.
+pub const TURNED_SECONDS_MAX: i64 = 7 * 24 * 3_600;
 /// Changes that wait for the writer; further ones are lost, and counted.
 pub const WAITING_CHANGES_MAX: usize = 8_192;
 /// How long [`Store::flush`] waits for a disk that does not answer.
@@ -44,6 +46,19 @@ pub struct KeptAnswer {
     pub target: Option<Box<str>>,
     /// When the source said so, in seconds since 1970.
     pub asked_at: i64,
+    /// Of the settings it was asked under; zero from before that was kept.
+    pub fingerprint: u64,
+}
+
+/// Somebody whom a live source knew and does not know any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptTurned {
+    /// `local@domain`, in canonical form.
+    pub address: Box<str>,
+    /// When that was found, in seconds since 1970.
+    pub at: i64,
+    /// Of the settings it was asked under.
+    pub fingerprint: u64,
 }
 
 /// Which answers are no longer wanted.
@@ -275,6 +290,45 @@ impl Store {
     /// says is not lost.
     pub fn forget_answers(&self, source: Option<&str>, what: &Forget) {
         self.insist(Change::ForgetAnswers(source.map(Into::into), what.clone()));
+    }
+
+    /// Forgets what a source said under settings with another fingerprint than this: who is not
+    /// there, and who turned unknown. Never waits: whoever loads them looks at it as well.
+    pub fn forget_other_settings(&self, source: &Arc<str>, fingerprint: u64) {
+        self.queue(|| Change::ForgetOtherSettings(Arc::clone(source), fingerprint));
+    }
+
+    /// Forgets who is not there in a domain, by its canonical name. Never waits.
+    pub fn forget_negatives_of(&self, source: &Arc<str>, domain: &str) {
+        self.queue(|| Change::ForgetNegatives(Arc::clone(source), domain.into()));
+    }
+
+    /// Who turned unknown to a source under settings with this fingerprint, the newest first, at
+    /// most [`SOURCE_ANSWERS_MAX`].
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load_turned(
+        &self,
+        source: &str,
+        fingerprint: u64,
+    ) -> Result<Vec<KeptTurned>, StoreError> {
+        self.read(|connection| rows::turned(connection, source, fingerprint))
+    }
+
+    /// Keeps that somebody turned unknown to a source. Never waits.
+    pub fn keep_turned(&self, source: &Arc<str>, turned: impl FnOnce() -> KeptTurned) {
+        self.queue(|| Change::Turned(Arc::clone(source), turned()));
+    }
+
+    /// Forgets that somebody turned unknown: he is back. Never waits.
+    pub fn forget_turned(&self, source: &Arc<str>, address: &str) {
+        self.queue(|| Change::ForgetTurned(Arc::clone(source), Some(address.into())));
+    }
+
+    /// Forgets all who turned unknown to a source. Waits while the writer is behind: what a
+    /// person says is not lost.
+    pub fn forget_all_turned(&self, source: &Arc<str>) {
+        self.insist(Change::ForgetTurned(Arc::clone(source), None));
     }
 
     /// Forgets what a source said of one address. Never waits.

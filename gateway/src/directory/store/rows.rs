@@ -1,6 +1,6 @@
 //! The SQL: what is bound is never part of a statement, and each statement is prepared once.
 
-use super::{Forget, KeptAnswer, KeptDoubt, KeptEvidence, SOURCE_ANSWERS_MAX};
+use super::{Forget, KeptAnswer, KeptDoubt, KeptEvidence, KeptTurned, SOURCE_ANSWERS_MAX, schema};
 use rusqlite::{Connection, Params, Row, params};
 
 fn all<T>(
@@ -26,13 +26,24 @@ fn limit(max: usize) -> i64 {
     i64::try_from(max).unwrap_or(i64::MAX)
 }
 
+/// Settings have no sign, a column has.
+fn of_column(fingerprint: i64) -> u64 {
+    fingerprint.cast_unsigned()
+}
+
+/// Also of a file that the process which writes it has not brought to our version yet.
 pub(super) fn answers(connection: &Connection, source: &str) -> rusqlite::Result<Vec<KeptAnswer>> {
-    let sql = "SELECT address, is_there, target, asked_at FROM answer
-        WHERE source = ?1 AND is_there = ?2 ORDER BY asked_at DESC LIMIT ?3";
+    let is_known = schema::version(connection)? >= schema::FINGERPRINT_VERSION;
+    let fingerprint = if is_known { "fingerprint" } else { "0" };
+    let sql = format!(
+        "SELECT address, is_there, target, asked_at, {fingerprint} FROM answer
+        WHERE source = ?1 AND is_there = ?2 ORDER BY asked_at DESC LIMIT ?3"
+    );
     let of = |exists: bool| {
-        all(connection, sql, params![source, exists, limit(SOURCE_ANSWERS_MAX)], |row| {
+        all(connection, &sql, params![source, exists, limit(SOURCE_ANSWERS_MAX)], |row| {
             let (address, exists, target) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(KeptAnswer { address, exists, target, asked_at: row.get(3)? })
+            let (asked_at, fingerprint) = (row.get(3)?, of_column(row.get(4)?));
+            Ok(KeptAnswer { address, exists, target, asked_at, fingerprint })
         })
     };
     Ok([of(true)?, of(false)?].concat())
@@ -43,10 +54,75 @@ pub(super) fn keep_answer(
     source: &str,
     answer: &KeptAnswer,
 ) -> rusqlite::Result<()> {
-    let KeptAnswer { address, exists, target, asked_at } = answer;
-    let sql = "INSERT INTO answer VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
-        SET is_there = ?3, target = ?4, asked_at = ?5";
-    change(connection, sql, params![source, address, exists, target, asked_at])
+    let KeptAnswer { address, exists, target, asked_at, fingerprint } = answer;
+    let sql = "INSERT INTO answer VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE
+        SET is_there = ?3, target = ?4, asked_at = ?5, fingerprint = ?6";
+    let fingerprint = fingerprint.cast_signed();
+    change(connection, sql, params![source, address, exists, target, asked_at, fingerprint])
+}
+
+/// What was said under other settings: who is not there, and who turned.
+pub(super) fn forget_other_settings(
+    connection: &Connection,
+    source: &str,
+    fingerprint: u64,
+) -> rusqlite::Result<()> {
+    let params = params![source, fingerprint.cast_signed()];
+    let sql = "DELETE FROM answer WHERE source = ?1 AND is_there = 0 AND fingerprint <> ?2";
+    change(connection, sql, params)?;
+    change(connection, "DELETE FROM turned WHERE source = ?1 AND fingerprint <> ?2", params)
+}
+
+pub(super) fn forget_negatives_of(
+    connection: &Connection,
+    source: &str,
+    domain: &str,
+) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM answer WHERE source = ?1 AND is_there = 0
+        AND substr(address, -length(?2)) = ?2";
+    change(connection, sql, params![source, format!("@{domain}")])
+}
+
+/// None of a file that is not of our version yet.
+pub(super) fn turned(
+    connection: &Connection,
+    source: &str,
+    fingerprint: u64,
+) -> rusqlite::Result<Vec<KeptTurned>> {
+    if schema::version(connection)? < schema::FINGERPRINT_VERSION {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT address, at, fingerprint FROM turned WHERE source = ?1 AND fingerprint = ?2
+        ORDER BY at DESC LIMIT ?3";
+    let params = params![source, fingerprint.cast_signed(), limit(SOURCE_ANSWERS_MAX)];
+    all(connection, sql, params, |row| {
+        let (address, at) = (row.get(0)?, row.get(1)?);
+        Ok(KeptTurned { address, at, fingerprint: of_column(row.get(2)?) })
+    })
+}
+
+pub(super) fn keep_turned(
+    connection: &Connection,
+    source: &str,
+    turned: &KeptTurned,
+) -> rusqlite::Result<()> {
+    let KeptTurned { address, at, fingerprint } = turned;
+    let sql = "INSERT INTO turned VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+        SET at = ?3, fingerprint = ?4";
+    change(connection, sql, params![source, address, at, fingerprint.cast_signed()])
+}
+
+pub(super) fn forget_turned(
+    connection: &Connection,
+    source: &str,
+    address: Option<&str>,
+) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM turned WHERE source = ?1 AND (?2 IS NULL OR address = ?2)";
+    change(connection, sql, params![source, address])
+}
+
+pub(super) fn forget_old_turned(connection: &Connection, before: i64) -> rusqlite::Result<()> {
+    change(connection, "DELETE FROM turned WHERE at < ?1", params![before])
 }
 
 pub(super) fn forget_answers(

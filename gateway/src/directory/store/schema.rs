@@ -1,7 +1,9 @@
 //! Opens the file: its rights, its schema and version, and what happens to a damaged one. A file
 //! of a newer version is left alone; a damaged one is moved aside, since it is only a cache.
 
-use super::{ANSWER_SECONDS_MAX, SOURCE_ANSWERS_MAX, StoreError, StoreOutcome, rows};
+use super::{
+    ANSWER_SECONDS_MAX, SOURCE_ANSWERS_MAX, StoreError, StoreOutcome, TURNED_SECONDS_MAX, rows,
+};
 use crate::clock;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::OpenOptions;
@@ -15,7 +17,8 @@ const BUSY_PATIENCE: Duration = Duration::from_secs(2);
 const DAMAGED_FILES_MAX: u32 = 20;
 
 /// What each version adds to the one before; the version is the number of steps taken.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE answer (
         source TEXT NOT NULL, address TEXT NOT NULL, is_there INTEGER NOT NULL,
         target TEXT, asked_at INTEGER NOT NULL, PRIMARY KEY (source, address)
@@ -30,7 +33,18 @@ const STEPS: &[&str] = &["
         first INTEGER NOT NULL, last INTEGER NOT NULL,
         client TEXT NOT NULL, reverse_path TEXT NOT NULL
     ) WITHOUT ROWID;
-"];
+",
+    "
+    ALTER TABLE answer ADD COLUMN fingerprint INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE turned (
+        source TEXT NOT NULL, address TEXT NOT NULL, at INTEGER NOT NULL,
+        fingerprint INTEGER NOT NULL, PRIMARY KEY (source, address)
+    ) WITHOUT ROWID;
+",
+];
+
+/// The first version whose answers say under which settings they were given.
+pub(super) const FINGERPRINT_VERSION: i64 = 2;
 
 /// The version that we write.
 fn known_version() -> i64 {
@@ -89,10 +103,14 @@ fn begin(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// The version of the schema that the file has.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
 fn check_version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let failed = |source| StoreError::Sqlite { path: path.to_owned(), source };
-    let found = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-    let (found, known) = (found.map_err(failed)?, known_version());
+    let (found, known) = (version(connection).map_err(failed)?, known_version());
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }
@@ -116,6 +134,7 @@ fn prepare(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "user_version", known_version())?;
     let now = i64::try_from(clock::unix_seconds()).unwrap_or(0);
     rows::forget_old_answers(&transaction, now - ANSWER_SECONDS_MAX)?;
+    rows::forget_old_turned(&transaction, now - TURNED_SECONDS_MAX)?;
     rows::forget_surplus_answers(&transaction, SOURCE_ANSWERS_MAX)?;
     transaction.commit()
 }

@@ -13,7 +13,7 @@ fn now() -> i64 {
 }
 
 fn answer(address: &str, exists: bool) -> KeptAnswer {
-    KeptAnswer { address: address.into(), exists, target: None, asked_at: now() }
+    KeptAnswer { address: address.into(), exists, target: None, asked_at: now(), fingerprint: 1 }
 }
 
 fn evidence(address: &str, count: u32) -> KeptEvidence {
@@ -186,7 +186,7 @@ fn a_newer_file_is_refused_and_left_alone() {
     drop(connection);
     let before = std::fs::read(&path).unwrap();
     let error = Store::open(folder.path(), |outcome| panic!("{outcome}")).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error}");
     assert!(Store::open_to_read(folder.path()).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }

@@ -1,7 +1,9 @@
 //! The one thread that writes: it takes whatever is queued within half a second, or a thousand
 //! changes, and commits it as one group. A disk that fails costs the group, and is told.
 
-use super::{Forget, KeptAnswer, KeptDoubt, KeptEvidence, SOURCE_ANSWERS_MAX, StoreOutcome, rows};
+use super::{
+    Forget, KeptAnswer, KeptDoubt, KeptEvidence, KeptTurned, SOURCE_ANSWERS_MAX, StoreOutcome, rows,
+};
 use rusqlite::Connection;
 use std::io;
 use std::path::PathBuf;
@@ -24,6 +26,14 @@ pub(super) enum Change {
     Answer(Arc<str>, KeptAnswer),
     /// Of one source, or of all.
     ForgetAnswers(Option<Box<str>>, Forget),
+    /// Of this source: what was said under settings with another fingerprint.
+    ForgetOtherSettings(Arc<str>, u64),
+    /// Of this source, in this domain.
+    ForgetNegatives(Arc<str>, Box<str>),
+    /// Of this source.
+    Turned(Arc<str>, KeptTurned),
+    /// Of this source: one address, or all.
+    ForgetTurned(Arc<str>, Option<Box<str>>),
     /// The newest state of it.
     Evidence(KeptEvidence),
     /// About this address.
@@ -104,6 +114,18 @@ impl<F: Fn(StoreOutcome)> Writer<F> {
                 }
                 Change::ForgetAnswers(source, what) => {
                     rows::forget_answers(&transaction, source.as_deref(), what)?;
+                }
+                Change::ForgetOtherSettings(source, fingerprint) => {
+                    rows::forget_other_settings(&transaction, source, *fingerprint)?;
+                }
+                Change::ForgetNegatives(source, domain) => {
+                    rows::forget_negatives_of(&transaction, source, domain)?;
+                }
+                Change::Turned(source, turned) => {
+                    rows::keep_turned(&transaction, source, turned)?;
+                }
+                Change::ForgetTurned(source, address) => {
+                    rows::forget_turned(&transaction, source, address.as_deref())?;
                 }
                 Change::Evidence(evidence) => rows::keep_evidence(&transaction, evidence)?,
                 Change::ForgetEvidence(address) => rows::forget_evidence(&transaction, address)?,

@@ -166,7 +166,10 @@ async fn a_yes_speaks_for_the_moment_it_was_asked_for() {
     let jones = Named { mailbox: &jones, key: 1 };
     trust.judge_yes(0, jones, long_ago).await.unwrap();
     scene.mood(Mood::Empty);
-    assert!(matches!(trust.judge_no(0, 2, false, None).await, Err(Doubt::WitnessesGone)));
+    assert!(matches!(
+        trust.judge_no(0, Named { key: 2, ..jones }, false, None).await,
+        Err(Doubt::WitnessesGone)
+    ));
 }
 
 #[tokio::test]
@@ -234,7 +237,8 @@ async fn after_a_restart_the_latest_people_stand_in_for_a_canary() {
     let now = i64::try_from(crate::clock::unix_seconds()).unwrap();
     for n in 0..10 {
         let address = format!("person{n}@example.test").into();
-        let answer = KeptAnswer { address, exists: true, target: None, asked_at: now - 9 + n };
+        let (asked_at, fingerprint) = (now - 9 + n, 0);
+        let answer = KeptAnswer { address, exists: true, target: None, asked_at, fingerprint };
         store.keep_answer(&"fake".into(), answer);
     }
     assert!(store.flush());
@@ -261,6 +265,10 @@ impl LiveSource for OnceLate {
 
     fn try_out(self: Arc<Self>) -> Asking<String> {
         Box::pin(async { Ok(String::new()) })
+    }
+
+    fn fingerprint(&self) -> String {
+        String::new()
     }
 
     fn manners(&self) -> Manners {

@@ -1,7 +1,8 @@
 //! A live source that is made for the purpose, and what is remembered of it; what is believed is
-//! `belief.rs`.
+//! `belief.rs`, what a restart or a change of settings leaves of either `kept.rs`.
 
 mod belief;
+mod kept;
 
 use super::class::Class;
 use super::memory::Lifetimes;
@@ -39,6 +40,8 @@ struct Fake {
     heard: Mutex<Vec<String>>,
     people: Mutex<HashSet<String>>,
     mood: Mutex<Mood>,
+    /// What is set about whom it is asked for.
+    filter: &'static str,
     asked: AtomicU64,
 }
 
@@ -67,6 +70,10 @@ impl LiveSource for Fake {
     fn try_out(self: Arc<Self>) -> Asking<String> {
         Box::pin(async { Ok(String::new()) })
     }
+
+    fn fingerprint(&self) -> String {
+        self.filter.to_owned()
+    }
 }
 
 struct Scene {
@@ -88,11 +95,22 @@ impl Scene {
     }
 
     fn with(people: &[&str], lifetimes: Lifetimes, canary: Option<&str>, store: Store) -> Self {
+        Self::filtered("as ever", people, lifetimes, canary, store)
+    }
+
+    fn filtered(
+        filter: &'static str,
+        people: &[&str],
+        lifetimes: Lifetimes,
+        canary: Option<&str>,
+        store: Store,
+    ) -> Self {
         let fake = Arc::new(Fake {
             name: "fake".into(),
             heard: Mutex::default(),
             people: Mutex::new(people.iter().map(|name| (*name).to_owned()).collect()),
             mood: Mutex::new(Mood::Right),
+            filter,
             asked: AtomicU64::new(0),
         });
         let settings = DomainSettings {

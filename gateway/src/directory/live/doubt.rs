@@ -1,0 +1,66 @@
+//! Why something that a live source said is not believed, as log and people are told. When that
+//! is so is `trust.rs`.
+
+use super::Trouble;
+use mail::address::Mailbox;
+use std::fmt;
+
+/// Why something that was said is not believed.
+#[derive(Debug)]
+pub enum Doubt {
+    /// It says yes to a name that nobody has.
+    AcceptsRandom,
+    /// Its canary is not there any more.
+    CanaryGone(Mailbox),
+    /// Nobody whom it knew is there any more.
+    WitnessesGone,
+    /// It has never known anybody, so that its no says nothing.
+    NeverKnewAnybody,
+    /// Too many people turned unknown.
+    Turned {
+        /// How many.
+        turned: usize,
+        /// How many are still known.
+        known: usize,
+    },
+    /// It could not be found out.
+    Untested(Trouble),
+}
+
+impl Doubt {
+    /// The word in log and figures.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::AcceptsRandom => "accepts-random",
+            Self::CanaryGone(_) => "canary-gone",
+            Self::WitnessesGone => "witnesses-gone",
+            Self::NeverKnewAnybody => "never-knew-anybody",
+            Self::Turned { .. } => "many-turned-unknown",
+            Self::Untested(_) => "untested",
+        }
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AcceptsRandom => {
+                f.write_str("it says yes to an address that nobody has, so its yes proves nothing")
+            }
+            Self::CanaryGone(canary) => write!(f, "it does not know the canary {canary}"),
+            Self::WitnessesGone => f.write_str(
+                "people whom it knew are gone; if they have left: `postern recipients confirm`",
+            ),
+            Self::NeverKnewAnybody => f.write_str(
+                "it has not known a single address yet; name one that it must know as `canary`",
+            ),
+            Self::Turned { turned, known } => write!(
+                f,
+                "{turned} people whom it knew turned unknown within a week, against {known} that \
+                 are known; if they have left: `postern recipients confirm`"
+            ),
+            Self::Untested(trouble) => write!(f, "not found out: {trouble}"),
+        }
+    }
+}

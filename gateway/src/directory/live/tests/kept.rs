@@ -1,0 +1,267 @@
+//! What a restart, and what a change of a source's settings leaves of what was remembered, believed
+//! and doubted.
+
+use super::*;
+use crate::config::Config;
+use crate::directory::SourceSettings;
+use crate::directory::callout::Callout;
+use crate::directory::http::Http;
+use crate::directory::ldap::Ldap;
+use crate::directory::sql::Sql;
+use crate::directory::store::FILE_NAME;
+use std::path::Path;
+
+const CANARY: Option<&str> = Some("person0@example.test");
+
+fn store(folder: &Path) -> Store {
+    Store::open(folder, |outcome| panic!("{outcome}")).unwrap()
+}
+
+fn crowd() -> Vec<String> {
+    (0..60).map(|n| format!("person{n}")).collect()
+}
+
+/// A process that runs until this is dropped. Each yes must be asked for again.
+fn run(folder: &Path, filter: &'static str) -> Scene {
+    let names = crowd();
+    let people: Vec<&str> = names.iter().map(String::as_str).collect();
+    let lifetimes = Lifetimes { positive_seconds: 0, ..LIFETIMES };
+    Scene::filtered(filter, &people, lifetimes, CANARY, store(folder))
+}
+
+fn lose_all_but_the_canary(scene: &Scene) {
+    lock(&scene.fake.people).retain(|name| name == "person0");
+}
+
+/// Asks for these, and says how many are unknown.
+async fn unknown_among(scene: &Scene, names: &[String]) -> usize {
+    let mut unknown = 0;
+    for name in names {
+        unknown += usize::from(scene.ask(name).await == Finding::Unknown);
+    }
+    unknown
+}
+
+#[tokio::test]
+async fn a_no_to_another_question_is_forgotten_when_the_settings_are_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |filter, people: &[&str]| {
+        let canary = Some("jones@example.test");
+        Scene::filtered(filter, people, LIFETIMES, canary, store(folder.path()))
+    };
+    {
+        let scene = with("misses brown", &["jones"]);
+        assert_eq!(scene.ask("brown").await, Finding::Unknown);
+    }
+    {
+        let scene = with("misses brown", &["jones", "brown"]);
+        assert!(matches!(scene.answer("brown"), SourceAnswer::Now(Finding::Unknown)));
+    }
+    {
+        let scene = with("has brown", &["jones", "brown"]);
+        assert_eq!(scene.source.report().remembered_no, 0);
+        assert_eq!(scene.ask("brown").await, YES);
+    }
+    // Nor does it come back with the settings it was said under.
+    let scene = with("misses brown", &["jones"]);
+    assert!(matches!(scene.answer("brown"), SourceAnswer::Later(_)));
+}
+
+#[tokio::test]
+async fn a_yes_to_another_question_is_asked_again_and_stands_in_an_outage() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |filter, people: &[&str]| {
+        let canary = Some("jones@example.test");
+        Scene::filtered(filter, people, LIFETIMES, canary, store(folder.path()))
+    };
+    {
+        let scene = with("has brown", &["jones", "brown", "green"]);
+        assert_eq!(scene.ask("brown").await, YES);
+        assert_eq!(scene.ask("green").await, YES);
+    }
+    {
+        let scene = with("has only jones", &["jones"]);
+        assert!(matches!(scene.answer("brown"), SourceAnswer::Later(_)), "it is asked again");
+        scene.mood(Mood::Down);
+        assert_eq!(scene.ask("brown").await, YES, "the last known");
+        scene.mood(Mood::Right);
+        assert_eq!(scene.ask("brown").await, Finding::Unknown);
+    }
+    let scene = with("has only jones", &["jones"]);
+    assert!(matches!(scene.answer("green"), SourceAnswer::Later(_)), "also after a restart");
+    assert!(matches!(scene.answer("brown"), SourceAnswer::Now(Finding::Unknown)));
+}
+
+#[tokio::test]
+async fn what_a_store_of_before_there_were_fingerprints_has_counts_as_of_other_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = crate::clock::unix_seconds();
+    let file = rusqlite::Connection::open(folder.path().join(FILE_NAME)).unwrap();
+    let old = format!(
+        "CREATE TABLE answer (
+            source TEXT NOT NULL, address TEXT NOT NULL, is_there INTEGER NOT NULL,
+            target TEXT, asked_at INTEGER NOT NULL, PRIMARY KEY (source, address)
+        ) WITHOUT ROWID;
+        CREATE INDEX answer_by_age ON answer (source, asked_at);
+        CREATE TABLE evidence (
+            address TEXT NOT NULL, kind TEXT NOT NULL, first INTEGER NOT NULL,
+            last INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (address, kind)
+        ) WITHOUT ROWID;
+        CREATE TABLE doubt (
+            address TEXT NOT NULL PRIMARY KEY, refusal TEXT NOT NULL, count INTEGER NOT NULL,
+            first INTEGER NOT NULL, last INTEGER NOT NULL,
+            client TEXT NOT NULL, reverse_path TEXT NOT NULL
+        ) WITHOUT ROWID;
+        INSERT INTO answer VALUES ('fake', 'brown@example.test', 0, NULL, {now});
+        INSERT INTO answer VALUES ('fake', 'jones@example.test', 1, NULL, {now});
+        PRAGMA user_version = 1;"
+    );
+    file.execute_batch(&old).unwrap();
+    drop(file);
+    // A command beside a process that has not been restarted yet.
+    let beside = Store::open_to_read(folder.path()).unwrap();
+    assert_eq!(beside.load_answers("fake").unwrap().len(), 2);
+    assert_eq!(beside.load_turned("fake", 0).unwrap(), []);
+    drop(beside);
+    let scene = Scene::with(&["jones", "brown"], LIFETIMES, None, store(folder.path()));
+    assert!(matches!(scene.answer("jones"), SourceAnswer::Later(_)));
+    assert_eq!(scene.ask("brown").await, YES);
+    scene.mood(Mood::Down);
+    assert_eq!(scene.ask("jones").await, YES, "the last known");
+}
+
+#[tokio::test]
+async fn a_restart_gives_a_lying_directory_nobody_more_to_refuse() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = crowd();
+    {
+        let scene = run(folder.path(), "as ever");
+        for name in &names {
+            assert_eq!(scene.ask(name).await, YES);
+        }
+        lose_all_but_the_canary(&scene);
+        assert_eq!(scene.ask("stranger").await, Finding::Unknown);
+        assert_eq!(unknown_among(&scene, &names[1..]).await, 19);
+    }
+    for _ in 0..2 {
+        let scene = run(folder.path(), "as ever");
+        assert_eq!(scene.class(), "lying", "from the start");
+        lose_all_but_the_canary(&scene);
+        assert_eq!(unknown_among(&scene, &names[1..]).await, 0);
+        // Not even one who was refused before it showed, from memory.
+        assert_eq!(scene.ask("stranger").await, Finding::Unavailable);
+    }
+}
+
+#[tokio::test]
+async fn a_count_of_people_who_turned_that_is_half_full_goes_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = crowd();
+    {
+        let scene = run(folder.path(), "as ever");
+        for name in &names {
+            assert_eq!(scene.ask(name).await, YES);
+        }
+        lose_all_but_the_canary(&scene);
+        assert_eq!(unknown_among(&scene, &names[1..=12]).await, 12);
+    }
+    let scene = run(folder.path(), "as ever");
+    assert_ne!(scene.class(), "lying");
+    // One of them is back, and is none of those who are gone.
+    assert_eq!(scene.source.forget(&Forget::Address("person1@example.test".into())), 1);
+    assert_eq!(scene.ask("person1").await, YES);
+    lose_all_but_the_canary(&scene);
+    assert_eq!(unknown_among(&scene, &names[13..]).await, 8);
+    assert_eq!(scene.class(), "lying");
+}
+
+#[tokio::test]
+async fn a_persons_word_and_other_settings_end_a_count_also_over_a_restart() {
+    for is_confirmed in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let names = crowd();
+        {
+            let scene = run(folder.path(), "as ever");
+            for name in &names {
+                assert_eq!(scene.ask(name).await, YES);
+            }
+            lose_all_but_the_canary(&scene);
+            unknown_among(&scene, &names[1..]).await;
+            assert_eq!(scene.class(), "lying");
+            if is_confirmed {
+                assert!(scene.source.confirm_people_left());
+            }
+        }
+        let scene = run(folder.path(), if is_confirmed { "as ever" } else { "mended" });
+        assert_ne!(scene.class(), "lying");
+        lose_all_but_the_canary(&scene);
+        assert_eq!(scene.ask("stranger").await, Finding::Unknown);
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_goes_down_is_one_event_however_many_domains_it_has() {
+    let scene = Scene::new(&["jones"]);
+    scene.mood(Mood::Down);
+    for _ in 0..3 {
+        assert_eq!(scene.ask("jones").await, Finding::Unavailable);
+    }
+    let told = lock(&scene.told).clone();
+    let down: Vec<_> = told.iter().filter(|told| told.contains("-> down")).collect();
+    let all = "SourceClassChanged 2 domains (example.test, example.org): unproven -> down: \
+               nobody listens";
+    assert_eq!(down, [all]);
+}
+
+/// Of a source that these lines describe.
+fn fingerprint(kind: &str, lines: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("postern.toml");
+    let text = format!(
+        "hostname = \"mx.example.test\"\n[[listener]]\naddress = \"127.0.0.1:2525\"\n\
+         [[domain]]\nname = \"example.test\"\nnext_hop = \"10.0.0.5:25\"\n\
+         recipients = [{{ {kind} = \"people\" }}]\n[[{kind}]]\nname = \"people\"\n{lines}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    let config = Config::load(&path);
+    let config = config.unwrap_or_else(|mistakes| panic!("{}", mistakes.render(100, false)));
+    let live: Arc<dyn LiveSource> = match &config.domains[0].sources[0].settings {
+        SourceSettings::Ldap(settings) => Arc::new(Ldap::new(Arc::clone(settings)).unwrap()),
+        SourceSettings::Sql(settings) => Sql::new(settings).unwrap().unwrap(),
+        SourceSettings::Http(settings) => Http::open(settings).unwrap(),
+        SourceSettings::Callout(settings) => {
+            Callout::open(settings, &config.settings.hostname).unwrap()
+        }
+        other => panic!("{other:?}"),
+    };
+    live.fingerprint()
+}
+
+#[test]
+fn what_is_asked_makes_another_question_and_how_long_it_may_take_does_not() {
+    let ldap = "servers = [\"127.0.0.1\"]\ntls = \"plain\"\nfilter = \"(mail={address})\"\n\
+                preset = \"custom\"\nbase = \"dc=test\"";
+    let sql = "server = \"postgres://postern@127.0.0.1/mail\"\ntls = \"plain\"\n\
+               query = \"select 1 from people where address = {address}\"";
+    let http = "url = \"http://127.0.0.1/people/{address}\"";
+    let callout = "hosts = [\"127.0.0.1:25\"]\ntls = \"none\"";
+    let changes = [
+        ("ldap", ldap, "dc=test", "dc=other,dc=test"),
+        ("ldap", ldap, "(mail=", "(alias="),
+        ("ldap", ldap, "127.0.0.1", "127.0.0.2"),
+        ("ldap", ldap, "base", "target_attribute = \"mailbox\"\nbase"),
+        ("sql", sql, "people", "staff"),
+        ("sql", sql, "postern@", "other@"),
+        ("sql", sql, "/mail", "/shop"),
+        ("http", http, "people", "staff"),
+        ("http", http, "url", "json_pointer = \"/exists\"\nurl"),
+        ("callout", callout, ":25", ":26"),
+        ("callout", callout, "tls", "until = \"data\"\ntls"),
+    ];
+    for (kind, lines, from, to) in changes {
+        let before = fingerprint(kind, lines);
+        assert_ne!(fingerprint(kind, &lines.replacen(from, to, 1)), before, "{kind}: {to}");
+        let slower = format!("{lines}\npositive_seconds = 7\nnegative_seconds = 7");
+        assert_eq!(fingerprint(kind, &slower), before, "{kind}");
+    }
+}
