@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot run its command has failed")]
 
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -146,6 +147,19 @@ fn check_asks_a_source_for_the_canary_and_for_a_name_that_nobody_has() {
         assert!(all.err.contains("says yes to"), "{}", all.err);
     }
     assert_eq!(site.configured(&["check", "--offline"]).code, 0);
+}
+
+#[test]
+fn check_warns_of_what_the_user_that_postern_becomes_may_not_read() {
+    let site = Site::new();
+    fs::set_permissions(site.path("users.txt"), Permissions::from_mode(0o600)).unwrap();
+    site.write("postern.toml", &format!("user = \"nobody\"\n{CONFIG}"));
+    let found = site.configured(&["check", "--json"]);
+    let (code, found) = (found.code, found.json());
+    let warnings = found["warnings"].as_array().unwrap();
+    let about = |key: &str| warnings.iter().any(|warning| warning["key"] == key);
+    assert_eq!(code, 0, "{found}");
+    assert!(about("domain.recipients.file") && about("state_dir"), "{found}");
 }
 
 #[test]

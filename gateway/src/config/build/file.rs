@@ -4,7 +4,10 @@
 use super::super::built::TlsFiles;
 use super::super::mistake::Mistake;
 use super::super::written::{Text, Tls};
+use super::rights::Use;
 use super::{Site, absolute, at};
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -19,7 +22,10 @@ const PEM_OCTETS_MAX: u64 = 8 << 20;
 pub(crate) fn readable(key: &str, written: &Text, site: &mut Site) -> Option<PathBuf> {
     let path = site.path(written.get_ref());
     match open(&path) {
-        Ok(_) => Some(absolute(&path)),
+        Ok(_) => {
+            site.warn_unless_allowed(key, written, &path, Use::Read);
+            Some(absolute(&path))
+        }
         Err(why) => {
             site.refuse(cannot_read(key, written, &path, &why));
             None
@@ -41,8 +47,12 @@ fn open(path: &Path) -> Result<(File, u64), String> {
 }
 
 fn cannot_read(key: &str, written: &Text, path: &Path, why: &str) -> Mistake {
-    at(key, written, format!("cannot read {}", path.display()), why)
-        .help("paths are relative to the directory of the configuration file")
+    let remedy = if access(path, AccessFlags::R_OK) == Err(Errno::EACCES) {
+        "whoever runs this must be able to read it"
+    } else {
+        "paths are relative to the directory of the configuration file"
+    };
+    at(key, written, format!("cannot read {}", path.display()), why).help(remedy)
 }
 
 fn pem(key: &str, written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)> {
@@ -55,7 +65,10 @@ fn pem(key: &str, written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)>
         std::fs::read(&path).map_err(|error| error.to_string())
     });
     match octets {
-        Ok(octets) => Some((path, octets)),
+        Ok(octets) => {
+            site.warn_unless_allowed(key, written, &path, Use::Read);
+            Some((path, octets))
+        }
         Err(why) => {
             site.refuse(cannot_read(key, written, &path, &why));
             None
@@ -143,7 +156,10 @@ fn private_key(key: &Text, site: &mut Site) -> Option<(PathBuf, PrivateKeyDer<'s
 pub(crate) fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
     let path = site.path(written.get_ref());
     let why = match std::fs::metadata(&path) {
-        Ok(described) if described.is_dir() => return Some(absolute(&path)),
+        Ok(described) if described.is_dir() => {
+            site.warn_unless_allowed("state_dir", written, &path, Use::Fill);
+            return Some(absolute(&path));
+        }
         Ok(_) => "it is not a directory".to_owned(),
         Err(error) => error.to_string(),
     };

@@ -8,10 +8,11 @@ mod listener;
 mod network;
 mod next_hop;
 mod process;
+mod rights;
 pub(crate) mod sources;
 pub(crate) mod tls_keys;
 
-use super::built::{Config, ListedSource, Listener, listed};
+use super::built::{Config, DropTo, ListedSource, Listener, listed};
 use super::keys::default_number;
 use super::limits;
 use super::mistake::{Mistake, Mistakes, Report};
@@ -26,6 +27,8 @@ use std::sync::Arc;
 pub(crate) struct Site {
     report: Report,
     directory: PathBuf,
+    /// Who uses all that is read again once the listeners are open.
+    becomes: Option<DropTo>,
 }
 
 impl Site {
@@ -66,7 +69,9 @@ pub(super) fn build(
     contents: impl FnMut(&ListedSource<'_>, Look) -> Vec<Mistake>,
 ) -> Result<Config, Mistakes> {
     let directory = path.parent().map(Path::to_owned).unwrap_or_default();
-    let mut site = Site { report, directory };
+    let mut site = Site { report, directory, becomes: None };
+    let drop_to = process::drop_to(written, &mut site);
+    site.becomes.clone_from(&drop_to);
     let hostname = written.hostname.as_ref().and_then(|name| process::hostname(name, &mut site));
     let tls = written.tls.as_ref().and_then(|tls| file::tls(tls, &mut site));
     let listeners = listener::listeners(written, &mut site);
@@ -80,7 +85,6 @@ pub(super) fn build(
     let log = process::log(&written.log, &mut site);
     let metrics = written.metrics.as_ref().and_then(|m| process::metrics(m, &listeners, &mut site));
     let state_dir = written.state_dir.as_ref().and_then(|dir| file::directory(dir, &mut site));
-    let drop_to = process::drop_to(written, &mut site);
     let filled = limits::fill(&written.limits, &written.harvest, &written.rates, &mut site.report);
     hops.check_times(
         &written.next_hop,
