@@ -4,10 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot run its command has failed")]
 
 use serde_json::Value;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -113,53 +112,6 @@ fn check_sums_up_what_is_right_and_tells_every_mistake() {
     let mistakes = wrong.json()["mistakes"].as_array().unwrap().clone();
     let lines: Vec<_> = mistakes.iter().map(|m| m["line"].as_u64().unwrap()).collect();
     assert_eq!(lines, [2, 2, 3]);
-}
-
-/// With a database that has jones, asked by this query.
-fn asks(site: &Site, query: &str, canary: &str) -> Ran {
-    let database = rusqlite::Connection::open(site.path("people.sqlite")).unwrap();
-    let make = "create table if not exists people (mail); delete from people; \
-                insert into people values ('jones@example.test')";
-    database.execute_batch(make).unwrap();
-    let of_domain = format!("recipients = [{{ sql = \"people\" }}]\n{canary}");
-    let table =
-        format!("\n[[sql]]\nname = \"people\"\nfile = \"people.sqlite\"\nquery = \"{query}\"\n");
-    let config = CONFIG.replace("recipients = [{ file = \"users.txt\" }]", &of_domain);
-    site.write("postern.toml", &(config + &table));
-    site.configured(&["check"])
-}
-
-#[test]
-fn check_asks_a_source_for_the_canary_and_for_a_name_that_nobody_has() {
-    let (site, canary) = (Site::new(), "canary = \"jones@example.test\"");
-    let right = "select 1 from people where lower(mail) = {address}";
-    for canary in ["", canary] {
-        let found = asks(&site, right, canary);
-        assert_eq!(found.code, 0, "{canary}: {}", found.err);
-    }
-    let lost = asks(&site, right, "canary = \"smith@example.test\"");
-    assert_eq!(lost.code, 2, "{}", lost.out);
-    let of_domain = lost.err.contains("domain.canary") && lost.err.contains("smith@example.test");
-    assert!(of_domain && lost.err.contains("sql people"), "{}", lost.err);
-    for canary in ["", canary] {
-        let all = asks(&site, "select 1 from people where {address} like '%@example.test'", canary);
-        assert_eq!(all.code, 2, "{canary}: {}", all.out);
-        assert!(all.err.contains("says yes to"), "{}", all.err);
-    }
-    assert_eq!(site.configured(&["check", "--offline"]).code, 0);
-}
-
-#[test]
-fn check_warns_of_what_the_user_that_postern_becomes_may_not_read() {
-    let site = Site::new();
-    fs::set_permissions(site.path("users.txt"), Permissions::from_mode(0o600)).unwrap();
-    site.write("postern.toml", &format!("user = \"nobody\"\n{CONFIG}"));
-    let found = site.configured(&["check", "--json"]);
-    let (code, found) = (found.code, found.json());
-    let warnings = found["warnings"].as_array().unwrap();
-    let about = |key: &str| warnings.iter().any(|warning| warning["key"] == key);
-    assert_eq!(code, 0, "{found}");
-    assert!(about("domain.recipients.file") && about("state_dir"), "{found}");
 }
 
 #[test]
