@@ -191,6 +191,8 @@ fn a_list_is_imported_whole_and_exported_again() {
         assert!(shrinking.out.contains(shown), "{shown}: {}", shrinking.out);
     }
     assert!(shrinking.err.contains("--confirm 2"), "{}", shrinking.err);
+    let as_json = import(&["--json"], "p1@example.test\n").json();
+    assert_eq!(as_json["is_in_place"], json!(false), "{as_json}");
     assert_eq!(import(&["--confirm", "3"], "p1@example.test\nnew@example.test\n").code, 1);
     assert_eq!(import(&["--dry-run"], &people("example.test", 101)).code, 0);
     assert_eq!(fs::read_to_string(folder.file("users.txt")).unwrap(), before);
@@ -211,6 +213,9 @@ fn a_list_is_imported_whole_and_exported_again() {
     assert_eq!(exported.code, 0, "{}", exported.err);
     let lines: Vec<_> = exported.out.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(lines, ["p1@example.test info@inside.test", "new@example.test"]);
+    let as_json = recipients(&folder, &["export", "example.test", "--json"]).json();
+    let target = json!({ "address": "p1@example.test", "target": "info@inside.test" });
+    assert_eq!((&as_json["recipients"][0], &as_json["addresses"]), (&target, &json!(2)));
     let output = ["export", "staff.txt", "--output", "copy.txt"];
     assert_eq!(recipients(&folder, &output).code, 0);
     let copy = fs::read_to_string(folder.file("copy.txt")).unwrap();
@@ -225,6 +230,64 @@ fn a_list_is_imported_whole_and_exported_again() {
         recipients(&folder, &["lookup", "new@example.test"]).code == 1
     });
     drop(again);
+}
+
+/// A database with ten people, of which the list `staff` is read and who asks `people` finds
+/// nobody: its query is wrong.
+fn database(folder: &Folder) -> String {
+    let people = rusqlite::Connection::open(folder.file("people.sqlite")).unwrap();
+    people.execute_batch("create table people (mail)").unwrap();
+    for n in 0..10 {
+        people.execute("insert into people values (?1)", [format!("p{n}@example.test")]).unwrap();
+    }
+    let text = two_files(folder, "127.0.0.1:1");
+    let text = text.replace(r#"{ file = "users.txt" }"#, r#"{ sql = "staff" }"#);
+    text.replace(r#"{ file = "staff.txt" }"#, r#"{ sql = "people" }"#)
+        + r#"
+[[sql]]
+name = "staff"
+file = "people.sqlite"
+mode = "snapshot"
+list = "select mail from people"
+
+[[sql]]
+name = "people"
+file = "people.sqlite"
+query = "select 1 from people where lower(mial) = {address}"
+"#
+}
+
+#[test]
+fn a_list_from_elsewhere_that_is_held_back_and_a_source_that_fails_are_told_by_the_exit_code() {
+    let folder = Folder::new();
+    let config = database(&folder);
+    let postern = Postern::start(&folder, &config);
+    kit::wait_until("the list is in use", || {
+        recipients(&folder, &["lookup", "p9@example.test"]).code == 0
+    });
+    assert_eq!(recipients(&folder, &["stats"]).code, 0);
+    let people = rusqlite::Connection::open(folder.file("people.sqlite")).unwrap();
+    people.execute("delete from people where mail > 'p4'", []).unwrap();
+    assert_eq!(recipients(&folder, &["sync", "staff"]).code, 3);
+    let held = recipients(&folder, &["stats"]);
+    assert_eq!(held.code, 3, "{}", held.out);
+    assert!(held.out.contains("postern recipients diff \"sql staff\""), "{}", held.out);
+    assert_eq!(recipients(&folder, &["stats", "--json"]).json()["sources"][0]["is_held"], true);
+    let confirmed = recipients(&folder, &["confirm", "staff", "--entries", "4"]);
+    assert_eq!(confirmed.code, 0, "{}", confirmed.err);
+    assert_eq!(recipients(&folder, &["stats"]).code, 0);
+
+    // Nothing is held back any more, and yet the other has never answered.
+    let sources = recipients(&folder, &["sources"]);
+    assert_eq!(sources.code, 3, "{}", sources.out);
+    assert!(sources.out.contains("no such column"), "{}", sources.out);
+    for command in ["sync", "diff"] {
+        assert_eq!(recipients(&folder, &[command, "people"]).code, 2, "{command}");
+    }
+    assert!(recipients(&folder, &["report"]).err.contains("learned = true"));
+    drop(postern);
+    let absent = recipients(&folder, &["confirm", "people"]);
+    assert_eq!(absent.code, 3, "{}", absent.err);
 }
 
 /// One request over the socket, and all that comes back.
@@ -447,7 +510,7 @@ fn what_a_live_source_said_is_shown_with_its_age_and_class_and_forgotten_when_to
     ] {
         assert!(page.contains(row), "{row}: {page}");
     }
-    assert_eq!(recipients(&folder, &["sync", "people"]).code, 1, "it holds no list");
+    assert_eq!(recipients(&folder, &["sync", "people"]).code, 2, "it holds no list");
     assert_eq!(recipients(&folder, &["confirm", "people"]).code, 0);
 
     postern.signal(Signal::SIGTERM);

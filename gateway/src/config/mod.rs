@@ -74,7 +74,9 @@ fn read(path: &Path) -> Result<String, Mistake> {
             .help("the configuration is one TOML file; docs/configuration.md has an example")
     };
     // A pipe would wait for ever, and a directory says nothing of use.
-    let file = std::fs::metadata(path).map_err(|error| refused(error.to_string()))?;
+    let file = std::fs::metadata(path).map_err(|error| {
+        refused(error.to_string()).help("--config names another; `postern init` writes one")
+    })?;
     if !file.is_file() {
         return Err(refused("it is not a regular file".to_owned()));
     }

@@ -152,6 +152,14 @@ impl Outcome {
     }
 }
 
+fn one_or(number: u64, one: &'static str, more: &'static str) -> &'static str {
+    if number == 1 { one } else { more }
+}
+
+fn plural(domains: usize) -> &'static str {
+    if domains == 1 { "domain" } else { "domains" }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -161,8 +169,10 @@ impl fmt::Display for Outcome {
                     Origin::Cache => " from the state directory",
                 };
                 let held = self.held().count();
-                write!(f, "{source}{origin}: {entries} entries for {} domains", domains.len())?;
-                write!(f, ", {foreign} of other domains, {held} domains held back")?;
+                let of = domains.len();
+                let (entry, domain) = (one_or(*entries, "entry", "entries"), plural(of));
+                write!(f, "{source}{origin}: {entries} {entry} for {of} {domain}")?;
+                write!(f, ", {foreign} of other domains, {held} {} held back", plural(held))?;
                 if held > 0 {
                     // Early in the line, since a log may cut off its end.
                     f.write_str(" (what to do: `postern recipients stats`)")?;
@@ -172,7 +182,8 @@ impl fmt::Display for Outcome {
                 }
                 if let Some(first) = skipped.malformed.lines.first() {
                     let malformed = skipped.malformed.count();
-                    write!(f, "; {malformed} malformed rows passed over: {first}")?;
+                    let rows = one_or(malformed, "row", "rows");
+                    write!(f, "; {malformed} malformed {rows} passed over: {first}")?;
                 }
                 Ok(())
             }

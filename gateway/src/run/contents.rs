@@ -32,12 +32,13 @@ pub fn mistakes(listed: &ListedSource<'_>, look: Look) -> Vec<Mistake> {
     if look == Look::Inside { read(listed).0 } else { Vec::new() }
 }
 
-/// What is wrong with a source that asks elsewhere, as far as that can be seen without an
-/// address.
+/// What is wrong with a source that asks elsewhere: its settings, or what it says.
 #[must_use]
 pub fn trouble(listed: &ListedSource<'_>) -> Option<Mistake> {
     let environment = Environment::bare(listed.domains[0].1.name.clone());
-    let Err(trouble) = kinds::try_out(listed.settings, &environment)? else { return None };
+    let Err(trouble) = kinds::try_out(listed.settings, &environment)? else {
+        return super::trial::disbelief(listed);
+    };
     let name = listed.settings.name();
     let key = name.split_once(' ').map_or("domain.recipients", |(kind, _)| kind).to_owned();
     let mistake = Mistake::new(format!("{name}: {trouble}"))

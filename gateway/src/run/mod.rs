@@ -8,6 +8,7 @@ pub mod privileges;
 pub mod recipients;
 pub mod services;
 pub mod signals;
+mod trial;
 pub mod worker;
 
 use self::services::Services;

@@ -2,7 +2,10 @@
 //! are said to be. What recipient files contain is left to `directory`.
 
 use crate::settings::mistake::Mistake;
+use crate::settings::rights::Use;
 use crate::settings::site::{Site, Text, absolute, at};
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::fs::File;
@@ -15,7 +18,10 @@ const PEM_OCTETS_MAX: u64 = 8 << 20;
 pub(crate) fn readable(key: &str, written: &Text, site: &mut Site) -> Option<PathBuf> {
     let path = site.path(written.get_ref());
     match open(&path) {
-        Ok(_) => Some(absolute(&path)),
+        Ok(_) => {
+            site.warn_unless_allowed(key, written, &path, Use::Read);
+            Some(absolute(&path))
+        }
         Err(why) => {
             site.refuse(cannot_read(key, written, &path, &why));
             None
@@ -37,8 +43,12 @@ fn open(path: &Path) -> Result<(File, u64), String> {
 }
 
 fn cannot_read(key: &str, written: &Text, path: &Path, why: &str) -> Mistake {
-    at(key, written, format!("cannot read {}", path.display()), why)
-        .help("paths are relative to the directory of the configuration file")
+    let remedy = if access(path, AccessFlags::R_OK) == Err(Errno::EACCES) {
+        "whoever runs this must be able to read it"
+    } else {
+        "paths are relative to the directory of the configuration file"
+    };
+    at(key, written, format!("cannot read {}", path.display()), why).help(remedy)
 }
 
 pub(crate) fn pem(key: &str, written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)> {
@@ -51,7 +61,10 @@ pub(crate) fn pem(key: &str, written: &Text, site: &mut Site) -> Option<(PathBuf
         std::fs::read(&path).map_err(|error| error.to_string())
     });
     match octets {
-        Ok(octets) => Some((path, octets)),
+        Ok(octets) => {
+            site.warn_unless_allowed(key, written, &path, Use::Read);
+            Some((path, octets))
+        }
         Err(why) => {
             site.refuse(cannot_read(key, written, &path, &why));
             None
@@ -94,7 +107,10 @@ pub(crate) fn certificates(
 pub(crate) fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
     let path = site.path(written.get_ref());
     let why = match std::fs::metadata(&path) {
-        Ok(described) if described.is_dir() => return Some(absolute(&path)),
+        Ok(described) if described.is_dir() => {
+            site.warn_unless_allowed("state_dir", written, &path, Use::Fill);
+            return Some(absolute(&path));
+        }
         Ok(_) => "it is not a directory".to_owned(),
         Err(error) => error.to_string(),
     };

@@ -12,6 +12,7 @@ pub mod networks;
 pub mod place;
 pub mod process;
 pub mod recipients;
+mod rights;
 pub mod server;
 pub(crate) mod site;
 pub(crate) mod tls_keys;

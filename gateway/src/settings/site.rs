@@ -3,6 +3,7 @@
 
 use super::keys::Table;
 use super::mistake::{Mistake, Report};
+use super::process::DropTo;
 use serde_spanned::Spanned;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,8 @@ pub(crate) struct Site {
     pub(crate) report: Report,
     /// Where relative paths begin.
     pub(crate) directory: PathBuf,
+    /// Who uses all that is read again once the listeners are open.
+    pub(crate) becomes: Option<DropTo>,
 }
 
 impl Site {

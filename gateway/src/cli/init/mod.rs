@@ -103,7 +103,7 @@ fn try_run(arguments: &InitArguments) -> Result<(), String> {
         return Err("Nothing was written.".into());
     }
     write(output, arguments.force, &compose::configuration(&answers, &sources, output))?;
-    check(output)
+    check(output, sources.has_gaps())
 }
 
 /// Who is asked for recipients, after whoever sits at the terminal has agreed.
@@ -137,11 +137,19 @@ fn write(output: &Path, force: bool, text: &str) -> Result<(), String> {
     })
 }
 
-fn check(output: &Path) -> Result<(), String> {
+/// Says how to go on. `has_gaps`: what is listed cannot answer yet.
+fn check(output: &Path, has_gaps: bool) -> Result<(), String> {
     let shown = output.display();
     match build::load(output) {
         Ok(config) => {
             tell_warnings(&config.warnings);
+            if has_gaps {
+                print(&format!(
+                    "{shown} is written. The directory cannot answer yet: fill in what is marked \
+                     there, then:\n  postern check --config {shown}\n"
+                ));
+                return Ok(());
+            }
             print(&format!(
                 "{shown} is written and right. Start it:\n  postern run --config {shown}\n"
             ));

@@ -91,6 +91,11 @@ impl Sources {
         Ok(self)
     }
 
+    /// Whether a directory is listed that must be told something first.
+    pub(super) fn has_gaps(&self) -> bool {
+        self.asks_directory && self.directory.as_ref().is_some_and(|found| !found.is_ready())
+    }
+
     /// What is asked, and why, for a person.
     pub(super) fn in_words(&self, answers: &Answers, seen: &Seen) -> String {
         let mut text = String::from("Who exists is said by:\n");
@@ -218,7 +223,8 @@ mod tests {
         let seen = seen(Some(silent), None);
         let beside = safest(&seen, Some("users.txt")).unwrap();
         assert!(beside.directory.is_some() && !beside.asks_directory);
-        assert!(safest(&seen, None).unwrap().asks_directory);
+        let alone = safest(&seen, None).unwrap();
+        assert!(alone.asks_directory && alone.has_gaps() && !beside.has_gaps());
     }
 
     #[test]

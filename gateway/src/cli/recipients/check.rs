@@ -25,9 +25,10 @@ pub struct CheckArguments {
 
 pub(super) fn run(arguments: &CheckArguments, config: &Config) -> ExitCode {
     let mut right = true;
-    let mut files = Vec::new();
+    let (mut files, mut files_read) = (Vec::new(), 0);
     for listed in listed(&config.settings.domain, &config.domains) {
         let Some(file) = listed.settings.file() else { continue };
+        files_read += 1;
         let path = &file.path;
         let checked = check(&FileLister::new(file_source(file)), &Scope::new(scopes(&listed)));
         right &= checked.as_ref().is_ok_and(|checked| checked.malformed.lines.is_empty());
@@ -36,6 +37,9 @@ pub(super) fn run(arguments: &CheckArguments, config: &Config) -> ExitCode {
         } else {
             print(&text(path, &checked));
         }
+    }
+    if files_read == 0 && !arguments.common.json {
+        eprintln!("No domain lists a recipient file; `postern check` tries the other sources out.");
     }
     if arguments.common.json {
         print_json(&json!({ "ok": right, "files": files }));

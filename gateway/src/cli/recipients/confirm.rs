@@ -10,6 +10,7 @@ use crate::cli::{EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::{Config, listed};
 use crate::control::client::{Absent, Client};
 use crate::control::message::{Confirm, Confirmed};
+use crate::control::names::pick;
 use crate::directory::file::FileLister;
 use crate::directory::guard::{Confirmation, Hold, Outcome};
 use crate::directory::kinds::file_source;
@@ -45,6 +46,11 @@ pub struct ConfirmArguments {
 pub(super) fn run(arguments: &ConfirmArguments, config: &Config) -> ExitCode {
     match (client(config), file_named(&arguments.source, config)) {
         (Ok(client), file) => ask(arguments, file.as_ref(), &client),
+        (Err(absent), None) if is_named(&arguments.source, config) => nobody(
+            &absent,
+            "Only a recipient file can be confirmed for one that starts; of other sources only a \
+             Postern that runs knows what is held back.",
+        ),
         (Err(absent), None) => {
             eprintln!("No domain lists a file {}.", arguments.source);
             eprintln!("`postern recipients sources` names the sources.");
@@ -55,6 +61,14 @@ pub(super) fn run(arguments: &ConfirmArguments, config: &Config) -> ExitCode {
         }
         (Err(_), Some(file)) => leave(arguments, &file, config),
     }
+}
+
+/// Whether a source is meant.
+fn is_named(wanted: &str, config: &Config) -> bool {
+    let sources = listed(&config.settings.domain, &config.domains);
+    let names: Vec<_> = sources.iter().map(|listed| listed.settings.name()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    pick(&names, Some(wanted)).is_ok()
 }
 
 /// The process that serves takes it.

@@ -34,7 +34,11 @@ pub(super) fn run(arguments: &DiffArguments, config: &Config) -> ExitCode {
             let question = OfSource { source: arguments.source.clone() };
             match client.ask_long("/v1/diff", &question) {
                 Ok(diff) => diff,
-                Err(error) => return refused(&error),
+                Err(error) => {
+                    let code = refused(&error);
+                    // It holds no list: another source was meant.
+                    return if error.is_no() { ExitCode::from(EXIT_MISTAKES) } else { code };
+                }
             }
         }
         Err(absent) => {

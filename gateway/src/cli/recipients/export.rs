@@ -1,7 +1,7 @@
 //! `postern recipients export`: the addresses of a source, as a file for `{ file = … }`.
 
 use super::Common;
-use crate::cli::configuration::{count, print_json};
+use crate::cli::configuration::{count, print, print_json};
 use crate::cli::{EXIT_LATER, EXIT_MISTAKES};
 use crate::config::built::Config;
 use crate::control::names::{Unclear, pick};
@@ -54,11 +54,16 @@ pub(super) fn run(arguments: &ExportArguments, config: &Config) -> ExitCode {
     match export(arguments, config) {
         Ok(written) => {
             let exported = count(written.addresses, "address");
-            if arguments.common.json && arguments.output.is_some() {
-                print_json(&json!({
+            if arguments.common.json {
+                let figures = json!({
                     "addresses": written.addresses,
                     "is_whole": written.notes.is_empty(),
-                }));
+                });
+                // On standard output it ends what the addresses began.
+                match written.form {
+                    Form::Json => print(&written.end_of_json(&figures)),
+                    Form::Lines => print_json(&figures),
+                }
             } else {
                 eprintln!("{exported} written.");
             }
@@ -85,11 +90,13 @@ fn export(arguments: &ExportArguments, config: &Config) -> Result<Lines, ExportE
     let store = crate::run::recipients::beside(config).store;
     let Some(path) = &arguments.output else {
         let out = BufWriter::new(io::stdout().lock());
-        return write_all(Lines::new(Box::new(out), domain, sources.len()), &sources, &store);
+        let form = if arguments.common.json { Form::Json } else { Form::Lines };
+        let lines = Lines::new(Box::new(out), form, domain, sources.len());
+        return write_all(lines, &sources, &store);
     };
     let fresh = fresh_name(path);
     let out = BufWriter::new(File::create(&fresh)?);
-    let lines = Lines::new(Box::new(out), domain, sources.len());
+    let lines = Lines::new(Box::new(out), Form::Lines, domain, sources.len());
     let written = write_all(lines, &sources, &store).and_then(|written| {
         std::fs::rename(&fresh, path)?;
         Ok(written)
@@ -163,9 +170,19 @@ fn remembered(lines: &mut Lines, opened: &Opened, store: &Store) -> Result<(), E
     Ok(())
 }
 
+/// How addresses are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As a recipient file.
+    Lines,
+    /// As the list `recipients` of an object, one a line.
+    Json,
+}
+
 /// What is written; an error waits until the source is done.
 struct Lines {
     out: Box<dyn Write>,
+    form: Form,
     /// Only those of this domain.
     domain: Option<String>,
     /// Written so far, where several sources may have the same.
@@ -176,13 +193,16 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(out: Box<dyn Write>, domain: Option<String>, sources: usize) -> Self {
+    fn new(out: Box<dyn Write>, form: Form, domain: Option<String>, sources: usize) -> Self {
         let seen = (sources > 1).then(HashSet::new);
-        Self { out, domain, seen, addresses: 0, notes: Vec::new(), failed: None }
+        Self { out, form, domain, seen, addresses: 0, notes: Vec::new(), failed: None }
     }
 
     fn comment(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.out, "# {text}")
+        match self.form {
+            Form::Lines => writeln!(self.out, "# {text}"),
+            Form::Json => Ok(()),
+        }
     }
 
     fn take(&mut self, recipient: &Recipient<'_>) {
@@ -194,7 +214,15 @@ impl Lines {
         if self.seen.as_mut().is_some_and(|seen| !seen.insert(address.to_owned())) {
             return;
         }
-        match writeln!(self.out, "{line}") {
+        let written = match self.form {
+            Form::Lines => writeln!(self.out, "{line}"),
+            Form::Json => {
+                let begins = if self.addresses == 0 { "{\"recipients\": [\n" } else { ",\n" };
+                let target = recipient.target;
+                write!(self.out, "{begins}{}", json!({ "address": address, "target": target }))
+            }
+        };
+        match written {
             Ok(()) => self.addresses += 1,
             Err(error) => self.failed = Some(error),
         }
@@ -213,6 +241,12 @@ impl Lines {
         };
         let (local_part, domain) = (mailbox.local_part.as_str(), domain.to_canonical());
         self.take(&Recipient { local_part, domain: &domain, target, is_pattern: false });
+    }
+
+    fn end_of_json(&self, figures: &serde_json::Value) -> String {
+        let begins = if self.addresses == 0 { "{\"recipients\": [" } else { "" };
+        let figures = figures.to_string();
+        format!("{begins}\n], {}\n", figures.trim_start_matches('{'))
     }
 
     fn finish(mut self) -> Result<Self, ExportError> {

@@ -97,6 +97,9 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<ExitCode, Impo
     }
     if let Err(why) = judge(&diff, arguments.confirm) {
         eprintln!("{why}\nNothing was changed.");
+        if arguments.common.json {
+            print_json(&json!({ "diff": diff, "is_in_place": false, "why": why }));
+        }
         return Ok(ExitCode::from(EXIT_NO));
     }
     if arguments.dry_run {

@@ -9,6 +9,7 @@ use crate::clock;
 use crate::config::built::Config;
 use crate::control::learned::{Unsaid, report_kept, why_kept};
 use crate::control::message::{Doubtful, Evidence, OfAddress, OfReport, Report, Why};
+use crate::directory::SourceSettings;
 use crate::directory::statistics::Age;
 use clap::Args;
 use serde_json::json;
@@ -63,6 +64,7 @@ pub(super) fn why(arguments: &WhyArguments, config: &Config) -> ExitCode {
         print_json(&serde_json::to_value(&evidence).unwrap_or(json!(null)));
     } else {
         evidence.names.iter().for_each(|name| print(&why_text(name)));
+        tell_unused(config);
     }
     let believed = |belief: &str| evidence.names.iter().any(|name| name.belief == belief);
     match () {
@@ -90,8 +92,17 @@ pub(super) fn report(arguments: &ReportArguments, config: &Config) -> ExitCode {
         print_json(&serde_json::to_value(&report).unwrap_or(json!(null)));
     } else {
         print(&report_text(&report));
+        tell_unused(config);
     }
     if report.would_refuse.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NO) }
+}
+
+/// Where no domain learns, that nothing was seen says nothing.
+fn tell_unused(config: &Config) {
+    let mut sources = config.domains.iter().flat_map(|domain| &domain.sources);
+    if !sources.any(|entry| matches!(entry.settings, SourceSettings::Learned(_))) {
+        eprintln!("No domain has {{ learned = true }} among its `recipients`.");
+    }
 }
 
 fn unsaid(error: &Unsaid) -> ExitCode {

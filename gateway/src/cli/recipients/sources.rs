@@ -8,11 +8,12 @@ use crate::config::built::Config;
 use crate::control::message::{Source, Sources};
 use clap::Args;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// Classes whose answers are not relied on.
 const WRONG: &[&str] = &["late", "accept-all", "lying", "down"];
-/// Columns of what a class follows from; the whole is in `--json`.
+/// Columns of what a class follows from, on a terminal; elsewhere it is whole.
 const WHY_COLUMNS: usize = 48;
 
 /// Arguments of `sources`.
@@ -50,11 +51,15 @@ pub(super) fn run(arguments: &SourcesArguments, config: &Config) -> ExitCode {
     if is_right { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LATER) }
 }
 
-/// Of a list, whether there is one; of others, what they have shown.
+/// Of a list, whether there is one; of others, what they have shown. One that has only had
+/// trouble so far has shown nothing, whatever its class.
 fn is_relied_on(source: &Source) -> bool {
     let has_none = source.class.is_empty() && source.entries.is_none();
-    let is_missing = has_none && source.last_trouble.is_some();
-    !source.is_held && !is_missing && !WRONG.contains(&source.class.as_str())
+    let said = source.yes + source.no + source.recalled + source.remembered_yes;
+    let is_mute = !source.class.is_empty() && said == 0;
+    let fails =
+        (has_none || is_mute || source.class == "unproven") && source.last_trouble.is_some();
+    !source.is_held && !fails && !WRONG.contains(&source.class.as_str())
 }
 
 fn text(all: &Sources) -> String {
@@ -117,7 +122,7 @@ fn cells(source: &Source) -> [String; 6] {
 }
 
 fn shortened(why: &str) -> String {
-    if why.chars().count() <= WHY_COLUMNS {
+    if why.chars().count() <= WHY_COLUMNS || !std::io::stdout().is_terminal() {
         return why.to_owned();
     }
     why.chars().take(WHY_COLUMNS - 1).chain(['…']).collect()

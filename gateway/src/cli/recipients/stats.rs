@@ -1,10 +1,12 @@
 //! `postern recipients stats`: what each source holds, and what a person may have to decide.
 
 use super::Common;
+use super::running::client;
 use crate::cli::EXIT_LATER;
 use crate::cli::configuration::{count, print, print_json};
 use crate::clock;
 use crate::config::built::Config;
+use crate::control::message::{Source, Sources};
 use crate::directory::guard::{Hold, Outcome};
 use crate::directory::statistics::{DomainStatistics, Statistics};
 use serde_json::{Value, json};
@@ -14,17 +16,34 @@ pub(super) fn run(arguments: &Common, config: &Config) -> ExitCode {
     let opened = crate::run::recipients::open(config);
     let statistics: Vec<_> = opened.sources.iter().filter_map(|s| s.source.statistics()).collect();
     let outcomes: Vec<_> = opened.outcomes.iter().filter(|o| !o.is_adopted()).collect();
+    let told = |name: &str| outcomes.iter().any(|outcome| source_of(outcome) == name);
+    let held = held_by_whom_serves(config);
+    let held: Vec<_> = held.into_iter().filter(|source| !told(&source.name)).collect();
     if arguments.json {
-        let sources = statistics.iter().map(|source| document(source, &outcomes));
+        let sources = statistics.iter().map(|source| document(source, &outcomes, &held));
         print_json(&json!({ "sources": sources.collect::<Value>() }));
     } else {
-        statistics.iter().for_each(|source| print(&text(source, &outcomes, config)));
+        statistics.iter().for_each(|source| print(&text(source, &outcomes, &held, config)));
+        if statistics.is_empty() {
+            eprintln!("No source holds a list; `postern recipients sources` shows the others.");
+        }
     }
     let whole = statistics.iter().flat_map(|source| &source.domains).all(|d| d.entries.is_some());
-    if whole && outcomes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LATER) }
+    if whole && outcomes.is_empty() && held.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_LATER)
+    }
 }
 
-fn text(source: &Statistics, outcomes: &[&Outcome], config: &Config) -> String {
+/// What the Postern that serves holds back: of a list that is elsewhere, only that one has read it.
+fn held_by_whom_serves(config: &Config) -> Vec<Source> {
+    let sources = client(config).ok().and_then(|client| client.get::<Sources>("/v1/sources").ok());
+    let sources = sources.map(|all| all.sources).unwrap_or_default();
+    sources.into_iter().filter(|source| source.is_held).collect()
+}
+
+fn text(source: &Statistics, outcomes: &[&Outcome], held: &[Source], config: &Config) -> String {
     let Statistics { source: name, addresses, targets, octets, domains } = source;
     let each = source.octets_per_address();
     let each = each.map(|each| format!(", {each:.1} an address")).unwrap_or_default();
@@ -38,6 +57,13 @@ fn text(source: &Statistics, outcomes: &[&Outcome], config: &Config) -> String {
     }
     for outcome in outcomes.iter().filter(|outcome| source_of(outcome) == &**name) {
         text.push_str(&advice(outcome, config));
+    }
+    for source in held.iter().filter(|source| source.name == **name) {
+        let why = source.last_trouble.as_deref().unwrap_or("held back");
+        text.push_str(&format!(
+            "  {why}\n    what would change: postern recipients diff \"{name}\"\n    \
+             if that is right: postern recipients confirm --entries N \"{name}\", with its number\n"
+        ));
     }
     text
 }
@@ -87,8 +113,9 @@ fn advice(outcome: &Outcome, config: &Config) -> String {
     text
 }
 
-fn document(source: &Statistics, outcomes: &[&Outcome]) -> Value {
+fn document(source: &Statistics, outcomes: &[&Outcome], served: &[Source]) -> Value {
     let name = &*source.source;
+    let is_held = served.iter().any(|source| source.name == name);
     let mine = outcomes.iter().filter(|outcome| source_of(outcome) == name);
     let held = mine.clone().flat_map(|outcome| {
         let entries = match outcome {
@@ -125,6 +152,7 @@ fn document(source: &Statistics, outcomes: &[&Outcome]) -> Value {
         "octets_per_address": source.octets_per_address(),
         "domains": domains.collect::<Value>(),
         "held": held.collect::<Value>(),
+        "is_held": is_held || mine.clone().any(|outcome| outcome.held().next().is_some()),
         "failures": failures.collect::<Value>(),
     })
 }

@@ -2,8 +2,8 @@
 
 use super::Common;
 use super::running::{client, nobody, refused};
-use crate::cli::EXIT_LATER;
 use crate::cli::configuration::{count, print, print_json};
+use crate::cli::{EXIT_LATER, EXIT_MISTAKES};
 use crate::config::built::Config;
 use crate::control::client::{CallError, Client};
 use crate::control::message::{Loaded, OfSource, Sync};
@@ -46,7 +46,11 @@ pub(super) fn run(arguments: &SyncArguments, config: &Config) -> ExitCode {
     };
     let sync = match follow(&client, arguments.source.clone()) {
         Ok(sync) => sync,
-        Err(error) => return refused(&error),
+        Err(error) => {
+            let code = refused(&error);
+            // It holds no list: another source was meant.
+            return if error.is_no() { ExitCode::from(EXIT_MISTAKES) } else { code };
+        }
     };
     if arguments.common.json {
         print_json(&serde_json::to_value(&sync).unwrap_or(json!(null)));

@@ -29,7 +29,9 @@ pub(super) fn build(
     contents: impl FnMut(&ListedSource<'_>, Look) -> Vec<Mistake>,
 ) -> Result<Config, Mistakes> {
     let directory = path.parent().map(Path::to_owned).unwrap_or_default();
-    let mut site = Site { report, directory };
+    let mut site = Site { report, directory, becomes: None };
+    let drop_to = process::drop_to(written, &mut site);
+    site.becomes.clone_from(&drop_to);
     let hostname = written.hostname.as_ref().and_then(|name| process::hostname(name, &mut site));
     let tls = written.tls.as_ref().and_then(|tls| tls::tls(tls, &mut site));
     let listeners = listener::listeners(written, &mut site);
@@ -43,7 +45,6 @@ pub(super) fn build(
     let log = process::log(&written.log, &mut site);
     let metrics = written.metrics.as_ref().and_then(|m| process::metrics(m, &listeners, &mut site));
     let state_dir = written.state_dir.as_ref().and_then(|dir| file::directory(dir, &mut site));
-    let drop_to = process::drop_to(written, &mut site);
     let filled = limits::fill(&written.limits, &written.harvest, &written.rates, &mut site.report);
     hops.check_times(
         &written.next_hop,
