@@ -7,7 +7,9 @@ mod kit;
 
 use kit::Folder;
 use kit::process::run;
+use serde_json::Value;
 use std::fs::{self, Permissions};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -75,4 +77,34 @@ fn what_the_user_that_postern_becomes_may_not_read_is_told() {
     for key in ["\"domain.recipients.file\"", "\"state_dir\""] {
         assert!(said.contains(key), "{key}: {said}");
     }
+}
+
+#[test]
+fn a_source_that_does_not_answer_is_told_apart_from_a_mistake() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.file("state")).unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let source = |name: &str, more: &str| {
+        let url = format!("http://{address}/{{address}}");
+        format!("\n[[http]]\nname = \"{name}\"\nurl = \"{url}\"\n{more}")
+    };
+    let check = |config: &str| {
+        folder.write("postern.toml", config);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+        command.args(["check", "--json", "--config", "postern.toml"]).current_dir(folder.path());
+        let output = command.output().unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), said["mistakes"].clone())
+    };
+    let people = "recipients = [{ http = \"people\" }, { http = \"more\" }]\n";
+    let down = [source("people", ""), source("more", "")].concat();
+    let (code, mistakes) = check(&format!("{CONFIG}{people}{down}"));
+    assert_eq!(code, Some(3), "{mistakes}");
+    assert_eq!((&mistakes[0]["passing"], &mistakes[1]["passing"]), (&true.into(), &true.into()));
+    folder.write("secret", "");
+    let wrong = [source("people", ""), source("more", "token_file = \"secret\"\n")].concat();
+    let (code, mistakes) = check(&format!("{CONFIG}{people}{wrong}"));
+    assert_eq!(code, Some(2), "{mistakes}");
 }

@@ -1,10 +1,10 @@
 //! `postern check`: every mistake in the configuration, in the files it names, and in what
 //! recipient files contain, without starting anything.
 
-use super::EXIT_MISTAKES;
 use super::configuration::{
     ConfigArgument, count, mistakes_json, print, print_json, tell_mistakes, tell_warnings,
 };
+use super::{EXIT_LATER, EXIT_MISTAKES};
 use crate::config::{Config, Look};
 use crate::directory::statistics::Statistics;
 use crate::listen::tls::Certificate;
@@ -21,7 +21,8 @@ use std::process::ExitCode;
     Reads everything that `run` would read, recipient files to their last line, tries out the \
     directories and servers that would be asked, and starts nothing. A source that cannot be used \
     is a mistake here; `run` starts without it unless `start_without_sources` is false.\n\
-    Exit codes: 0 nothing is wrong (there may be warnings), 2 mistakes.")]
+    Exit codes: 0 nothing is wrong (there may be warnings), 2 mistakes, 3 only that a source does \
+    not answer now.")]
 pub struct CheckArguments {
     /// The configuration.
     #[command(flatten)]
@@ -62,13 +63,23 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
                 print_json(&document(&mistakes.mistakes, &mistakes.warnings, None));
             } else {
                 tell_mistakes(&mistakes);
-                let number = mistakes.mistakes.len() as u64;
-                eprintln!("{}; nothing was started.", count(number, "mistake"));
+                eprintln!("{}", verdict(&mistakes.mistakes));
             }
-            ExitCode::from(EXIT_MISTAKES)
+            let later = mistakes.mistakes.iter().all(Mistake::is_passing);
+            ExitCode::from(if later { EXIT_LATER } else { EXIT_MISTAKES })
         }
         Ok(config) => clean(&config, &Summary::new(&config, &held), arguments),
     }
+}
+
+/// The last line for a person.
+fn verdict(mistakes: &[Mistake]) -> String {
+    let number = mistakes.len() as u64;
+    if mistakes.iter().all(Mistake::is_passing) {
+        let what = if number == 1 { "One source does" } else { "Some sources do" };
+        return format!("{what} not answer now; `--offline` checks the rest.");
+    }
+    format!("{}; nothing was started.", count(number, "mistake"))
 }
 
 /// Nothing is wrong with what was written; what remains is whether the TLS library takes it.

@@ -65,6 +65,7 @@ pub fn mistakes_json(mistakes: &[Mistake]) -> Value {
             "line": place.map(|(_, line, _)| line),
             "column": place.map(|(.., column)| column),
             "help": mistake.help_text(),
+            "passing": mistake.is_passing(),
         })
     };
     mistakes.iter().map(one).collect()

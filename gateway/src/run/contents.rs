@@ -43,7 +43,8 @@ pub fn trouble(listed: &ListedSource<'_>) -> Option<Mistake> {
     let key = name.split_once(' ').map_or("domain.recipients", |(kind, _)| kind).to_owned();
     let mistake = Mistake::new(format!("{name}: {trouble}"))
         .key(key)
-        .at(listed.place.clone(), trouble.kind.word());
+        .at(listed.place.clone(), trouble.kind.word())
+        .passing(trouble.kind.is_passing());
     Some(if trouble.remedy.is_empty() { mistake } else { mistake.help(trouble.remedy) })
 }
 

@@ -22,6 +22,7 @@ pub struct Mistake {
     labels: Vec<LabeledSpan>,
     source: Option<Source>,
     severity: Severity,
+    is_passing: bool,
 }
 
 impl Mistake {
@@ -35,6 +36,7 @@ impl Mistake {
             labels: Vec::new(),
             source: None,
             severity: Severity::Error,
+            is_passing: false,
         }
     }
 
@@ -49,6 +51,19 @@ impl Mistake {
         let mut mistake = Self::new(message).at(span, "");
         mistake.source = Some(Arc::new(NamedSource::new(path.display().to_string(), text)));
         mistake
+    }
+
+    /// Nobody need have made it: something does not answer now, and may later.
+    #[must_use]
+    pub fn passing(mut self, is_passing: bool) -> Self {
+        self.is_passing = is_passing;
+        self
+    }
+
+    /// Whether it may pass by itself.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.is_passing
     }
 
     /// Names the key it is about, tables first: `domain.next_hop`.

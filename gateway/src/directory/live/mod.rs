@@ -117,6 +117,12 @@ impl TroubleKind {
     pub const ALL: [Self; 5] =
         [Self::Down, Self::Slow, Self::Busy, Self::Misconfigured, Self::Unexpected];
 
+    /// Whether it may end without a person.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Down | Self::Slow | Self::Busy)
+    }
+
     /// The word in log and figures.
     #[must_use]
     pub fn word(self) -> &'static str {
