@@ -3,7 +3,7 @@
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -54,6 +54,8 @@ struct Shared {
     taken: Mutex<Vec<Taken>>,
     commands: Mutex<Vec<String>>,
     open: Mutex<Vec<TcpStream>>,
+    /// Connections that are served now.
+    busy: AtomicUsize,
     behaviour: Mutex<Arc<Behaviour>>,
     keywords: String,
     tls: Option<Arc<ServerConfig>>,
@@ -112,6 +114,7 @@ impl Hop {
             taken: Mutex::default(),
             commands: Mutex::default(),
             open: Mutex::default(),
+            busy: AtomicUsize::new(0),
             behaviour: Mutex::new(behaviour),
             keywords: keywords.into(),
             tls,
@@ -126,9 +129,11 @@ impl Hop {
                 let Ok(socket) = socket else { continue };
                 ours.open.lock().unwrap().push(socket.try_clone().unwrap());
                 let ours = Arc::clone(&ours);
+                ours.busy.fetch_add(1, Ordering::SeqCst);
                 std::thread::spawn(move || {
                     let _ = serve(socket.try_clone().unwrap(), &ours);
                     let _ = socket.shutdown(Shutdown::Both);
+                    ours.busy.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
@@ -148,6 +153,11 @@ impl Hop {
     /// What it was told, TLS or not.
     pub fn commands(&self) -> Vec<String> {
         self.shared.commands.lock().unwrap().clone()
+    }
+
+    /// Whether all who came have gone, and all that they said has been heard.
+    pub fn is_idle(&self) -> bool {
+        self.shared.busy.load(Ordering::SeqCst) == 0
     }
 
     /// Connections that it has seen so far.
