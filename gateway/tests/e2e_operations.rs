@@ -169,6 +169,25 @@ fn with_log_file(folder: &Folder, hop: &Hop) -> (kit::process::Process, SocketAd
 }
 
 #[test]
+fn what_it_is_told_while_it_starts_it_does_when_it_has_started() {
+    let (folder, hop, address) = (Folder::new(), Hop::start(), kit::closed_port());
+    // So many that the port takes connections for a while before anybody serves.
+    let others = (0..200_000).map(|n| format!("other{n}@example.test\n"));
+    folder.write("users.txt", others.chain(["jones@example.test\n".into()]).collect::<String>());
+    let text = config(hop.address, LIFTED).replace("127.0.0.1:0", &address.to_string());
+    let path = folder.write("postern.toml", text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    let mut process = kit::process::Process::start(command.arg("run").arg("--config").arg(path));
+    kit::wait_for_port(address);
+    process.signal(Signal::SIGHUP);
+    let is_reloaded = |line: &str| line.contains("\"ConfigurationReloaded\"").then_some(());
+    process.output.wait_for(is_reloaded, kit::PATIENCE).expect("the signal ends or is lost");
+    Client::greeted(address).message(MESSAGE).expect("250 ");
+    process.signal(Signal::SIGTERM);
+    assert!(process.wait().success());
+}
+
+#[test]
 fn a_log_that_was_moved_away_is_opened_anew_at_a_hangup() {
     let (folder, hop) = (Folder::new(), Hop::start());
     let (mut process, address) = with_log_file(&folder, &hop);
