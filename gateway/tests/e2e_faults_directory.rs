@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 const CLIENTS: usize = 20;
 /// How often each client asks for everybody while the fault lasts.
 const ROUNDS: usize = 2;
-/// A lookup takes 8 seconds at most (`lookup_seconds_max`); the rest is for a busy machine.
-const REPLY_MAX: Duration = Duration::from_secs(8 + 12);
+/// A lookup takes 8 seconds at most (`lookup_seconds_max`); the rest is for a busy machine, and less
+/// than a client waits before it gives up.
+const REPLY_MAX: Duration = Duration::from_secs(8 + 32);
 const YES: &str = "250 2.1.5";
 const NO: &str = "550 5.1.1";
 const LATER: &str = "451 4.4.3";
@@ -104,8 +105,10 @@ fn lives_through(mut scene: Scene) {
     let mut postern = Postern::start(&folder, &configuration(&hop, &scene));
     let address = postern.address();
     let known: Vec<_> = (0..CLIENTS).map(|n| format!("person{n:04}@example.test")).collect();
-    assert_eq!(recipients(address, &known), [YES; CLIENTS], "{:#?}", postern.events());
-    assert_eq!(recipient(address, "nobody"), NO);
+    // It has a second for an answer, which a busy machine may need more than once.
+    let is_known = |name: &String| recipients(address, std::slice::from_ref(name)) == [YES];
+    known.iter().for_each(|name| wait_until(name, || is_known(name)));
+    wait_until("nobody is unknown", || recipient(address, "nobody") == NO);
     (scene.begin)();
     if scene.lies {
         let mut asked = 0;
@@ -140,8 +143,9 @@ fn lives_through(mut scene: Scene) {
         assert!(most <= threads * each, "{most} connections for {threads} threads");
     }
     assert!(postern.process.ended().is_none(), "it ended");
-    let noticed = ["SourceTrouble", "SourceDoubted"].map(|name| postern.events_named(name).len());
-    assert_ne!(noticed, [0, 0], "the fault was none: {:#?}", last_events(&postern));
+    wait_until("the fault is told", || {
+        ["SourceTrouble", "SourceDoubted"].iter().any(|name| !postern.events_named(name).is_empty())
+    });
     (scene.end)();
     let unseen: Vec<_> = (2000..2005).map(|n| format!("person{n}@example.test")).collect();
     wait_until("it is right again", || recipients(address, &unseen) == [YES; 5]);
@@ -157,6 +161,8 @@ fn last_events(postern: &Postern) -> Vec<String> {
 
 /// All of them at the same time: most of it is waiting.
 fn live_through(scenes: Vec<Scene>) {
+    // Every connection has both of its ends here, and some have copies.
+    kit::raise_descriptor_limit();
     let start = |scene: Scene| {
         let thread = std::thread::Builder::new().name(scene.name.to_owned());
         (scene.name, thread.spawn(move || lives_through(scene)).unwrap())
