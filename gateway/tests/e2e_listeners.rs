@@ -278,7 +278,8 @@ fn whoever_talks_before_the_greeting_is_refused_and_others_wait_a_moment() {
 fn who_was_shaking_hands_when_we_were_told_to_end_is_told_so() {
     let (folder, hop, authority) = (Folder::new(), Hop::start(), Authority::new());
     authority.sign("mx.example.test").write(&folder);
-    let metrics = "[metrics]\naddress = \"127.0.0.1:0\"\n";
+    // Not at 127.0.0.1:0, which is the listener's.
+    let metrics = "[metrics]\naddress = \"127.0.0.2:0\"\n";
     let config = listening(&hop, "127.0.0.1:0", "tls = \"implicit\"", &format!("{TLS}{metrics}"));
     let mut postern = Postern::start(&folder, &config);
     let mut client = Client::silent(postern.address());
