@@ -30,7 +30,7 @@ pub use slapd::{Shape, Slapd};
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
@@ -122,6 +122,15 @@ fn ports_of_nobody() -> (u16, u16) {
         (_, last) if last < 60_000 => (last + 1, u16::MAX),
         // It chooses from nearly all: then a port is only not likely to be taken.
         _ => (15_000, 30_000),
+    }
+}
+
+/// A connection that was taken, unless its client has gone meanwhile. Short of descriptors a server
+/// of ours fails here: else its clients would wait without a word.
+pub fn accepted(taken: io::Result<TcpStream>) -> Option<TcpStream> {
+    match taken {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => None,
+        taken => Some(taken.unwrap()),
     }
 }
 

@@ -63,19 +63,13 @@ impl Lines {
                     line.push(octet);
                     continue;
                 }
-                ours.add(&std::mem::take(&mut line));
-            }
-            if !line.is_empty() {
-                ours.add(&line);
+                let line = std::mem::take(&mut line);
+                ours.seen.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+                ours.more.notify_all();
             }
             ours.is_over.store(true, SeqCst);
         });
         lines
-    }
-
-    fn add(&self, line: &[u8]) {
-        self.seen.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());
-        self.more.notify_all();
     }
 }
 
