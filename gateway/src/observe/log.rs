@@ -106,7 +106,8 @@ impl Log {
 }
 
 impl LogWriter {
-    /// Waits until everything is written, but not for ever; whether it is. All handles must be gone.
+    /// Waits until everything is written, but not for ever, and says whether it is. All handles
+    /// must be gone.
     pub fn close(self) -> bool {
         let until = std::time::Instant::now() + CLOSE_PATIENCE;
         while !self.thread.is_finished() && std::time::Instant::now() < until {

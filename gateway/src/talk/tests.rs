@@ -112,7 +112,10 @@ async fn a_file_is_played_over_tcp_and_what_is_unusable_is_an_error() {
     };
     let (outcome, ()) = tokio::join!(talk(&args), serving);
     assert!(outcome.unwrap().is_as_expected());
-    drop(listener);
+    // Bound, so that nobody else is; and not listening.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    args.connect = bound.local_addr().unwrap().to_string();
     assert!(matches!(talk(&args).await, Err(TalkError::Connect { .. })));
     file.write_all(b"nonsense\n").unwrap();
     assert!(matches!(talk(&args).await, Err(TalkError::Script { source, .. }) if source.line == 2));
