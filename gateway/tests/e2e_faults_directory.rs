@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 const CLIENTS: usize = 20;
 /// How often each client asks for everybody while the fault lasts.
 const ROUNDS: usize = 2;
-/// A lookup takes 8 seconds at most (`lookup_seconds_max`); the rest is for a busy machine, and less
-/// than a client waits before it gives up.
+/// A lookup takes 8 seconds at most (`lookup_seconds_max`); the rest is for a busy machine, and
+/// less than a client waits before it gives up.
 const REPLY_MAX: Duration = Duration::from_secs(8 + 32);
 /// A connection that is given up stands until what is under way on it has had its second, and the
 /// goodbye another: those do not count.

@@ -98,7 +98,7 @@ fn a_client_that_leaves_before_the_final_dot_leaves_nothing_behind() {
 #[test]
 fn a_client_that_says_nothing_hears_421_and_frees_its_place() {
     let (folder, hop) = (Folder::new(), Hop::start());
-    // One second for the content; more for commands, each of which a busy machine says in that time.
+    // A second for the content; more for commands, so that a busy machine says each in time.
     let limits = "[limits]\ncommand_seconds_max = 5\ncontent_stall_seconds_max = 1\n\
                   [limits.busy]\ncommand_seconds_max = 5\ncontent_stall_seconds_max = 1\n\
                   [limits.stress]\ncommand_seconds_max = 5\ncontent_stall_seconds_max = 1\n";
