@@ -10,7 +10,7 @@ use gateway::directory::callout::{Callout, Settings, Until};
 use gateway::directory::live::{LiveSource, Said, Trouble, TroubleKind};
 use gateway::settings::server::{NextHopHost, NextHopTls, Trust};
 use kit::certificates::Authority;
-use kit::{Act, Folder, Hop, Stage, wait_until};
+use kit::{Act, Folder, Hop, Stage, closed_port, wait_until};
 use mail::address::{Domain, Mailbox};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -242,12 +242,14 @@ fn one_that_is_silent_costs_its_share_of_the_time_and_the_next_is_asked() {
         _ => Act::Obey,
     });
     let good = Hop::acting(honest);
-    let short = Duration::from_millis(1_500);
+    // Half of it is for the good one, however busy this machine is.
+    let question_max = Duration::from_secs(6);
     let asker =
-        Asker::with(&Settings { question_max: short, ..settings(&[silent.address, good.address]) });
+        Asker::with(&Settings { question_max, ..settings(&[silent.address, good.address]) });
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
     assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
-    let asker = Asker::with(&Settings { question_max: short, ..settings(&[silent.address]) });
+    let question_max = Duration::from_millis(1_500);
+    let asker = Asker::with(&Settings { question_max, ..settings(&[silent.address]) });
     assert_eq!(asker.trouble("jones"), TroubleKind::Slow);
     assert_eq!(asker.trouble("jones"), TroubleKind::Slow);
     assert_eq!(asker.trouble("jones"), TroubleKind::Slow);
@@ -258,9 +260,7 @@ fn one_that_is_silent_costs_its_share_of_the_time_and_the_next_is_asked() {
 
 #[test]
 fn nobody_there_is_trouble_until_somebody_is() {
-    let hop = Hop::start();
-    let address = hop.address;
-    drop(hop);
+    let address = closed_port();
     let asker = Asker::of(address);
     let trouble = asker.ask("jones").unwrap_err();
     assert_eq!(trouble.kind, TroubleKind::Down);
@@ -450,20 +450,27 @@ fn no_more_questions_are_asked_at_once_than_the_limit() {
 
 #[test]
 fn more_questions_than_a_second_may_have_wait_or_are_told_that_there_are_too_many() {
-    let hop = Hop::acting(honest);
-    let limited = Settings {
-        questions_per_second_max: 2,
-        question_max: Duration::from_millis(700),
-        ..settings(&[hop.address])
-    };
-    let asker = Asker::with(&limited);
     let told = |ask: Result<Said, Trouble>| ask.map_err(|trouble| trouble.kind);
-    let answers = [told(asker.ask("jones")), told(asker.ask("smith"))];
+    let begin = || {
+        let hop = Hop::acting(honest);
+        let limited = Settings {
+            questions_per_second_max: 2,
+            question_max: Duration::from_millis(700),
+            ..settings(&[hop.address])
+        };
+        let asker = Asker::with(&limited);
+        let answers = [told(asker.ask("jones")), told(asker.ask("smith"))];
+        (answers == [Ok(EXISTS), Ok(EXISTS)]).then_some((hop, asker))
+    };
+    let mut begun = None;
+    wait_until("this machine is quick enough for two questions", || {
+        begun = begin();
+        begun.is_some()
+    });
+    let (hop, asker) = begun.unwrap();
     // Whether the third still falls into the first second depends on the machine; that there is
     // never a third RCPT within it does not.
-    let begun = std::time::Instant::now();
     let mut third = told(asker.ask("jones"));
-    assert!(answers.iter().all(|answer| *answer == Ok(EXISTS)), "{answers:?}");
     if third != Ok(EXISTS) {
         assert_eq!(third, Err(TroubleKind::Busy));
         assert_eq!(count(&hop, "RCPT"), 2);
@@ -472,7 +479,6 @@ fn more_questions_than_a_second_may_have_wait_or_are_told_that_there_are_too_man
             third == Ok(EXISTS)
         });
     }
-    assert!(begun.elapsed() < kit::PATIENCE);
 }
 
 #[test]

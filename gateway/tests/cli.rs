@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot run its command has failed")]
 
 use serde_json::Value;
+use socket2::{Domain as SocketDomain, Socket, Type};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -62,8 +63,11 @@ impl Site {
         self.0.path().join(name)
     }
 
+    /// Beside it, then renamed: whoever watches it never sees half of it.
     fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
+        let fresh = self.path("fresh");
+        fs::write(&fresh, text).unwrap();
+        fs::rename(fresh, self.path(name)).unwrap();
     }
 
     /// Runs the command in the folder.
@@ -276,7 +280,7 @@ fn recipients_check_names_each_malformed_line() {
     assert_eq!(wrong["files"][0]["malformed"][0]["line"], 2);
 }
 
-/// A process that serves, ended when dropped, or after a minute, so that a test that waits for a
+/// A process that serves, ended when dropped, or after two minutes, so that a test that waits for a
 /// line that never comes fails.
 struct Serving(Arc<Mutex<Child>>);
 
@@ -304,7 +308,7 @@ impl Serving {
         let child = Arc::new(Mutex::new(child));
         let late = Arc::clone(&child);
         std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_secs(120));
             end(&late);
         });
         (Self(child), lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()))
@@ -388,7 +392,7 @@ fn a_list_that_shrinks_is_held_until_a_person_confirms_its_number() {
     await_event("Listening");
     // The first poll keeps what was adopted.
     let kept = || fs::read_dir(site.path("state")).unwrap().count() > 0;
-    assert!((0..200).any(|_| kept() || {
+    assert!((0..1_200).any(|_| kept() || {
         std::thread::sleep(Duration::from_millis(50));
         false
     }));
@@ -476,8 +480,11 @@ fn init_looks_at_the_next_hop_and_writes_what_check_finds_right() {
 #[test]
 fn init_writes_although_the_next_hop_is_down_and_says_so() {
     let site = Site::new();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let made = init(&site, &closed, &[]);
+    // Bound, so that nobody else is; and not listening.
+    let closed = Socket::new(SocketDomain::IPV4, Type::STREAM, None).unwrap();
+    closed.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = closed.local_addr().unwrap().as_socket().unwrap().to_string();
+    let made = init(&site, &address, &[]);
     assert_eq!(made.code, 0, "{}", made.err);
     assert!(made.err.contains("cannot connect"), "{}", made.err);
 }

@@ -269,7 +269,7 @@ fn the_next_hop_itself() {
 
 #[test]
 fn a_start_does_without_a_directory_unless_it_is_told_otherwise() {
-    let (folder, hop, port) = (Folder::new(), Hop::start(), kit::free_port());
+    let (folder, hop, port) = (Folder::new(), Hop::start(), kit::lasting_port());
     let table = format!(
         "[[ldap]]\nname = \"staff\"\npreset = \"openldap\"\nbase = \"dc=example,dc=test\"\n\
          servers = [\"127.0.0.1:{port}\"]\ntls = \"plain\"\n"

@@ -10,6 +10,7 @@ use kit::fake_ldap::Search;
 use kit::http::{Http, Request, Response};
 use kit::postgres::{self, Postgres};
 use kit::{Client, FakeLdap, Folder, Hop, LIFTED, LdapAnswer, Postern, wait_until};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -18,8 +19,12 @@ use std::time::{Duration, Instant};
 const CLIENTS: usize = 20;
 /// How often each client asks for everybody while the fault lasts.
 const ROUNDS: usize = 2;
-/// A lookup takes 8 seconds at most (`lookup_seconds_max`); the rest is for a busy machine.
-const REPLY_MAX: Duration = Duration::from_secs(8 + 12);
+/// A lookup takes 8 seconds at most (`lookup_seconds_max`); the rest is for a busy machine, and
+/// less than a client waits before it gives up.
+const REPLY_MAX: Duration = Duration::from_secs(8 + 32);
+/// A connection that is given up stands until what is under way on it has had its second, and the
+/// goodbye another: those do not count.
+const GOODBYE: Duration = Duration::from_secs(2);
 const YES: &str = "250 2.1.5";
 const NO: &str = "550 5.1.1";
 const LATER: &str = "451 4.4.3";
@@ -86,6 +91,20 @@ fn established(to: SocketAddr) -> usize {
     rows.filter(|row| row.len() > 3 && row[2].ends_with(&far) && row[3] == "01").count()
 }
 
+/// The most connections that stood to a port for all of [`GOODBYE`], until it is over.
+fn most_that_stood(to: SocketAddr, is_over: &AtomicBool) -> Option<usize> {
+    let (begun, mut seen, mut most) = (Instant::now(), VecDeque::new(), 0);
+    while !is_over.load(SeqCst) || begun.elapsed() <= GOODBYE {
+        seen.push_back((Instant::now(), established(to)));
+        while seen.front().is_some_and(|(at, _)| at.elapsed() > GOODBYE) {
+            most = most.max(seen.iter().map(|(_, count)| *count).min().unwrap_or(0));
+            seen.pop_front();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Some(most)
+}
+
 fn configuration(hop: &Hop, scene: &Scene) -> String {
     let more = format!(
         "[[domain]]\nname = \"files.test\"\nnext_hop = \"{}\"\n\
@@ -104,8 +123,10 @@ fn lives_through(mut scene: Scene) {
     let mut postern = Postern::start(&folder, &configuration(&hop, &scene));
     let address = postern.address();
     let known: Vec<_> = (0..CLIENTS).map(|n| format!("person{n:04}@example.test")).collect();
-    assert_eq!(recipients(address, &known), [YES; CLIENTS], "{:#?}", postern.events());
-    assert_eq!(recipient(address, "nobody"), NO);
+    // It has a second for an answer, which a busy machine may need more than once.
+    let is_known = |name: &String| recipients(address, std::slice::from_ref(name)) == [YES];
+    known.iter().for_each(|name| wait_until(name, || is_known(name)));
+    wait_until("nobody is unknown", || recipient(address, "nobody") == NO);
     (scene.begin)();
     if scene.lies {
         let mut asked = 0;
@@ -116,14 +137,7 @@ fn lives_through(mut scene: Scene) {
     }
     let is_over = AtomicBool::new(false);
     let most = std::thread::scope(|threads| {
-        let watching = threads.spawn(|| {
-            let mut most = 0;
-            while let Some((to, _)) = scene.connections.filter(|_| !is_over.load(SeqCst)) {
-                most = most.max(established(to));
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            most
-        });
+        let watching = threads.spawn(|| most_that_stood(scene.connections?.0, &is_over));
         let ask = |client| threads.spawn(move || ask_for_everybody(address, client));
         let clients: Vec<_> = (0..CLIENTS).map(ask).collect();
         let results: Vec<_> =
@@ -134,14 +148,15 @@ fn lives_through(mut scene: Scene) {
         assert_eq!(failed, 0, "{}: {:#?}", scene.name, last_events(&postern));
         most
     });
-    if let Some((_, each)) = scene.connections {
+    if let (Some((_, each)), Some(most)) = (scene.connections, most) {
         // One thread a core serves, and one more looks after sources.
         let threads = std::thread::available_parallelism().unwrap().get() + 1;
         assert!(most <= threads * each, "{most} connections for {threads} threads");
     }
     assert!(postern.process.ended().is_none(), "it ended");
-    let noticed = ["SourceTrouble", "SourceDoubted"].map(|name| postern.events_named(name).len());
-    assert_ne!(noticed, [0, 0], "the fault was none: {:#?}", last_events(&postern));
+    wait_until("the fault is told", || {
+        ["SourceTrouble", "SourceDoubted"].iter().any(|name| !postern.events_named(name).is_empty())
+    });
     (scene.end)();
     let unseen: Vec<_> = (2000..2005).map(|n| format!("person{n}@example.test")).collect();
     wait_until("it is right again", || recipients(address, &unseen) == [YES; 5]);
@@ -157,6 +172,8 @@ fn last_events(postern: &Postern) -> Vec<String> {
 
 /// All of them at the same time: most of it is waiting.
 fn live_through(scenes: Vec<Scene>) {
+    // Every connection has both of its ends here, and some have copies.
+    kit::raise_descriptor_limit();
     let start = |scene: Scene| {
         let thread = std::thread::Builder::new().name(scene.name.to_owned());
         (scene.name, thread.spawn(move || lives_through(scene)).unwrap())

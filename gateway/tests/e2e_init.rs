@@ -60,11 +60,6 @@ fn arguments<'a>(next_hop: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&given[..], &output, more].concat()
 }
 
-/// Nobody listens there.
-fn nobody() -> SocketAddr {
-    ([127, 0, 0, 1], kit::free_port()).into()
-}
-
 /// The lines that are no comments.
 fn active(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -140,7 +135,8 @@ fn an_openldap_that_shows_its_people_is_enough_and_is_found_right_and_knows_them
         (Folder::new(), Slapd::start(Setup { people: 3, ..Setup::new(Shape::OpenLdap) }));
     let authority = slapd.folder.file("authority.pem");
     let server = slapd.tls_url().replace("ldaps://", "");
-    let (said, written) = init(&folder, Some(&authority), nobody(), &["--directory", &server]);
+    let (said, written) =
+        init(&folder, Some(&authority), kit::closed_port(), &["--directory", &server]);
     assert!(said.contains("by LDAPS; base dc=example,dc=test"), "{said}");
     for line in [
         "recipients = [{ ldap = \"directory\" }]",
@@ -166,7 +162,7 @@ fn a_certificate_that_is_not_believed_is_to_be_filled_in_before_the_directory_is
         (Folder::new(), Slapd::start(Setup { people: 3, ..Setup::new(Shape::ActiveDirectory) }));
     let server = slapd.tls_url().replace("ldaps://", "");
     let more = [&FILE[..], &["--directory", &server]].concat();
-    let (said, written) = init(&folder, None, nobody(), &more);
+    let (said, written) = init(&folder, None, kit::closed_port(), &more);
     assert!(said.contains("certificate is not believed") && said.contains("not yet"), "{said}");
     assert!(active(&written).contains("preset = \"active-directory\""), "{written}");
     assert!(active(&written).contains("recipients = [{ file = \"users.txt\" }]"), "{written}");
@@ -182,7 +178,7 @@ fn exchange_is_described_and_not_asked_until_its_administrator_asks() {
         (Folder::new(), Slapd::start(Setup { people: 3, ..Setup::new(Shape::Exchange55) }));
     let authority = slapd.folder.file("authority.pem");
     let server = slapd.tls_url().replace("ldaps://", "");
-    let next_hop = nobody();
+    let next_hop = kit::closed_port();
     let alone = arguments(&next_hop.to_string(), &["--directory", &server])
         .into_iter()
         .map(str::to_owned)
@@ -214,13 +210,14 @@ fn a_directory_that_shows_strangers_nothing_is_reached_by_start_tls_and_wants_a_
     let authority = slapd.folder.file("authority.pem");
     let server = format!("localhost:{}", slapd.address.port());
     let more = [&FILE[..], &["--directory", &server]].concat();
-    let (said, written) = init(&folder, Some(&authority), nobody(), &more);
+    let (said, written) = init(&folder, Some(&authority), kit::closed_port(), &more);
     assert!(said.contains("by StartTLS") && said.contains("bind_dn"), "{said}");
     assert!(active(&written).contains("tls = \"starttls\""), "{written}");
     assert!(written.contains("# bind_dn = \"cn=postern,dc=example,dc=test\""), "{written}");
     assert!(active(&written).contains("recipients = [{ file = \"users.txt\" }]"), "{written}");
     // With nothing else it is listed, and says nothing: 451.
-    let (_, written) = init(&folder, Some(&authority), nobody(), &["--directory", &server]);
+    let (_, written) =
+        init(&folder, Some(&authority), kit::closed_port(), &["--directory", &server]);
     assert!(active(&written).contains("recipients = [{ ldap = \"directory\" }]"), "{written}");
 }
 
@@ -243,11 +240,11 @@ fn active_directory_without_tls_is_described_only_on_an_explicit_yes() {
     let (folder, directory) = (Folder::new(), fake(root, 1));
     let server = directory.address.to_string();
     let more = [&FILE[..], &["--directory", &server]].concat();
-    let (said, written) = init(&folder, None, nobody(), &more);
+    let (said, written) = init(&folder, None, kit::closed_port(), &more);
     assert!(said.contains("--directory-plain"), "{said}");
     assert!(!written.contains("[[ldap]]"), "{written}");
     let more = [&more[..], &["--directory-plain"]].concat();
-    let (said, written) = init(&folder, None, nobody(), &more);
+    let (said, written) = init(&folder, None, kit::closed_port(), &more);
     assert!(said.contains("is Active Directory, without TLS"), "{said}");
     assert!(said.contains("It refuses strangers (result code 1)"), "{said}");
     for line in
@@ -269,7 +266,7 @@ fn the_root_of_exchange_is_known_without_an_entry() {
     let (folder, directory) = (Folder::new(), fake(root, 0));
     let server = directory.address.to_string();
     let more = [&FILE[..], &["--directory-plain", "--directory", &server]].concat();
-    let (said, written) = init(&folder, None, nobody(), &more);
+    let (said, written) = init(&folder, None, kit::closed_port(), &more);
     assert!(said.contains("the directory of Exchange 5.5"), "{said}");
     assert!(active(&written).contains("preset = \"exchange-5.5\""), "{written}");
 }
@@ -280,7 +277,7 @@ fn what_is_no_directory_is_said_of_one_that_was_named_and_the_rest_is_written() 
     let hop = Hop::start();
     let server = hop.address.to_string();
     let more = [&FILE[..], &["--directory", &server]].concat();
-    let (said, written) = init(&folder, None, nobody(), &more);
+    let (said, written) = init(&folder, None, kit::closed_port(), &more);
     assert!(said.contains("no directory that can be used"), "{said}");
     assert!(!written.contains("[[ldap]]"), "{written}");
 }

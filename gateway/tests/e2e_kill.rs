@@ -241,7 +241,7 @@ fn killed_in_the_middle_it_has_never_said_250_of_a_message_that_is_lost() {
     }
 
     // The hop's threads may still be reading what was sent before the kill.
-    std::thread::sleep(Duration::from_millis(500));
+    kit::wait_until("everything is read that was sent", || hop.is_idle());
     let mut arrived: HashMap<String, u32> = HashMap::new();
     for message in hop.taken() {
         let id = subject(&message.content);

@@ -181,7 +181,8 @@ fn no_proxy_header_no_greeting() {
 
     let began = Instant::now();
     assert!(Client::silent(postern.address()).is_closed());
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    // After 5 seconds, on a machine that is not busy; without that limit, when the client gives up.
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
 }
 
 /// Does what systemd does: sockets from descriptor 3 on, named by the environment.
@@ -258,7 +259,8 @@ fn the_unspecified_ipv6_address_takes_ipv4_clients_under_their_own_address() {
 #[test]
 fn whoever_talks_before_the_greeting_is_refused_and_others_wait_a_moment() {
     let (folder, hop) = (Folder::new(), Hop::start());
-    let delay = "greeting_delay_milliseconds = 400";
+    // So long that a busy machine gets round to talking within it.
+    let delay = "greeting_delay_milliseconds = 3000";
     let postern = Postern::start(&folder, &listening(&hop, "127.0.0.1:0", delay, ""));
     let mut early = Client::silent(postern.address());
     early.send(b"EHLO early.example\r\n");
@@ -267,7 +269,7 @@ fn whoever_talks_before_the_greeting_is_refused_and_others_wait_a_moment() {
 
     let began = Instant::now();
     let mut patient = Client::connect(postern.address());
-    assert!(began.elapsed() >= Duration::from_millis(390), "{:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_millis(2_990), "{:?}", began.elapsed());
     patient.say("EHLO patient.example").expect("250 ");
     patient.message(MESSAGE).expect("250 ");
 }
@@ -276,9 +278,12 @@ fn whoever_talks_before_the_greeting_is_refused_and_others_wait_a_moment() {
 fn who_was_shaking_hands_when_we_were_told_to_end_is_told_so() {
     let (folder, hop, authority) = (Folder::new(), Hop::start(), Authority::new());
     authority.sign("mx.example.test").write(&folder);
-    let mut postern = Postern::start(&folder, &tls_listening(&hop, "implicit"));
+    // Not at 127.0.0.1:0, which is the listener's.
+    let metrics = "[metrics]\naddress = \"127.0.0.2:0\"\n";
+    let config = listening(&hop, "127.0.0.1:0", "tls = \"implicit\"", &format!("{TLS}{metrics}"));
+    let mut postern = Postern::start(&folder, &config);
     let mut client = Client::silent(postern.address());
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    kit::wait_until("it is served", || postern.page().contains("\npostern_connections 1\n"));
     postern.signal(nix::sys::signal::Signal::SIGTERM);
     postern.wait_for("Draining");
     client.shake_hands(&authority.client()).unwrap();

@@ -60,7 +60,8 @@ fn a_changed_recipients_file_is_in_force_within_seconds_and_an_emptied_one_is_no
     kit::wait_until("green exists", || {
         recipient(&postern, "green@example.test").starts_with("250 ")
     });
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    // It is looked at every second; the rest is for a busy machine.
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 
     folder.write("users.txt", "");
     postern.wait_for("RecipientsHeld");
@@ -153,15 +154,37 @@ fn figures_count_what_happened_and_health_says_ok() {
 
 /// Starts with a log file, `postern.log`.
 fn with_log_file(folder: &Folder, hop: &Hop) -> (kit::process::Process, SocketAddr) {
-    let port = kit::free_port();
+    let address = kit::closed_port();
     let text = config(hop.address, &format!("{LIFTED}[log]\nfile = \"postern.log\"\n"))
-        .replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+        .replace("127.0.0.1:0", &address.to_string());
     let path = folder.write("postern.toml", text);
     let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
     let process = kit::process::Process::start(command.arg("run").arg("--config").arg(path));
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    kit::wait_for_port(address);
+    // The port takes connections before there is a log.
+    kit::wait_until("it listens", || {
+        let log = fs::read_to_string(folder.file("postern.log"));
+        log.is_ok_and(|log| log.contains("\"Listening\""))
+    });
     (process, address)
+}
+
+#[test]
+fn what_it_is_told_while_it_starts_it_does_when_it_has_started() {
+    let (folder, hop, address) = (Folder::new(), Hop::start(), kit::closed_port());
+    // So many that the port takes connections for a while before anybody serves.
+    let others = (0..200_000).map(|n| format!("other{n}@example.test\n"));
+    folder.write("users.txt", others.chain(["jones@example.test\n".into()]).collect::<String>());
+    let text = config(hop.address, LIFTED).replace("127.0.0.1:0", &address.to_string());
+    let path = folder.write("postern.toml", text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    let mut process = kit::process::Process::start(command.arg("run").arg("--config").arg(path));
+    kit::wait_for_port(address);
+    process.signal(Signal::SIGHUP);
+    let is_reloaded = |line: &str| line.contains("\"ConfigurationReloaded\"").then_some(());
+    process.output.wait_for(is_reloaded, kit::PATIENCE).expect("the signal ends or is lost");
+    Client::greeted(address).message(MESSAGE).expect("250 ");
+    process.signal(Signal::SIGTERM);
+    assert!(process.wait().success());
 }
 
 #[test]
@@ -265,7 +288,7 @@ fn short_of_descriptors_it_says_421_rests_and_recovers() {
     let mut turned_away = 0;
     let mut greeted = 0;
     for stream in &crowd {
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(kit::PATIENCE)).unwrap();
         let mut start = [0; 4];
         match (&*stream).read(&mut start) {
             Ok(4) if &start == b"421 " => turned_away += 1,
@@ -297,16 +320,18 @@ fn clients_that_wait_for_their_greeting_have_seats_as_well() {
     let (folder, hop) = (Folder::new(), Hop::start());
     let text = config(hop.address, LIFTED).replace(
         "address = \"127.0.0.1:0\"",
-        "address = \"127.0.0.1:0\"\ngreeting_delay_milliseconds = 5000",
+        "address = \"127.0.0.1:0\"\ngreeting_delay_milliseconds = 50000",
     );
     let postern = Postern::start_by(&mut with_descriptors(256), &folder, &text);
     let crowd: Vec<TcpStream> =
         (0..150).map(|_| TcpStream::connect(postern.address()).unwrap()).collect();
     let began = Instant::now();
     Client::silent(postern.address()).reply().expect("421 4.3.2 ");
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
-    let held = postern.process.descriptors().len();
-    assert!(held < 120, "{held} descriptors");
+    // Those who wait are greeted after 50 seconds; who has no seat is told so before.
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    kit::wait_until("no more descriptors are held than there are seats", || {
+        postern.process.descriptors().len() < 120
+    });
     drop(crowd);
 }
 
@@ -325,7 +350,9 @@ fn two_thousand_idle_clients_do_not_keep_good_ones_waiting() {
         client.message(MESSAGE).expect("250 ");
         client.say("QUIT").expect("221 ");
     }
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    // A second each, where a good one takes some milliseconds: much for a busy machine, and nothing
+    // to what waiting for the idle ones would be.
+    assert!(began.elapsed() < Duration::from_secs(50), "{:?}", began.elapsed());
     assert_eq!(hop.taken().len(), 50);
     // The idle ones are still there, and as welcome as before.
     for mut client in idle.into_iter().step_by(100) {
@@ -354,7 +381,8 @@ fn a_next_hop_that_never_answers_keeps_nobody_else_waiting() {
     }
     let began = Instant::now();
     Client::greeted(postern.address()).message(MESSAGE).expect("250 ");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // The silent one is waited for a minute, and a client of ours gives up then.
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn settings(database: Database, query: &str) -> Settings {
         list: None,
         database,
         mode: Mode::Live,
-        timeout: Duration::from_secs(10),
+        timeout: Duration::from_secs(30),
         connections_max: 4,
         positive: Duration::ZERO,
         negative: Duration::ZERO,

@@ -2,7 +2,8 @@
 
 use super::{EXIT_LATER, EXIT_MISTAKES};
 use crate::config::built::Config;
-use crate::run::{Running, StartError, signals};
+use crate::run::signals::Signals;
+use crate::run::{Running, StartError};
 use crate::settings::mistake::{Mistake, render};
 use clap::Args;
 use std::io::IsTerminal;
@@ -36,17 +37,10 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
         let colour = std::io::stderr().is_terminal();
         eprint!("{}", render(&config.warnings, 100, colour));
     }
-    let running = match Running::start(config) {
-        Ok(running) => running,
-        Err(StartError::Sources(mistakes)) => return without_sources(&mistakes),
-        Err(error) => {
-            eprintln!("postern: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match signals::serve(running) {
+    match serve(config) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
+        Err(StartError::Sources(mistakes)) => without_sources(&mistakes),
         Err(error) => {
             eprintln!("postern: {error}");
             ExitCode::FAILURE
@@ -63,4 +57,11 @@ fn without_sources(mistakes: &[Mistake]) -> ExitCode {
          without it: who only that source knows then hears 451."
     );
     ExitCode::from(EXIT_LATER)
+}
+
+/// From the first socket to the last session; how many were cut off.
+fn serve(config: Config) -> Result<u32, StartError> {
+    let signals = Signals::take()?;
+    let running = Running::start(config)?;
+    Ok(signals.serve(running)?)
 }

@@ -106,12 +106,14 @@ impl Log {
 }
 
 impl LogWriter {
-    /// Waits until everything is written, but not for ever. All handles must be gone.
-    pub fn close(self) {
+    /// Waits until everything is written, but not for ever, and says whether it is. All handles
+    /// must be gone.
+    pub fn close(self) -> bool {
         let until = std::time::Instant::now() + CLOSE_PATIENCE;
         while !self.thread.is_finished() && std::time::Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
+        self.thread.is_finished()
     }
 }
 

@@ -222,10 +222,11 @@ async fn a_server_that_hangs_up_on_refusals_is_asked_to_the_end() {
 async fn a_server_that_hangs_in_the_middle_gives_an_incomplete_report_in_time() {
     let began = Instant::now();
     let manners = Manners { hangs_at_rcpt: true, ..Manners::default() };
-    let (report, _) = report_with(manners, |args| args.timeout = 3).await;
+    let (report, _) = report_with(manners, |args| args.timeout = 9).await;
     assert!(!report.complete);
     assert_eq!(report.recipients, "no-reply");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // In 9 seconds; the rest is for a busy machine, and less than the server hangs.
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -238,12 +239,14 @@ async fn without_a_domain_recipients_are_not_tested() {
 #[tokio::test]
 async fn what_is_no_smtp_server_is_an_error_that_says_what_to_try() {
     let mut silent = args(start_mute("").await);
-    silent.timeout = 1;
+    // So long that a reply is missed, and not the end of the whole, on a busy machine as well.
+    silent.timeout = 6;
     let garbage = args(start_mute("HTTP/1.1 400 Bad Request\r\n\r\n").await);
     let refusing = args(start_mute("554 5.7.1 go away\r\n").await);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = args(listener.local_addr().unwrap());
-    drop(listener);
+    // Bound, so that nobody else is; and not listening.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = args(bound.local_addr().unwrap());
     let mut injecting = closed.clone();
     injecting.domain = Some("example.test>\r\nDATA".to_owned());
     let ask = async |args: &Args| probe(args, |_| {}).await;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const OPTIONS: Options =
-    Options { exact: false, wait: false, server: None, reply_wait: Duration::from_millis(500) };
+    Options { exact: false, wait: false, server: None, reply_wait: Duration::from_secs(3) };
 
 /// Plays `dialogue` against a server that says `greeting`, then one answer of `answers` for each
 /// read, then closes when `closes`.
@@ -112,7 +112,10 @@ async fn a_file_is_played_over_tcp_and_what_is_unusable_is_an_error() {
     };
     let (outcome, ()) = tokio::join!(talk(&args), serving);
     assert!(outcome.unwrap().is_as_expected());
-    drop(listener);
+    // Bound, so that nobody else is; and not listening.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    args.connect = bound.local_addr().unwrap().to_string();
     assert!(matches!(talk(&args).await, Err(TalkError::Connect { .. })));
     file.write_all(b"nonsense\n").unwrap();
     assert!(matches!(talk(&args).await, Err(TalkError::Script { source, .. }) if source.line == 2));
@@ -128,7 +131,9 @@ async fn a_dialogue_of_two_sessions_with_tls_and_a_client_that_goes_is_played() 
         S: 503 5.5.1 no\ndrain\nS: 421 4.3.2 down\nclosed\n";
     let script = Script::parse(dialogue).unwrap();
     let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
-    let options = Options { server: Some(server.address), ..OPTIONS };
+    // Time for a handshake on a busy machine.
+    let reply_wait = Duration::from_secs(30);
+    let options = Options { server: Some(server.address), reply_wait, ..OPTIONS };
     let outcome = play(&script, Box::new(stream), &options).await;
     let text = printed(&outcome);
     assert!(outcome.is_as_expected(), "{text}");

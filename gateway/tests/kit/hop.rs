@@ -1,9 +1,10 @@
 //! A next hop of the test's own: takes mail, remembers it, and misbehaves where it is told to.
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -53,7 +54,9 @@ type Behaviour = dyn Fn(Stage, &str) -> Act + Send + Sync;
 struct Shared {
     taken: Mutex<Vec<Taken>>,
     commands: Mutex<Vec<String>>,
-    open: Mutex<Vec<TcpStream>>,
+    /// Connections that are served now, by their number.
+    open: Mutex<HashMap<usize, TcpStream>>,
+    seen: AtomicUsize,
     behaviour: Mutex<Arc<Behaviour>>,
     keywords: String,
     tls: Option<Arc<ServerConfig>>,
@@ -112,6 +115,7 @@ impl Hop {
             taken: Mutex::default(),
             commands: Mutex::default(),
             open: Mutex::default(),
+            seen: AtomicUsize::new(0),
             behaviour: Mutex::new(behaviour),
             keywords: keywords.into(),
             tls,
@@ -123,12 +127,14 @@ impl Hop {
                 if ours.stopping.load(Ordering::SeqCst) {
                     return;
                 }
-                let Ok(socket) = socket else { continue };
-                ours.open.lock().unwrap().push(socket.try_clone().unwrap());
+                let Some(socket) = super::accepted(socket) else { continue };
+                let id = ours.seen.fetch_add(1, Ordering::SeqCst);
+                ours.open.lock().unwrap().insert(id, socket.try_clone().unwrap());
                 let ours = Arc::clone(&ours);
                 std::thread::spawn(move || {
                     let _ = serve(socket.try_clone().unwrap(), &ours);
                     let _ = socket.shutdown(Shutdown::Both);
+                    ours.open.lock().unwrap().remove(&id);
                 });
             }
         });
@@ -150,9 +156,14 @@ impl Hop {
         self.shared.commands.lock().unwrap().clone()
     }
 
+    /// Whether all who came have gone, and all that they said has been heard.
+    pub fn is_idle(&self) -> bool {
+        self.shared.open.lock().unwrap().is_empty()
+    }
+
     /// Connections that it has seen so far.
     pub fn connections(&self) -> usize {
-        self.shared.open.lock().unwrap().len()
+        self.shared.seen.load(Ordering::SeqCst)
     }
 }
 
@@ -163,7 +174,7 @@ impl Drop for Hop {
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
-        for socket in self.shared.open.lock().unwrap().iter() {
+        for socket in self.shared.open.lock().unwrap().values() {
             let _ = socket.shutdown(Shutdown::Both);
         }
     }

@@ -232,8 +232,8 @@ impl Listener {
                 if ours.load(Ordering::SeqCst) {
                     break;
                 }
-                let Ok(stream) = stream else { continue };
-                let Ok(other) = stream.try_clone() else { continue };
+                let Some(stream) = super::accepted(stream) else { continue };
+                let other = stream.try_clone().unwrap();
                 let _ = stream.set_nodelay(true);
                 let id = count.fetch_add(1, Ordering::SeqCst);
                 open.lock().unwrap().insert(id, other);

@@ -30,14 +30,14 @@ pub use slapd::{Shape, Slapd};
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a machine that is busy with other things.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Clients on this machine are not throttled.
 pub const LIFTED: &str = r#"
@@ -87,32 +87,51 @@ pub fn wait_for_port(address: SocketAddr) {
     wait_until(&format!("somebody listens on {address}"), || TcpStream::connect(address).is_ok());
 }
 
-/// A port that is free on 127.0.0.1 and 127.0.0.2, for programs that cannot choose one.
-pub fn free_port() -> u16 {
-    for _ in 0..100 {
-        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = first.local_addr().unwrap().port();
-        if TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), port)).is_ok() {
+/// A port on 127.0.0.1 and 127.0.0.2 for a server that cannot choose one, or that is stopped and
+/// started again: the system gives it to nobody meanwhile, and we give it to nobody else.
+pub fn lasting_port() -> u16 {
+    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+    let (from, to) = ports_of_nobody();
+    for _ in 0..1_000 {
+        // At random, because other processes choose as well.
+        let random = RandomState::new().build_hasher().finish();
+        let port = from + u16::try_from(random % u64::from(to - from)).unwrap();
+        let is_free = |last| TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), port)).is_ok();
+        if is_free(1) && is_free(2) && GIVEN.lock().unwrap().insert(port) {
             return port;
         }
     }
     panic!("no port is free");
 }
 
-/// A port on 127.0.0.1 for a server that is stopped and started again: the system gives it to no
-/// client meanwhile, and we give it to nobody else.
-pub fn lasting_port() -> u16 {
-    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
-    for _ in 0..100 {
-        // Below what the system chooses from; at random, because other tests choose as well.
-        let random = RandomState::new().build_hasher().finish();
-        let port = 15_000 + u16::try_from(random % 15_000).unwrap();
-        let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-        if is_free && GIVEN.lock().unwrap().insert(port) {
-            return port;
-        }
+/// Where nobody listens, for as long as the test runs.
+pub fn closed_port() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, lasting_port()))
+}
+
+/// The first port, and the one behind the last, that the system gives to no socket by itself:
+/// neither to a client, nor to a server that binds to port 0.
+fn ports_of_nobody() -> (u16, u16) {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+    let chosen = range.ok().and_then(|range| {
+        let mut ends = range.split_whitespace().map(str::parse::<u16>);
+        Some((ends.next()?.ok()?, ends.next()?.ok()?))
+    });
+    match chosen.unwrap_or((32_768, 60_999)) {
+        (first, _) if first > 12_000 => (10_000, first),
+        (_, last) if last < 60_000 => (last + 1, u16::MAX),
+        // It chooses from nearly all: then a port is only not likely to be taken.
+        _ => (15_000, 30_000),
     }
-    panic!("no port is free");
+}
+
+/// A connection that was taken, unless its client has gone meanwhile. Short of descriptors a server
+/// of ours fails here: else its clients would wait without a word.
+pub fn accepted(taken: io::Result<TcpStream>) -> Option<TcpStream> {
+    match taken {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => None,
+        taken => Some(taken.unwrap()),
+    }
 }
 
 /// As many descriptors as this process may have.

@@ -6,7 +6,8 @@ use super::process::Process;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
 /// A running Postern.
@@ -67,6 +68,16 @@ impl Postern {
     /// Where the first listener is.
     pub fn address(&self) -> SocketAddr {
         self.smtp[0]
+    }
+
+    /// The page with figures.
+    pub fn page(&self) -> String {
+        let mut stream = TcpStream::connect(self.figures.unwrap()).unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        page
     }
 
     /// Everything that it has logged so far.

@@ -7,6 +7,7 @@ use nix::unistd::{Pid, Uid, User};
 use std::ffi::OsStr;
 use std::io::{BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub struct Process {
 pub struct Lines {
     seen: Mutex<Vec<String>>,
     more: Condvar,
+    /// Nobody writes any more.
+    is_over: AtomicBool,
 }
 
 impl Lines {
@@ -64,6 +67,7 @@ impl Lines {
                 ours.seen.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
                 ours.more.notify_all();
             }
+            ours.is_over.store(true, SeqCst);
         });
         lines
     }
@@ -101,9 +105,22 @@ impl Process {
         self.child.try_wait().unwrap()
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends by itself, and until all that it said has been read.
     pub fn wait(&mut self) -> ExitStatus {
-        self.wait_at_most(PATIENCE).unwrap_or_else(|| panic!("process {} goes on", self.id()))
+        let status = self.wait_at_most(PATIENCE);
+        let status = status.unwrap_or_else(|| panic!("process {} goes on", self.id()));
+        self.hear_out();
+        status
+    }
+
+    /// The threads that read may be behind the process that has ended; where it has left another
+    /// behind, which keeps its outputs open, they do not end.
+    fn hear_out(&self) {
+        let until = Instant::now() + PATIENCE;
+        let is_over = |lines: &Lines| lines.is_over.load(SeqCst);
+        while !(is_over(&self.output) && is_over(&self.errors)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn wait_at_most(&mut self, limit: Duration) -> Option<ExitStatus> {
@@ -138,7 +155,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         if self.leads_group {
             let _ = kill(Pid::from_raw(self.id()), Signal::SIGTERM);
-            let _ = self.wait_at_most(Duration::from_secs(5));
+            let _ = self.wait_at_most(Duration::from_secs(20));
             let _ = kill(Pid::from_raw(-self.id()), Signal::SIGKILL);
         }
         let _ = self.child.kill();
@@ -182,7 +199,8 @@ impl Daemon {
         let _ = kill(id, self.farewell);
         // One that is frozen hears nothing.
         let _ = kill(id, Signal::SIGCONT);
-        let _ = process.wait_at_most(Duration::from_secs(10));
+        // A database that is killed may have lost what was written last.
+        let _ = process.wait_at_most(PATIENCE);
     }
 
     /// Ends it as a loss of power would, and waits until it has ended.
@@ -234,8 +252,7 @@ pub fn run(command: &mut Command) -> (bool, String) {
     let status = process
         .wait_at_most(3 * PATIENCE)
         .unwrap_or_else(|| panic!("{command:?} does not end: {:?}", process.output.all()));
-    // The threads that read may be a moment behind.
-    std::thread::sleep(Duration::from_millis(50));
+    process.hear_out();
     let said = [process.output.all(), process.errors.all()].concat().join("\n");
     (status.success(), said)
 }

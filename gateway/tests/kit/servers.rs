@@ -2,7 +2,7 @@
 
 use super::folder::Folder;
 use super::process::Process;
-use super::{find_program, free_port, wait_for_port, wait_until};
+use super::{find_program, lasting_port, wait_for_port, wait_until};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Server {
     /// Starts one; `more` is appended to its main configuration.
     pub fn start(kind: &str, more: &str) -> Self {
         let folder = Folder::new();
-        let port = free_port();
+        let port = lasting_port();
         let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(kind);
         for entry in fs::read_dir(templates).unwrap() {
             let template = entry.unwrap();
@@ -108,7 +108,7 @@ pub struct Sink {
 impl Sink {
     /// Starts it.
     pub fn start(options: &[&str]) -> Self {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, lasting_port()));
         let mut command = Command::new(find_program("smtp-sink").unwrap());
         if nix::unistd::Uid::current().is_root() {
             command.args(["-u", "nobody"]);

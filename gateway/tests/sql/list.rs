@@ -24,7 +24,12 @@ fn domain() -> DomainSettings {
 }
 
 fn list_of(database: &Database, list: &str) -> SqlList {
+    list_within(database, list, Duration::from_secs(30))
+}
+
+fn list_within(database: &Database, list: &str, timeout: Duration) -> SqlList {
     let settings = Settings {
+        timeout,
         list: Some(Statement::listing(list, database.dialect()).unwrap()),
         mode: Mode::Snapshot { every: Duration::from_secs(900) },
         ..settings(database.clone(), QUERY)
@@ -34,9 +39,13 @@ fn list_of(database: &Database, list: &str) -> SqlList {
 
 /// A list that has been read once, and what came of it.
 fn listed(database: &Database, list: &str) -> (Listed, Vec<Outcome>) {
+    read(list_of(database, list))
+}
+
+fn read(list: SqlList) -> (Listed, Vec<Outcome>) {
     let scope = Scope::new(vec![DomainScope::new(DomainId(0), &domain())]);
     let environment = Environment::bare(Domain::new("mx.example.test").unwrap());
-    let (source, outcomes) = Listed::open(list_of(database, list), scope, &environment);
+    let (source, outcomes) = Listed::open(list, scope, &environment);
     assert!(outcomes.is_empty(), "nobody waits for it: {outcomes:?}");
     let outcomes = source.poll();
     (source, outcomes)
@@ -104,9 +113,8 @@ fn postgresql_is_listed_and_a_list_that_breaks_off_is_not_adopted() {
         "select 'a' || 1 / (20000 - i) || '@example.test' from generate_series(1, 20000) i";
     assert_eq!(failing(&database, breaks).0, Failing::Answer);
     // Longer than an answer may take, and in the end all there.
-    let slow = "select i || '@example.test', pg_sleep(0.25) from generate_series(1, 8) i";
-    let settings = Settings { timeout: Duration::from_secs(1), ..settings(database, QUERY) };
-    let (source, outcomes) = listed(&settings.database, slow);
+    let slow = "select i || '@example.test', pg_sleep(0.5) from generate_series(1, 8) i";
+    let (source, outcomes) = read(list_within(&database, slow, Duration::from_secs(3)));
     assert!(outcomes[0].is_adopted(), "{outcomes:?}");
     assert!(matches!(look_up(&source, "8"), Finding::Exists { .. }));
 }
