@@ -1,6 +1,6 @@
 //! Filters: what is refused and where, and that no address changes the shape of one.
 
-use super::super::settings::Preset;
+use super::super::preset::Preset;
 use super::Template;
 use ldap3::asn1::{ASNTag, PL, StructureTag};
 use ldap3::parse_filter;

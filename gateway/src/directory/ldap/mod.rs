@@ -4,29 +4,28 @@
 //! (`live/`).
 
 mod breaker;
-mod entry;
 mod export;
 mod filter;
 mod kind;
 mod link;
 mod pool;
-mod screen;
+mod preset;
 mod server;
 mod settings;
-mod start_tls;
 mod table;
 mod trial;
 mod trouble;
 
-pub use entry::Entry;
 pub use export::LdapList;
 pub use export::modes::{Export, Mode};
 pub use filter::{FilterError, Template};
 pub use kind::KIND;
+pub use link::entry::Entry;
 pub use link::{Link, NoReply, Reply, Search, Way};
 pub use pool::Pool;
+pub use preset::{Preset, Protection};
 pub use server::Server;
-pub use settings::{Bind, Preset, Protection, Settings};
+pub use settings::{Bind, Settings};
 pub use table::{ENTRY, TABLE};
 pub use trouble::Problem;
 

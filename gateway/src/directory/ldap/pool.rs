@@ -6,8 +6,9 @@
 use super::super::live::TroubleKind;
 use super::breaker::Turn;
 use super::link::{Link, NoReply, Reply, Search, Way, keep};
+use super::preset::Protection;
 use super::server::Server;
-use super::settings::{Protection, Settings};
+use super::settings::Settings;
 use super::trouble::Problem;
 use crate::clock;
 use crate::next_hop::tls::{TrustError, client_config};

@@ -3,6 +3,7 @@
 
 use super::export::modes::{Mode, finding, live, malformed, snapshot};
 use super::filter::Template;
+use super::preset::{Preset, Protection};
 use super::table::{TABLE, Written};
 use crate::settings::mistake::Mistake;
 use crate::settings::server::NextHopHost;
@@ -59,6 +60,14 @@ pub struct Settings {
     pub negative: Duration,
 }
 
+impl Settings {
+    /// Whether it is asked what changed between two readings.
+    #[must_use]
+    pub fn follows_changes(&self) -> bool {
+        matches!(&self.mode, Mode::Snapshot(export) if !export.changes.is_zero())
+    }
+}
+
 /// Who we are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Bind {
@@ -66,93 +75,6 @@ pub struct Bind {
     pub dn: String,
     /// Where its password is; read at each bind.
     pub password_file: PathBuf,
-}
-
-/// What connections are protected by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protection {
-    /// TLS from the first octet.
-    Ldaps,
-    /// TLS begun by the StartTLS operation (RFC 4511 §4.14).
-    StartTls,
-    /// Nothing.
-    Plain,
-}
-
-/// Kinds of directories.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Preset {
-    /// Active Directory, by its global catalogue.
-    ActiveDirectory,
-    /// The directory of Exchange 5.5.
-    Exchange55,
-    /// OpenLDAP and its like.
-    OpenLdap,
-    /// Whatever the operator's filter fits.
-    Custom,
-}
-
-impl Preset {
-    fn named(word: &str) -> Self {
-        match word {
-            "active-directory" => Self::ActiveDirectory,
-            "exchange-5.5" => Self::Exchange55,
-            "openldap" => Self::OpenLdap,
-            _ => Self::Custom,
-        }
-    }
-
-    /// Its filter; none for `Custom`.
-    #[must_use]
-    pub fn filter(self) -> Option<&'static str> {
-        match self {
-            // The value is `SMTP:` for the primary address: these values match in any case.
-            Self::ActiveDirectory => Some("(proxyAddresses=smtp:{address})"),
-            // Sources differ on whether `otherMailbox` holds the primary address, and on what
-            // stands between type and address: all are asked for.
-            Self::Exchange55 => Some(
-                "(|(mail={address})(rfc822Mailbox={address})(otherMailbox=smtp${address})\
-                 (otherMailbox=smtp:{address}))",
-            ),
-            // `mail` of inetOrgPerson (RFC 2798), `mailLocalAddress` of inetLocalMailRecipient, and
-            // `mailAlternateAddress` of the schemas of qmail, Zarafa and Dovecot set-ups. What a
-            // server does not know matches nothing (RFC 4511 §4.5.1.7).
-            Self::OpenLdap => Some(
-                "(|(mail={address})(mailLocalAddress={address})(mailAlternateAddress={address}))",
-            ),
-            Self::Custom => None,
-        }
-    }
-
-    /// The attributes that hold its addresses; none for `Custom`.
-    #[must_use]
-    pub fn attributes(self) -> &'static [&'static str] {
-        match self {
-            Self::ActiveDirectory => &["proxyAddresses"],
-            Self::Exchange55 => &["mail", "rfc822Mailbox", "otherMailbox", "proxyAddresses"],
-            Self::OpenLdap => &["mail", "mailLocalAddress", "mailAlternateAddress"],
-            Self::Custom => &[],
-        }
-    }
-
-    /// The attributes that mark an entry which is kept for a while after it was deleted, and may
-    /// still hold its addresses.
-    #[must_use]
-    pub fn marks_of_deletion(self) -> &'static [&'static str] {
-        match self {
-            Self::Exchange55 => &["Is-Deleted"],
-            Self::ActiveDirectory | Self::OpenLdap | Self::Custom => &[],
-        }
-    }
-
-    fn port(self, protection: Protection) -> u16 {
-        match (self, protection) {
-            (Self::ActiveDirectory, Protection::Ldaps) => 3269,
-            (Self::ActiveDirectory, _) => 3268,
-            (_, Protection::Ldaps) => 636,
-            (_, _) => 389,
-        }
-    }
 }
 
 /// Reads one `[[ldap]]`; `None` when a mistake was reported.

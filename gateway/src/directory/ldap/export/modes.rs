@@ -2,7 +2,7 @@
 //! they would never count.
 
 use super::super::filter::{FilterError, Template};
-use super::super::settings::{Preset, Settings};
+use super::super::preset::Preset;
 use super::super::table::{TABLE, Written};
 use crate::settings::mistake::Mistake;
 use crate::settings::site::{Site, Text, at, number};
@@ -30,14 +30,6 @@ pub struct Export {
     pub attributes: Vec<String>,
     /// What finds everybody who has one.
     pub filter: String,
-}
-
-impl Settings {
-    /// Whether it is asked what changed between two readings.
-    #[must_use]
-    pub fn follows_changes(&self) -> bool {
-        matches!(&self.mode, Mode::Snapshot(export) if !export.changes.is_zero())
-    }
 }
 
 /// `None` when a mistake was reported.

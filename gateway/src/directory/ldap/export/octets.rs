@@ -1,7 +1,7 @@
 //! Values of controls, which the screen lets through as they are: read element by element, never
 //! by recursion. What they mean is left to whoever asked for them.
 
-use super::super::screen::element;
+use super::super::link::screen::element;
 
 /// The elements of a constructed value, one after another: tag and content. Ends at what is none.
 pub(super) struct Elements<'a>(pub(super) &'a [u8]);

@@ -3,7 +3,7 @@
 //! to `person.rs`.
 
 use super::super::super::live::TroubleKind;
-use super::super::entry::Entry;
+use super::super::link::entry::Entry;
 use super::super::link::{Link, NoReply, Reply, Search};
 use super::super::trouble::{Asked, Problem, of_code, shortened};
 use super::octets::{Elements, INTEGER, OCTET_STRING};

@@ -4,7 +4,7 @@
 
 use super::super::super::list::{Scope as Domains, parse_target, typed};
 use super::super::super::live::TroubleKind;
-use super::super::entry::Entry;
+use super::super::link::entry::Entry;
 use super::super::link::{Link, Search};
 use super::super::trouble::Problem;
 use super::super::without_type;

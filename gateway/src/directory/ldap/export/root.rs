@@ -1,7 +1,7 @@
 //! What a server says of itself (RFC 4512 §5.1), and from that the mark by which later changes are
 //! told from earlier ones: a number that only this server counts, or a cookie.
 
-use super::super::entry::Entry;
+use super::super::link::entry::Entry;
 use super::super::link::{Link, Search};
 use super::super::trouble::Problem;
 use super::page::search;

@@ -4,7 +4,8 @@
 //! anywhere, and then what of that is there now.
 
 use super::super::link::Link;
-use super::super::settings::{Preset, Settings};
+use super::super::preset::Preset;
+use super::super::settings::Settings;
 use super::super::trouble::Problem;
 use super::Seen;
 use super::followed::Held;

@@ -147,7 +147,7 @@ fn head(octets: &[u8]) -> Head {
 }
 
 /// The element at the beginning of these octets, when all of it is there.
-pub(super) fn element(octets: &[u8]) -> Option<(u8, Range<usize>)> {
+pub(in super::super) fn element(octets: &[u8]) -> Option<(u8, Range<usize>)> {
     match head(octets) {
         Head::Element { tag, content } if content.end <= octets.len() => Some((tag, content)),
         _ => None,

@@ -2,13 +2,18 @@
 //! Many searches are under way on it at a time, each with a message id of its own (RFC 4511
 //! §4.1.1.1). How many connections there are, and who uses which, is left to `pool.rs`.
 
-use super::super::live::TroubleKind;
-use super::entry::{Entry, entry, intermediate, octets_of, texts};
-use super::screen::screen;
-use super::settings::{Bind, Protection};
-use super::start_tls::start_tls;
+pub mod entry;
+pub(super) mod screen;
+mod start_tls;
+
+use self::entry::{Entry, entry, intermediate, octets_of, texts};
+use self::screen::screen;
+use self::start_tls::start_tls;
+use super::preset::Protection;
+use super::settings::Bind;
 use super::trouble::{Asked, Problem, of_code, of_io, of_library};
 use crate::clock;
+use crate::directory::live::TroubleKind;
 use ldap3::controls::RawControl;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapResult, Scope, SearchOptions, StdStream};
 use relay::moment::Moment;

@@ -1,8 +1,8 @@
 //! The StartTLS operation (RFC 4511 §4.14), spoken before the library takes over: it can begin TLS
 //! only on a connection that nobody screens. The handshake itself is left to `link.rs`.
 
+use super::super::trouble::{Asked, Problem, of_code, of_io};
 use super::screen::Screen;
-use super::trouble::{Asked, Problem, of_code, of_io};
 use ldap3::asn1::{parse_tag, parse_uint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
