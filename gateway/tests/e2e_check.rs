@@ -6,6 +6,7 @@
 mod kit;
 
 use kit::Folder;
+use kit::http::{Http, Response};
 use kit::process::run;
 use serde_json::Value;
 use std::fs::{self, Permissions};
@@ -107,4 +108,23 @@ fn a_source_that_does_not_answer_is_told_apart_from_a_mistake() {
     let wrong = [source("people", ""), source("more", "token_file = \"secret\"\n")].concat();
     let (code, mistakes) = check(&format!("{CONFIG}{people}{wrong}"));
     assert_eq!(code, Some(2), "{mistakes}");
+}
+
+#[test]
+fn a_canary_that_is_not_answered_for_now_is_no_mistake_either() {
+    let is_canary = |path: &str| path.contains("jones");
+    let source =
+        Http::start(move |asked| Response::new(if is_canary(&asked.path) { 503 } else { 404 }, ""));
+    let folder = Folder::new();
+    let people = "canary = \"jones@example.test\"\nrecipients = [{ http = \"people\" }]\n";
+    let url = source.url("/{address}");
+    let config = format!("{CONFIG}{people}[[http]]\nname = \"people\"\nurl = \"{url}\"\n");
+    fs::create_dir_all(folder.file("state")).unwrap();
+    folder.write("postern.toml", config);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.args(["check", "--config", "postern.toml"]).current_dir(folder.path());
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("not for the canary"), "{said}");
 }

@@ -5,6 +5,7 @@
 
 mod kit;
 
+use kit::http::{Http, Response};
 use kit::process::run;
 use kit::{Act, Client, Folder, Hop, LIFTED, Postern, Stage, config, has};
 use nix::sys::signal::Signal;
@@ -185,6 +186,30 @@ fn what_it_is_told_while_it_starts_it_does_when_it_has_started() {
     Client::greeted(address).message(MESSAGE).expect("250 ");
     process.signal(Signal::SIGTERM);
     assert!(process.wait().success());
+}
+
+#[test]
+fn a_start_that_waits_for_a_source_takes_no_clients_and_ends_when_it_is_told_to() {
+    let (folder, hop, address) = (Folder::new(), Hop::start(), kit::closed_port());
+    let source = Http::start(|_| Response::new(404, "").after(Duration::from_secs(20)));
+    let text = config(hop.address, LIFTED)
+        .replace("127.0.0.1:0", &address.to_string())
+        .replace("{ file = \"users.txt\" }", "{ http = \"people\" }");
+    let url = source.url("/{address}");
+    let path = folder.write(
+        "postern.toml",
+        format!(
+            "start_without_sources = false\n{text}\n[[http]]\nname = \"people\"\n\
+             url = \"{url}\"\nquestion_seconds_max = 30\n"
+        ),
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    let mut process = kit::process::Process::start(command.arg("run").arg("--config").arg(path));
+    kit::wait_until("the source is asked", || source.connections() > 0);
+    assert!(TcpStream::connect(address).is_err(), "a client would wait for a start that may fail");
+    process.signal(Signal::SIGTERM);
+    process.signal(Signal::SIGINT);
+    assert_eq!(process.wait().code(), Some(130), "{:#?}", process.errors.all());
 }
 
 #[test]

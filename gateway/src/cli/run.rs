@@ -2,8 +2,8 @@
 
 use super::{EXIT_LATER, EXIT_MISTAKES};
 use crate::config::built::Config;
+use crate::run::StartError;
 use crate::run::signals::Signals;
-use crate::run::{Running, StartError};
 use crate::settings::mistake::{Mistake, render};
 use clap::Args;
 use std::io::IsTerminal;
@@ -61,7 +61,5 @@ fn without_sources(mistakes: &[Mistake]) -> ExitCode {
 
 /// From the first socket to the last session; how many were cut off.
 fn serve(config: Config) -> Result<u32, StartError> {
-    let signals = Signals::take()?;
-    let running = Running::start(config)?;
-    Ok(signals.serve(running)?)
+    Signals::take()?.serve(config)
 }

@@ -205,8 +205,10 @@ impl Work {
     pub async fn confirm(&self, confirm: &Confirm) -> Result<Confirmed, Refusal> {
         let Some(entries) = confirm.entries else {
             let source = self.one(Some(&confirm.source))?;
-            let is_taken = source.confirm_people_left();
-            return Ok(Confirmed { source: source.name().to_string(), is_taken, loaded: None });
+            let name = source.name().to_string();
+            // It insists on being kept, which may wait for the disk.
+            let is_taken = self.blocking(move || source.confirm_people_left()).await?;
+            return Ok(Confirmed { source: name, is_taken, loaded: None });
         };
         let source = self.list(Some(&confirm.source))?;
         let name = source.name().to_string();

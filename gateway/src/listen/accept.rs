@@ -163,7 +163,10 @@ fn new_session_id() -> SessionId {
     SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Opens the listeners that are sockets of our own.
+/// Connections that the system takes before we do.
+const BACKLOG_MAX: i32 = 4_096;
+
+/// Takes an address for a socket of our own, which [`listen`] opens to clients.
 /// # Errors
 /// When the address is taken or not ours.
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -176,6 +179,12 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(4_096)?;
     Ok(socket.into())
+}
+
+/// From here on clients can connect. A socket that was inherited listens already.
+/// # Errors
+/// When somebody else listens there.
+pub fn listen(socket: &std::net::TcpListener) -> io::Result<()> {
+    socket2::SockRef::from(socket).listen(BACKLOG_MAX)
 }

@@ -124,6 +124,8 @@ pub fn reload(state: &State, services: &Services, watched: &Mutex<Watched>) -> R
     let rebind = config.listeners != old.config.listeners || config.metrics != old.config.metrics;
     let log_file = config.log.file.clone();
     let before = lock(watched).sources.clone();
+    // Sources that take over read what those before them have kept.
+    let _ = services.flush();
     let known = Before { sources: &before, meter: Some(&old.meter) };
     let assembled = assemble(config, &state.observer, services, known);
     let assembled = assembled.map_err(|error| refuse(error.to_string()))?;

@@ -15,7 +15,7 @@ use self::services::Services;
 use crate::config::built::Config;
 use crate::control;
 use crate::directory::learned::Learned;
-use crate::listen::accept::bind;
+use crate::listen::accept::{bind, listen};
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;
 use crate::observe::log::{Log, LogWriter};
@@ -116,6 +116,7 @@ impl Running {
         privileges::raise_descriptor_limit()?;
         privileges::drop_to(config.drop_to.as_ref())?;
         demand_sources(&config)?;
+        begin_to_listen(&listeners, figures.as_ref())?;
 
         let limits = config.settings.limits.clone();
         let state_dir = config.state_dir.clone();
@@ -217,8 +218,24 @@ impl Running {
     }
 }
 
+/// Opens to clients what was taken: they wait until they are served.
+fn begin_to_listen(
+    listeners: &[(Arc<Listener>, TcpListener)],
+    figures: Option<&(SocketAddr, TcpListener)>,
+) -> Result<(), StartError> {
+    let own = listeners.iter().filter_map(|(listener, socket)| match &listener.address {
+        ListenAddress::Socket(address) => Some((*address, socket)),
+        ListenAddress::InheritedIndex(_) | ListenAddress::InheritedName(_) => None,
+    });
+    for (address, socket) in own.chain(figures.map(|(address, socket)| (*address, socket))) {
+        listen(socket)
+            .map_err(|source| StartError::Listen { address: address.to_string(), source })?;
+    }
+    Ok(())
+}
+
 /// Tries all recipient sources out where the operator wants none to be missing: with the rights
-/// that they are used with, and before anybody is told that we listen.
+/// that they are used with, and before any client can connect.
 fn demand_sources(config: &Config) -> Result<(), StartError> {
     if config.starts_without_sources {
         return Ok(());

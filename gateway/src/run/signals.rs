@@ -1,10 +1,20 @@
 //! What the process is told: SIGHUP reads the configuration again, SIGTERM and SIGINT end it in
 //! peace, a second one at once.
 
-use super::Running;
+use super::{Running, StartError};
+use crate::config::Config;
 use std::io;
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+/// How long a start may still take that is told to end; then the process ends in the middle of it,
+/// when nobody is served yet.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+/// Exit code of a process that was ended in the middle of something.
+const EXIT_ENDED: i32 = 130;
 
 /// The signals that we act on. They wait from here on instead of ending the process, so they are
 /// taken before the first socket listens: whoever can be talked to can be told to end in peace.
@@ -12,8 +22,23 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct Signals {
     runtime: Runtime,
     hangup: Signal,
+    end: End,
+}
+
+/// Either of those that end the process.
+#[derive(Debug)]
+struct End {
     terminate: Signal,
     interrupt: Signal,
+}
+
+impl End {
+    async fn wanted(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 impl Signals {
@@ -27,32 +52,52 @@ impl Signals {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         drop(context);
-        Ok(Self { runtime, hangup, terminate, interrupt })
+        Ok(Self { runtime, hangup, end: End { terminate, interrupt } })
     }
 
-    /// Serves until told to end; how many sessions were cut off.
+    /// Starts, and serves until told to end; how many sessions were cut off.
     /// # Errors
-    /// When the thread that stops it panics.
-    pub fn serve(self, running: Running) -> io::Result<u32> {
-        let Self { runtime, mut hangup, mut terminate, mut interrupt } = self;
+    /// When it cannot start.
+    pub fn serve(self, config: Config) -> Result<u32, StartError> {
+        let Self { runtime, mut hangup, mut end } = self;
         runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    _ = hangup.recv() => {
-                        if let Err(report) = running.reload() {
-                            eprintln!("{report}");
-                        }
-                    }
-                    _ = terminate.recv() => break,
-                    _ = interrupt.recv() => break,
-                }
+            let (running, is_to_end) = start(config, &mut end).await?;
+            if !is_to_end {
+                serve_until_end(&running, &mut hangup, &mut end).await;
             }
-            let stopping = tokio::task::spawn_blocking(move || running.stop());
+            let stopping = spawn_blocking(move || running.stop());
             tokio::select! {
-                left = stopping => left.map_err(io::Error::other),
-                _ = terminate.recv() => std::process::exit(130),
-                _ = interrupt.recv() => std::process::exit(130),
+                left = stopping => Ok(left.map_err(io::Error::other)?),
+                () = end.wanted() => std::process::exit(EXIT_ENDED),
             }
         })
+    }
+}
+
+/// Starts, and says whether it was told to end meanwhile.
+async fn start(config: Config, end: &mut End) -> Result<(Running, bool), StartError> {
+    let mut starting = spawn_blocking(move || Running::start(config));
+    let started = tokio::select! {
+        biased;
+        started = &mut starting => (started, false),
+        () = end.wanted() => tokio::select! {
+            started = &mut starting => (started, true),
+            () = sleep(START_PATIENCE) => std::process::exit(EXIT_ENDED),
+            () = end.wanted() => std::process::exit(EXIT_ENDED),
+        },
+    };
+    Ok((started.0.map_err(io::Error::other)??, started.1))
+}
+
+async fn serve_until_end(running: &Running, hangup: &mut Signal, end: &mut End) {
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {
+                if let Err(report) = running.reload() {
+                    eprintln!("{report}");
+                }
+            }
+            () = end.wanted() => return,
+        }
     }
 }

@@ -5,7 +5,9 @@
 use super::recipients::scopes;
 use crate::config::built::ListedSource;
 use crate::directory::kinds;
+use crate::directory::live::TroubleKind;
 use crate::directory::{Canonical, Environment, Finding, Question, RecipientSource, SourceAnswer};
+use crate::observe::reports::SourceReport;
 use crate::settings::mistake::Mistake;
 use mail::address::LocalPart;
 use std::time::Duration;
@@ -70,6 +72,12 @@ async fn ask(
             told(&report.why, "domain.recipients")
                 .help("it says no only behind DATA: name a `[[callout]]` with until = \"data\""),
         ),
+        // It was right a moment ago, when it was tried out.
+        (_, Some(_), Finding::Unavailable) if is_passing(&report) => Some(
+            told(&report.last_trouble.unwrap_or_default(), "domain.recipients")
+                .help("it answered when it was tried out, and not for the canary")
+                .passing(true),
+        ),
         (_, Some(canary), _) => {
             let why = report.last_trouble.unwrap_or_default();
             Some(
@@ -80,6 +88,13 @@ async fn ask(
         }
         _ => None,
     }
+}
+
+/// Whether all the trouble that it had may end without a person.
+fn is_passing(report: &SourceReport) -> bool {
+    let mut kinds = report.troubles.iter().filter(|(_, count)| *count > 0).peekable();
+    let passing = |word: &str| TroubleKind::ALL.iter().any(|k| k.is_passing() && k.word() == word);
+    kinds.peek().is_some() && kinds.all(|(word, _)| passing(word))
 }
 
 /// A name that nobody has.

@@ -239,11 +239,12 @@ impl Report {
         self.mistakes.push(mistake);
     }
 
-    /// The operator should know of this.
+    /// Whether nothing is wrong so far.
     pub(crate) fn is_clean(&self) -> bool {
         self.mistakes.is_empty()
     }
 
+    /// The operator should know of this.
     pub(crate) fn warn(&mut self, mistake: Mistake) {
         let mut warning = self.placed(mistake);
         warning.severity = Severity::Warning;
