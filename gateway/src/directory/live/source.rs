@@ -82,7 +82,13 @@ impl RecipientSource for Remembered {
         let forgotten = {
             let mut flushes = lock(&self.flushes);
             *flushes += 1;
-            self.memory.forget(|address| is_meant(what, address))
+            match what {
+                // He is meant himself, and may have left.
+                Forget::Address(meant) => self.memory.forget(|address| meant == address),
+                // Who was known is what the guard against losing many counts from.
+                Forget::Domain(domain) => self.memory.outdate(|address| is_of(address, domain)),
+                Forget::All => self.memory.outdate(|_| true),
+            }
         };
         self.store.forget_answers(Some(&self.name), what);
         forgotten
@@ -161,13 +167,5 @@ fn finding(settled: Settled, by: Matched) -> Finding {
         }
         Settled::Unknown => Finding::Unknown,
         Settled::Unavailable => Finding::Unavailable,
-    }
-}
-
-fn is_meant(what: &Forget, address: &str) -> bool {
-    match what {
-        Forget::Address(meant) => meant == address,
-        Forget::Domain(domain) => is_of(address, domain),
-        Forget::All => true,
     }
 }
