@@ -60,9 +60,9 @@ fn wait_for_told(postern: &Postern, event: &str, part: &str) {
 }
 
 /// `postern recipients` with this: its exit code, and what it says.
-fn command(folder: &Folder, what: &str) -> (i32, String) {
+fn command(folder: &Folder, what: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-    command.args(["recipients", what, "--config"]).arg(folder.file("postern.toml"));
+    command.arg("recipients").args(what).arg("--config").arg(folder.file("postern.toml"));
     let done = command.output().unwrap();
     let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
     (done.status.code().unwrap(), said)
@@ -77,7 +77,7 @@ fn is_shown_as(postern: &Postern, folder: &Folder, name: &str, class: &str) {
     stream.read_to_string(&mut page).unwrap();
     let row = format!("postern_source_class{{source=\"{name}\",class=\"{class}\"}} 1");
     assert!(page.contains(&row), "{row}: {page}");
-    let (code, said) = command(folder, "sources");
+    let (code, said) = command(folder, &["sources"]);
     assert!(code == 3 && said.contains(class), "{said}");
 }
 
@@ -269,6 +269,42 @@ fn a_web_service_that_says_yes_to_anybody_is_refused_as_a_source() {
     says_yes_to_anybody("http people", &config, &folder, &be_right);
 }
 
+/// `class` and `last_trouble` of the first source, as the process says.
+fn shown(folder: &Folder) -> serde_json::Value {
+    let (_, said) = command(folder, &["sources", "--json"]);
+    serde_json::from_str::<serde_json::Value>(&said).unwrap()["sources"][0].clone()
+}
+
+#[test]
+fn a_web_service_whose_json_has_no_such_place_is_not_called_honest() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let http = Http::start(|request| {
+        let is_there = request.path.contains("person000");
+        Response::new(200, format!("{{\"exists\":{is_there}}}"))
+    });
+    let of = |pointer: &str| {
+        let table = format!(
+            "[[http]]\nname = \"people\"\nurl = \"{}\"\njson_pointer = \"{pointer}\"\n",
+            http.url("/{address}")
+        );
+        with_source(&hop, "{ http = \"people\" }", "", &table)
+    };
+    let postern = Postern::start(&folder, &of("/wrong"));
+    wait_until("it was tested", || shown(&folder)["last_trouble"].is_string());
+    assert_eq!(shown(&folder)["class"], "unproven");
+    let everybody = ["person0001", "stranger"];
+    for _ in 0..3 {
+        assert_eq!(recipients(&postern, &everybody), [LATER; 2], "{:#?}", postern.events());
+    }
+    assert_ne!(shown(&folder)["class"], "honest");
+    assert_eq!(command(&folder, &["sources"]).0, 3);
+    folder.write("postern.toml", of("/exists"));
+    postern.signal(nix::sys::signal::Signal::SIGHUP);
+    wait_until("the right place is in use", || recipient(&postern, "person0001") == YES);
+    assert_eq!(recipient(&postern, "stranger"), NO);
+    assert_eq!(shown(&folder)["class"], "honest");
+}
+
 #[test]
 fn a_next_hop_that_takes_everybody_is_refused_as_a_source() {
     use kit::{Act, Stage};
@@ -297,7 +333,7 @@ fn shrinks(folder: &Folder, config: &str, name: &str, set: &dyn Fn(usize)) {
     // Files are watched; of a server a person may ask that it be read now.
     let read = |code| {
         if name.starts_with("sql") {
-            let (found, said) = command(folder, "sync");
+            let (found, said) = command(folder, &["sync"]);
             assert_eq!(found, code, "{said}");
         }
     };
@@ -307,7 +343,7 @@ fn shrinks(folder: &Folder, config: &str, name: &str, set: &dyn Fn(usize)) {
         read(3);
         let detail = told(n);
         assert!(detail.contains("postern recipients"), "what to do: {detail}");
-        let (code, said) = command(folder, "diff");
+        let (code, said) = command(folder, &["diff"]);
         assert!(code == 1 && said.contains(&format!("example.test: 10 -> {left}")), "{said}");
         assert_eq!(recipients(&postern, &everybody), [YES, YES, YES, YES, NO]);
     }

@@ -417,8 +417,9 @@ async fn look_after(source: Weak<Remembered>) {
         for (at, domain) in here.trust.domains.iter().enumerate() {
             if domain.is_in_use.load(Relaxed) && here.trust.is_test_due(at) {
                 match here.trust.examine(at).await {
-                    Ok(()) => here.trust.answered(),
+                    Ok(()) => {}
                     Err(Doubt::Untested(trouble)) => {
+                        here.note_text(trouble.to_string());
                         here.trust.troubled(&trouble);
                         if matches!(trouble.kind, TroubleKind::Down | TroubleKind::Slow) {
                             // It would say as much of every other domain.

@@ -36,7 +36,8 @@ const TEST_MAX: Duration = Duration::from_secs(30);
 struct RandomTest {
     epoch: u64,
     at: i64,
-    accepts: bool,
+    /// Nothing where it was reached and said neither yes nor no, and had never done so.
+    accepts: Option<bool>,
 }
 
 /// What is known of a source for one domain.
@@ -80,6 +81,8 @@ pub struct Trust {
     /// In the order of the scope.
     pub domains: Vec<DomainTrust>,
     vouch_microseconds: i64,
+    /// It has said yes or no to something.
+    has_answered: AtomicBool,
     /// In a row.
     troubles: AtomicU32,
     silence: Mutex<()>,
@@ -118,6 +121,7 @@ impl Trust {
             live,
             domains: domains.into_iter().map(trust).collect(),
             vouch_microseconds: i64::from(vouch_milliseconds) * 1_000,
+            has_answered: AtomicBool::new(false),
             troubles: AtomicU32::new(0),
             silence: Mutex::default(),
             changes: Mutex::default(),
@@ -154,7 +158,9 @@ impl Trust {
             let seen = lock(&domain.seen);
             (seen.0.class(), seen.1.clone())
         });
-        classes.max_by_key(|(class, _)| *class).unwrap_or((Class::Unproven, String::new()))
+        // Of several that have shown nothing, one that has shown why.
+        let worst = classes.max_by_key(|(class, why)| (*class, !why.is_empty()));
+        worst.unwrap_or((Class::Unproven, String::new()))
     }
 
     /// Whether a yes may be believed; tests the source when that is due. `asked` is when the
@@ -169,7 +175,7 @@ impl Trust {
             }
         }
         let domain = &self.domains[place];
-        if lock(&domain.test).is_some_and(|test| test.accepts) {
+        if lock(&domain.test).is_some_and(|test| test.accepts == Some(true)) {
             return Err(Doubt::AcceptsRandom);
         }
         domain.remember_witness(known.mailbox);
@@ -255,13 +261,11 @@ impl Trust {
         }
         for witness in witnesses {
             let begun = now();
-            match Arc::clone(&self.live).ask(witness).await {
-                Ok(Said::Exists { .. }) => {
-                    self.vouched_at(place, begun);
-                    return Ok(());
-                }
-                Ok(Said::Unknown) => {}
-                Err(trouble) => return Err(Doubt::Untested(trouble)),
+            let said = Arc::clone(&self.live).ask(witness).await.map_err(Doubt::Untested)?;
+            self.answered();
+            if matches!(said, Said::Exists { .. }) {
+                self.vouched_at(place, begun);
+                return Ok(());
             }
         }
         let doubt = match &domain.canary {
@@ -294,8 +298,9 @@ impl Trust {
         self.change_all("confirmed by a person", |seen| seen.denies_known = false);
     }
 
-    /// Notes that it answered at all.
+    /// Notes that it said yes or no.
     pub fn answered(&self) {
+        self.has_answered.store(true, Relaxed);
         if self.troubles.load(Relaxed) != 0 {
             self.note_silence(|_| 0, "it answers");
         }
@@ -322,9 +327,11 @@ impl Trust {
     }
 
     fn is_tested(&self, place: usize) -> bool {
-        let epoch = self.live.epoch();
+        let (epoch, has_answered) = (self.live.epoch(), self.has_answered.load(Relaxed));
         lock(&self.domains[place].test).is_some_and(|test| {
-            test.epoch == epoch && now() - test.at < RANDOM_TEST_MICROSECONDS_MAX
+            let is_recent = now() - test.at < RANDOM_TEST_MICROSECONDS_MAX;
+            // One that said nothing says more when it is repeated behind the first answer.
+            test.epoch == epoch && is_recent && (test.accepts.is_some() || !has_answered)
         })
     }
 
@@ -362,14 +369,27 @@ impl Trust {
         // What was asked is from the connection that is there now.
         let epoch = self.live.epoch();
         let mut manners = self.live.manners();
-        let accepts = match said {
-            Ok(Said::Exists { .. }) => true,
-            Ok(Said::Unknown) => false,
-            // It was reached and did not say yes.
-            Err(Trouble { kind: TroubleKind::Unexpected, .. }) => false,
-            Err(trouble) => return Err(Doubt::Untested(trouble)),
+        let remember = |accepts| {
+            *lock(&domain.test) = Some(RandomTest { epoch, at: now(), accepts });
         };
-        *lock(&domain.test) = Some(RandomTest { epoch, at: now(), accepts });
+        let accepts = match said {
+            Ok(said) => {
+                self.answered();
+                matches!(said, Said::Exists { .. })
+            }
+            Err(trouble) if trouble.kind != TroubleKind::Unexpected => {
+                return Err(Doubt::Untested(trouble));
+            }
+            // It was reached and did not say yes, and there is something to which it does.
+            Err(_) if self.has_answered.load(Relaxed) => false,
+            // Perhaps it can say neither: a wrong place in its JSON would look the same.
+            Err(trouble) => {
+                remember(None);
+                self.change(place, &trouble.to_string(), |_| {});
+                return Err(Doubt::Untested(trouble));
+            }
+        };
+        remember(Some(accepts));
         if accepts {
             // What it refused late before says nothing of now.
             let asking = Arc::clone(&self.live).ask_late(nobody.clone());

@@ -284,3 +284,36 @@ async fn whoever_was_late_and_refuses_nobody_any_more_is_not_honest() {
     assert!(trust.examine(0).await.is_ok(), "nobody is known who could be missing");
     assert_eq!(trust.class().0, Class::AcceptAll);
 }
+
+#[tokio::test]
+async fn a_source_that_says_neither_yes_nor_no_has_shown_nothing() {
+    let canary = Some("jones@example.test");
+    let scene = Scene::with(&["jones"], LIFETIMES, canary, Store::none());
+    scene.mood(Mood::Strange);
+    for _ in 0..2 {
+        assert!(matches!(scene.source.trust.examine(0).await, Err(Doubt::Untested(_))));
+        assert_eq!(scene.class(), "unproven");
+        assert!(!scene.source.trust.is_test_due(0), "it was asked, and need not be at once again");
+    }
+    assert!(scene.source.report().why.contains("no such place"), "{:?}", scene.source.report());
+    for _ in 0..3 {
+        assert_eq!(scene.ask("jones").await, Finding::Unavailable);
+    }
+    assert_eq!(scene.class(), "down", "it is no answer");
+    let _ = scene.source.trust.examine(0).await;
+    assert_eq!(scene.class(), "down", "a test that says nothing does not end that");
+    scene.mood(Mood::Right);
+    assert_eq!(scene.ask("jones").await, YES);
+    assert_eq!(scene.class(), "honest");
+}
+
+#[tokio::test]
+async fn a_source_that_says_yes_to_people_and_something_odd_to_strangers_is_believed() {
+    let scene = Scene::new(&["jones"]);
+    scene.mood(Mood::StrangeOfStrangers);
+    assert!(matches!(scene.source.trust.examine(0).await, Err(Doubt::Untested(_))));
+    assert_eq!(scene.class(), "unproven");
+    assert_eq!(scene.ask("jones").await, YES);
+    assert_eq!(scene.class(), "honest", "it does not say yes to anybody");
+    assert_eq!(scene.ask("stranger").await, Finding::Unavailable);
+}

@@ -32,6 +32,10 @@ enum Mood {
     YesToAll,
     /// Answers nothing, ever.
     Hangs,
+    /// Answers what says neither yes nor no, as with a wrong place in JSON.
+    Strange,
+    /// As that, but only of those whom it does not know.
+    StrangeOfStrangers,
 }
 
 struct Fake {
@@ -61,7 +65,12 @@ impl LiveSource for Fake {
                 Mood::Down => Err(Trouble::new(TroubleKind::Down, "nobody listens")),
                 Mood::Hangs => std::future::pending().await,
                 Mood::YesToAll => Ok(Said::Exists { target: None }),
-                Mood::Right if is_there => Ok(Said::Exists { target: None }),
+                Mood::Right | Mood::StrangeOfStrangers if is_there => {
+                    Ok(Said::Exists { target: None })
+                }
+                Mood::Strange | Mood::StrangeOfStrangers => {
+                    Err(Trouble::new(TroubleKind::Unexpected, "no such place in the JSON"))
+                }
                 Mood::Right | Mood::Empty => Ok(Said::Unknown),
             }
         })
