@@ -6,7 +6,7 @@
 
 mod kit;
 
-use kit::http::{Http, Response};
+use kit::http::{Http, Request, Response};
 use kit::postgres::{self, Postgres};
 use kit::slapd::{self, Setup, Slapd};
 use kit::{Client, Folder, Hop, LIFTED, Postern, Shape, wait_until};
@@ -235,6 +235,42 @@ fn a_directory_that_loses_half_of_the_people_is_doubted_until_they_are_back() {
     wait_for_told(&postern, "SourceClassChanged", "lying -> honest");
     slapd.delete("uid=person0040,ou=people,dc=example,dc=test");
     assert_eq!(recipient(&postern, "person0040"), NO, "one who left: {:#?}", postern.events());
+}
+
+#[test]
+fn a_flush_has_everybody_asked_again_and_half_of_them_are_refused_only_when_a_person_says_so() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let half = |request: &Request| {
+        Response::new(if request.path.contains("person00") { 200 } else { 404 }, "")
+    };
+    let http = Http::start(move |request| match request.path.contains("person01") {
+        true => Response::new(200, ""),
+        false => half(request),
+    });
+    let table = format!("[[http]]\nname = \"people\"\nurl = \"{}\"\n", http.url("/{address}"));
+    let config = with_source(&hop, "{ http = \"people\" }", CANARY, &(table + lifetimes(true)));
+    let postern = Postern::start(&folder, &config);
+    let names: Vec<String> = (70..130).map(|n| format!("person{n:04}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(recipients(&postern, &names), [YES; 60], "{:#?}", postern.events());
+    assert_eq!(command(&folder, &["confirm", "http people"]).0, 1);
+    http.answer_with(half);
+    assert_eq!(recipients(&postern, &names), [YES; 60], "from memory");
+    let (code, said) = command(&folder, &["flush", "--all"]);
+    assert!(code == 0 && said.starts_with("60 answers forgotten.\n"), "{said}");
+    let heard = recipients(&postern, &names);
+    let refused = heard.iter().filter(|heard| *heard == NO).count();
+    assert_eq!(refused, 19, "one less than it takes to look at their share: {heard:?}");
+    assert_eq!(shown(&folder)["class"], "lying");
+    let trouble = shown(&folder)["last_trouble"].to_string();
+    let confirm = ["confirm", "http people"];
+    assert!(trouble.contains("postern recipients confirm \\\"http people\\\""), "{trouble}");
+    assert_eq!(command(&folder, &confirm).0, 0);
+    let heard = recipients(&postern, &names);
+    assert!(heard[..30].iter().all(|heard| heard == YES), "{heard:?}");
+    assert!(heard[30..].iter().all(|heard| heard == NO), "{heard:?}");
+    let (code, said) = command(&folder, &confirm);
+    assert!(code == 1 && said.contains("nothing to confirm"), "{said}");
 }
 
 /// A source that says yes to anybody, and is right later.

@@ -261,8 +261,10 @@ impl Remembered {
 
     /// Where a no turns out to be worth nothing, those that were believed before are not either.
     pub(super) fn distrust(&self, place: &Place, doubt: &Doubt) {
-        let is_of_all =
-            matches!(doubt, Doubt::CanaryGone(_) | Doubt::WitnessesGone | Doubt::Turned { .. });
+        let is_of_all = matches!(
+            doubt,
+            Doubt::CanaryGone(_) | Doubt::WitnessesGone { .. } | Doubt::Turned { .. }
+        );
         if is_of_all && !self.trust.domains[place.index].is_doubted.swap(true, Relaxed) {
             // The first who turned unknown were believed to be gone, also after a restart.
             self.memory.forget_negatives_of(&place.canonical);

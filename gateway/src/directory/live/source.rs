@@ -7,7 +7,7 @@ use super::memory::{Recalled, is_of};
 use super::remembered::{Remembered, Remembrance, Settled, Wanted};
 use crate::clock;
 use crate::directory::store::Forget;
-use crate::directory::{Account, Finding, Matched, Question, RecipientSource, SourceAnswer};
+use crate::directory::{Account, Finding, Matched, Question, RecipientSource, SourceAnswer, Word};
 use crate::observe::reports::SourceReport;
 use crate::state::lock;
 use mail::address::Mailbox;
@@ -103,11 +103,13 @@ impl RecipientSource for Remembered {
         }
     }
 
-    fn confirm_people_left(&self) -> bool {
+    fn confirm_people_left(&self) -> Word {
+        if !self.trust.confirm() {
+            return Word::NobodyDoubted;
+        }
         // Whoever was there before has left or not, as far as anybody counts.
         self.confirmed.fetch_max(clock::uptime_seconds(), Relaxed);
-        self.trust.confirm();
-        true
+        Word::Taken
     }
 
     fn report(&self) -> SourceReport {

@@ -228,7 +228,7 @@ impl Trust {
     }
 
     fn turned_too_many(&self, place: usize, (turned, known): (usize, usize)) -> Doubt {
-        let doubt = Doubt::Turned { turned, known };
+        let doubt = Doubt::Turned { source: Arc::clone(&self.name), turned, known };
         self.change(place, &doubt.to_string(), |seen| seen.denies_known = true);
         doubt
     }
@@ -270,7 +270,7 @@ impl Trust {
         }
         let doubt = match &domain.canary {
             Some(canary) => Doubt::CanaryGone(canary.clone()),
-            None => Doubt::WitnessesGone,
+            None => Doubt::WitnessesGone { source: Arc::clone(&self.name) },
         };
         // What it knew before says nothing of what it knows now.
         domain.vouched.store(i64::MIN, Relaxed);
@@ -288,14 +288,23 @@ impl Trust {
         }
     }
 
-    /// A person's word that those who are gone have left.
-    pub fn confirm(&self) {
+    /// A person's word that those who are gone have left. Taken, and true, only where somebody is
+    /// doubted for that: a canary that is gone cannot have left.
+    pub fn confirm(&self) -> bool {
+        let is_doubted = |domain: &DomainTrust| {
+            let denies_known = lock(&domain.seen).0.denies_known;
+            denies_known && (domain.canary.is_none() || lock(&domain.turned).too_many().is_some())
+        };
+        if !self.domains.iter().any(is_doubted) {
+            return false;
+        }
         for domain in &self.domains {
             lock(&domain.turned).clear();
             lock(&domain.witnesses).clear();
         }
         self.store.forget_all_turned(&self.name);
         self.change_all("confirmed by a person", |seen| seen.denies_known = false);
+        true
     }
 
     /// Notes that it said yes or no.

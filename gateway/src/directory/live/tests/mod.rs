@@ -13,7 +13,7 @@ use crate::clock;
 use crate::directory::list::DomainScope;
 use crate::directory::store::{Forget, KeptAnswer, Store};
 use crate::directory::{
-    Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer,
+    Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer, Word,
 };
 use crate::state::lock;
 use mail::address::{Domain, LocalPart, Mailbox};
