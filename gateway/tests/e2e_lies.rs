@@ -333,7 +333,10 @@ fn a_web_service_whose_json_has_no_such_place_is_not_called_honest() {
         assert_eq!(recipients(&postern, &everybody), [LATER; 2], "{:#?}", postern.events());
     }
     assert_ne!(shown(&folder)["class"], "honest");
-    assert_eq!(command(&folder, &["sources"]).0, 3);
+    let (code, said) = command(&folder, &["sources"]);
+    assert!(code == 3 && said.contains("\n  last trouble, ") && said.contains(" ago: "), "{said}");
+    let (_, said) = command(&folder, &["lookup", "--trace", "stranger@example.test"]);
+    assert!(said.contains("\n    last trouble, "), "{said}");
     folder.write("postern.toml", of("/exists"));
     postern.signal(nix::sys::signal::Signal::SIGHUP);
     wait_until("the right place is in use", || recipient(&postern, "person0001") == YES);

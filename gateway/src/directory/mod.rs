@@ -245,6 +245,8 @@ pub struct Account {
     pub age_seconds: Option<u64>,
     /// The last trouble with it, or the last doubt.
     pub note: Option<String>,
+    /// How long ago that was, in seconds; nothing when it lasts.
+    pub note_age_seconds: Option<u64>,
     /// What it has shown itself to be.
     pub class: Option<Class>,
 }

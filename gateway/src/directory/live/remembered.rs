@@ -71,6 +71,7 @@ pub struct Remembered {
     /// [`clock::uptime_seconds`].
     pub(super) confirmed: AtomicI64,
     pub(super) counts: Counts,
+    /// When, in seconds of [`clock::uptime_seconds`], and what.
     pub(super) last_trouble: Mutex<Option<(i64, String)>>,
     /// What was told of, and when.
     told: Mutex<HashMap<&'static str, i64>>,
@@ -343,7 +344,7 @@ impl Remembered {
     }
 
     pub(super) fn note_text(&self, text: String) {
-        *lock(&self.last_trouble) = Some((unix_seconds(), text));
+        *lock(&self.last_trouble) = Some((clock::uptime_seconds(), text));
     }
 }
 

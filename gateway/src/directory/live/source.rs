@@ -71,9 +71,11 @@ impl RecipientSource for Remembered {
             Some(Recalled::Nothing) | None => None,
         };
         let (class, _) = self.trust.class();
+        let (note_age_seconds, note) = self.last_trouble(now).unzip();
         Account {
             age_seconds: asked.map(|asked| u64::try_from(now - asked).unwrap_or(0)),
-            note: lock(&self.last_trouble).as_ref().map(|(_, text)| text.clone()),
+            note,
+            note_age_seconds,
             class: Some(class),
         }
     }
@@ -116,6 +118,8 @@ impl RecipientSource for Remembered {
         let (class, why) = self.trust.class();
         let counts = &self.counts;
         let read = |count: &AtomicU64| count.load(Relaxed);
+        let (last_trouble_age_seconds, last_trouble) =
+            self.last_trouble(clock::uptime_seconds()).unzip();
         let troubles = TroubleKind::ALL.iter().zip(&counts.troubles);
         SourceReport {
             name: self.name.to_string(),
@@ -130,13 +134,20 @@ impl RecipientSource for Remembered {
             troubles: troubles.map(|(kind, count)| (kind.word(), read(count))).collect(),
             remembered_yes: self.memory.positives() as u64,
             remembered_no: self.memory.negatives() as u64,
-            last_trouble: lock(&self.last_trouble).clone().map(|(_, text)| text),
+            last_trouble,
+            last_trouble_age_seconds,
             ..SourceReport::default()
         }
     }
 }
 
 impl Remembered {
+    /// The last trouble or doubt, and how many seconds ago it was.
+    fn last_trouble(&self, now: i64) -> Option<(u64, String)> {
+        let (at, text) = lock(&self.last_trouble).clone()?;
+        Some((u64::try_from(now - at).unwrap_or(0), text))
+    }
+
     /// Asks for the address itself unless that is known not to be there, then for its base.
     fn later(&self, exact: Option<Wanted>, base: Option<Wanted>) -> SourceAnswer {
         let Some(source) = self.me.upgrade() else {

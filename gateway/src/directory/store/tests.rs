@@ -97,11 +97,9 @@ fn answers_are_forgotten_by_address_domain_and_source_and_those_who_are_there_ar
         let meant: Vec<_> = answers.into_iter().filter(is_meant).collect();
         addresses(&meant).into_iter().map(str::to_owned).collect()
     };
-    let (good, outdated, absent): (fn(&KeptAnswer) -> bool, fn(&KeptAnswer) -> bool, _) = (
-        |answer| answer.exists && answer.fingerprint == 1,
-        |answer| answer.exists && answer.fingerprint == 0,
-        (|answer| !answer.exists) as fn(&KeptAnswer) -> bool,
-    );
+    let good = |answer: &KeptAnswer| answer.exists && answer.fingerprint == 1;
+    let outdated = |answer: &KeptAnswer| answer.exists && answer.fingerprint == 0;
+    let absent = |answer: &KeptAnswer| !answer.exists;
     assert_eq!(of("ad", good), ["a%@other.test", "b@example.test"]);
     assert_eq!(of("ad", outdated), ["a@sub.example.test"]);
     assert_eq!(of("ad", absent), ["xa%@other.test", "xa@example.test", "xb@example.test"]);

@@ -199,6 +199,27 @@ async fn known_people_outlive_an_outage_and_strangers_wait_for_its_end() {
 }
 
 #[tokio::test]
+async fn the_last_trouble_is_told_with_its_age_also_when_it_is_over() {
+    let scene = Scene::new(&["jones"]);
+    assert_eq!(scene.source.report().last_trouble_age_seconds, None);
+    scene.mood(Mood::Down);
+    assert_eq!(scene.ask("jones").await, Finding::Unavailable);
+    scene.mood(Mood::Right);
+    assert_eq!(scene.ask("jones").await, YES);
+    lock(&scene.source.last_trouble).as_mut().unwrap().0 -= 120;
+    let report = scene.source.report();
+    assert_eq!(report.last_trouble.as_deref(), Some("nobody listens"));
+    assert!((120..180).contains(&report.last_trouble_age_seconds.unwrap()), "{report:?}");
+    let local_part = LocalPart::new("jones").unwrap();
+    let canonical = Canonical::new(&local_part, &scene.settings);
+    let (domain, settings) = (DomainId(0), &scene.settings);
+    let question = Question { domain, settings, local_part: &local_part, canonical };
+    let account = scene.source.account(&question);
+    assert_eq!(account.note.as_deref(), Some("nobody listens"));
+    assert!((120..180).contains(&account.note_age_seconds.unwrap()), "{account:?}");
+}
+
+#[tokio::test]
 async fn an_expired_yes_stands_while_the_source_is_down() {
     let lifetimes = Lifetimes { positive_seconds: 0, negative_seconds: 0, vouch_milliseconds: 0 };
     let scene = Scene::with(&["jones"], lifetimes, None, Store::none());
