@@ -3,8 +3,9 @@
 //! and remembered, is `remembered.rs`.
 
 use super::TroubleKind;
+use super::flight::Wanted;
 use super::memory::{Recalled, is_of};
-use super::remembered::{Remembered, Remembrance, Settled, Wanted};
+use super::remembered::{Remembered, Remembrance, Settled};
 use crate::clock;
 use crate::directory::store::Forget;
 use crate::directory::{Account, Finding, Matched, Question, RecipientSource, SourceAnswer, Word};
