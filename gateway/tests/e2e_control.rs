@@ -514,7 +514,9 @@ fn what_a_live_source_said_is_shown_with_its_age_and_class_and_forgotten_when_to
         assert!(page.contains(row), "{row}: {page}");
     }
     assert_eq!(recipients(&folder, &["sync", "people"]).code, 2, "it holds no list");
-    assert_eq!(recipients(&folder, &["confirm", "people"]).code, 0);
+    let confirmed = recipients(&folder, &["confirm", "people"]);
+    assert!(confirmed.code == 1 && confirmed.out.is_empty(), "{}", confirmed.out);
+    assert!(confirmed.err.contains("nothing to confirm: no people"), "{}", confirmed.err);
 
     postern.signal(Signal::SIGTERM);
     // What is queued is written before the process ends.

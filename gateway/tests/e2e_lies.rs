@@ -6,7 +6,7 @@
 
 mod kit;
 
-use kit::http::{Http, Response};
+use kit::http::{Http, Request, Response};
 use kit::postgres::{self, Postgres};
 use kit::slapd::{self, Setup, Slapd};
 use kit::{Client, Folder, Hop, LIFTED, Postern, Shape, wait_until};
@@ -60,9 +60,9 @@ fn wait_for_told(postern: &Postern, event: &str, part: &str) {
 }
 
 /// `postern recipients` with this: its exit code, and what it says.
-fn command(folder: &Folder, what: &str) -> (i32, String) {
+fn command(folder: &Folder, what: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-    command.args(["recipients", what, "--config"]).arg(folder.file("postern.toml"));
+    command.arg("recipients").args(what).arg("--config").arg(folder.file("postern.toml"));
     let done = command.output().unwrap();
     let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
     (done.status.code().unwrap(), said)
@@ -77,7 +77,7 @@ fn is_shown_as(postern: &Postern, folder: &Folder, name: &str, class: &str) {
     stream.read_to_string(&mut page).unwrap();
     let row = format!("postern_source_class{{source=\"{name}\",class=\"{class}\"}} 1");
     assert!(page.contains(&row), "{row}: {page}");
-    let (code, said) = command(folder, "sources");
+    let (code, said) = command(folder, &["sources"]);
     assert!(code == 3 && said.contains(class), "{said}");
 }
 
@@ -237,6 +237,42 @@ fn a_directory_that_loses_half_of_the_people_is_doubted_until_they_are_back() {
     assert_eq!(recipient(&postern, "person0040"), NO, "one who left: {:#?}", postern.events());
 }
 
+#[test]
+fn a_flush_has_everybody_asked_again_and_half_of_them_are_refused_only_when_a_person_says_so() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let half = |request: &Request| {
+        Response::new(if request.path.contains("person00") { 200 } else { 404 }, "")
+    };
+    let http = Http::start(move |request| match request.path.contains("person01") {
+        true => Response::new(200, ""),
+        false => half(request),
+    });
+    let table = format!("[[http]]\nname = \"people\"\nurl = \"{}\"\n", http.url("/{address}"));
+    let config = with_source(&hop, "{ http = \"people\" }", CANARY, &(table + lifetimes(true)));
+    let postern = Postern::start(&folder, &config);
+    let names: Vec<String> = (70..130).map(|n| format!("person{n:04}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(recipients(&postern, &names), [YES; 60], "{:#?}", postern.events());
+    assert_eq!(command(&folder, &["confirm", "http people"]).0, 1);
+    http.answer_with(half);
+    assert_eq!(recipients(&postern, &names), [YES; 60], "from memory");
+    let (code, said) = command(&folder, &["flush", "--all"]);
+    assert!(code == 0 && said.starts_with("60 answers forgotten.\n"), "{said}");
+    let heard = recipients(&postern, &names);
+    let refused = heard.iter().filter(|heard| *heard == NO).count();
+    assert_eq!(refused, 19, "one less than it takes to look at their share: {heard:?}");
+    assert_eq!(shown(&folder)["class"], "lying");
+    let trouble = shown(&folder)["last_trouble"].to_string();
+    let confirm = ["confirm", "http people"];
+    assert!(trouble.contains("postern recipients confirm \\\"http people\\\""), "{trouble}");
+    assert_eq!(command(&folder, &confirm).0, 0);
+    let heard = recipients(&postern, &names);
+    assert!(heard[..30].iter().all(|heard| heard == YES), "{heard:?}");
+    assert!(heard[30..].iter().all(|heard| heard == NO), "{heard:?}");
+    let (code, said) = command(&folder, &confirm);
+    assert!(code == 1 && said.contains("nothing to confirm"), "{said}");
+}
+
 /// A source that says yes to anybody, and is right later.
 fn says_yes_to_anybody(name: &str, config: &str, folder: &Folder, be_right: &dyn Fn()) {
     let postern = Postern::start(folder, config);
@@ -269,6 +305,45 @@ fn a_web_service_that_says_yes_to_anybody_is_refused_as_a_source() {
     says_yes_to_anybody("http people", &config, &folder, &be_right);
 }
 
+/// `class` and `last_trouble` of the first source, as the process says.
+fn shown(folder: &Folder) -> serde_json::Value {
+    let (_, said) = command(folder, &["sources", "--json"]);
+    serde_json::from_str::<serde_json::Value>(&said).unwrap()["sources"][0].clone()
+}
+
+#[test]
+fn a_web_service_whose_json_has_no_such_place_is_not_called_honest() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let http = Http::start(|request| {
+        let is_there = request.path.contains("person000");
+        Response::new(200, format!("{{\"exists\":{is_there}}}"))
+    });
+    let of = |pointer: &str| {
+        let table = format!(
+            "[[http]]\nname = \"people\"\nurl = \"{}\"\njson_pointer = \"{pointer}\"\n",
+            http.url("/{address}")
+        );
+        with_source(&hop, "{ http = \"people\" }", "", &table)
+    };
+    let postern = Postern::start(&folder, &of("/wrong"));
+    wait_until("it was tested", || shown(&folder)["last_trouble"].is_string());
+    assert_eq!(shown(&folder)["class"], "unproven");
+    let everybody = ["person0001", "stranger"];
+    for _ in 0..3 {
+        assert_eq!(recipients(&postern, &everybody), [LATER; 2], "{:#?}", postern.events());
+    }
+    assert_ne!(shown(&folder)["class"], "honest");
+    let (code, said) = command(&folder, &["sources"]);
+    assert!(code == 3 && said.contains("\n  last trouble, ") && said.contains(" ago: "), "{said}");
+    let (_, said) = command(&folder, &["lookup", "--trace", "stranger@example.test"]);
+    assert!(said.contains("\n    last trouble, "), "{said}");
+    folder.write("postern.toml", of("/exists"));
+    postern.signal(nix::sys::signal::Signal::SIGHUP);
+    wait_until("the right place is in use", || recipient(&postern, "person0001") == YES);
+    assert_eq!(recipient(&postern, "stranger"), NO);
+    assert_eq!(shown(&folder)["class"], "honest");
+}
+
 #[test]
 fn a_next_hop_that_takes_everybody_is_refused_as_a_source() {
     use kit::{Act, Stage};
@@ -297,7 +372,7 @@ fn shrinks(folder: &Folder, config: &str, name: &str, set: &dyn Fn(usize)) {
     // Files are watched; of a server a person may ask that it be read now.
     let read = |code| {
         if name.starts_with("sql") {
-            let (found, said) = command(folder, "sync");
+            let (found, said) = command(folder, &["sync"]);
             assert_eq!(found, code, "{said}");
         }
     };
@@ -307,7 +382,7 @@ fn shrinks(folder: &Folder, config: &str, name: &str, set: &dyn Fn(usize)) {
         read(3);
         let detail = told(n);
         assert!(detail.contains("postern recipients"), "what to do: {detail}");
-        let (code, said) = command(folder, "diff");
+        let (code, said) = command(folder, &["diff"]);
         assert!(code == 1 && said.contains(&format!("example.test: 10 -> {left}")), "{said}");
         assert_eq!(recipients(&postern, &everybody), [YES, YES, YES, YES, NO]);
     }

@@ -72,6 +72,7 @@ fn said(step: &Step) -> Said {
         age_seconds: account.age_seconds,
         class: account.class.map(|class| Class::word(class).to_owned()),
         note: account.note.clone(),
+        note_age_seconds: account.note_age_seconds,
         line: step.to_string(),
     }
 }

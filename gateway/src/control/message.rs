@@ -50,8 +50,11 @@ pub struct Source {
     pub entries: Option<u64>,
     /// Whether its last load waits for a person's word.
     pub is_held: bool,
-    /// The last trouble with it.
+    /// The last trouble with it. Of a list, why it is not in use as it is now.
     pub last_trouble: Option<String>,
+    /// How long ago that was, in seconds; nothing of a list, whose trouble lasts.
+    #[serde(default)]
+    pub last_trouble_age_seconds: Option<u64>,
 }
 
 impl From<SourceReport> for Source {
@@ -73,6 +76,7 @@ impl From<SourceReport> for Source {
             entries: report.entries,
             is_held: report.is_held,
             last_trouble: report.last_trouble,
+            last_trouble_age_seconds: report.last_trouble_age_seconds,
         }
     }
 }
@@ -140,6 +144,9 @@ pub struct Said {
     pub class: Option<String>,
     /// The last trouble with it.
     pub note: Option<String>,
+    /// How long ago that was, in seconds; nothing of a list, whose trouble lasts.
+    #[serde(default)]
+    pub note_age_seconds: Option<u64>,
     /// All of it in one line.
     #[serde(default)]
     pub line: String,

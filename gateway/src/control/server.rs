@@ -191,7 +191,9 @@ fn code(refusal: &Refusal) -> StatusCode {
             StatusCode::BAD_REQUEST
         }
         Refusal::Learned(Unsaid::Address(_)) => StatusCode::BAD_REQUEST,
-        Refusal::NoList(_) | Refusal::NotHeld(_) => StatusCode::CONFLICT,
+        Refusal::NoList(_) | Refusal::NotHeld(_) | Refusal::NobodyDoubted(_) => {
+            StatusCode::CONFLICT
+        }
         Refusal::Load { .. } => StatusCode::BAD_GATEWAY,
         Refusal::Bug(_) | Refusal::Learned(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -11,11 +11,11 @@ use super::message::{
     OfSource, Report, Source, Sources, Sync,
 };
 use super::names::{Unclear, pick};
-use crate::directory::RecipientSource;
 use crate::directory::guard::{Confirmation, Outcome};
 use crate::directory::list::{LoadError, Preview};
 use crate::directory::store::Forget;
 use crate::directory::watch::give_way;
+use crate::directory::{RecipientSource, Word};
 use crate::run::build::{Watched, tell};
 use crate::state::{State, lock};
 use mail::address::{AddressError, Domain};
@@ -55,6 +55,12 @@ pub enum Refusal {
     /// There is nothing to confirm.
     #[error("nothing of {0} is held back")]
     NotHeld(String),
+    /// Nobody of a live source is doubted.
+    #[error(
+        "nothing to confirm: no people are missing for whose sake {0} is doubted (a canary that \
+         is missing cannot be confirmed: name another one in the configuration)"
+    )]
+    NobodyDoubted(String),
     /// The list cannot be read.
     #[error("{source_name}: {error}")]
     Load {
@@ -205,10 +211,14 @@ impl Work {
     pub async fn confirm(&self, confirm: &Confirm) -> Result<Confirmed, Refusal> {
         let Some(entries) = confirm.entries else {
             let source = self.one(Some(&confirm.source))?;
-            let name = source.name().to_string();
+            let source_name = source.name().to_string();
             // It insists on being kept, which may wait for the disk.
-            let is_taken = self.blocking(move || source.confirm_people_left()).await?;
-            return Ok(Confirmed { source: name, is_taken, loaded: None });
+            let is_taken = match self.blocking(move || source.confirm_people_left()).await? {
+                Word::Taken => true,
+                Word::NobodyDoubted => return Err(Refusal::NobodyDoubted(source_name)),
+                Word::OfNoUse => false,
+            };
+            return Ok(Confirmed { source: source_name, is_taken, loaded: None });
         };
         let source = self.list(Some(&confirm.source))?;
         let name = source.name().to_string();

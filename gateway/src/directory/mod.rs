@@ -197,10 +197,9 @@ pub trait RecipientSource: Send + Sync {
     /// Something else shows that an address exists: a no that is remembered for it ends.
     fn doubt_negative(&self, _domain: DomainId, _local_part: &[u8]) {}
 
-    /// Takes a person's word that those who turned unknown have left. False where no such word
-    /// is needed.
-    fn confirm_people_left(&self) -> bool {
-        false
+    /// Takes a person's word that those who turned unknown have left.
+    fn confirm_people_left(&self) -> Word {
+        Word::OfNoUse
     }
 
     /// What its next load would change. Reads all of it, so it may block for long; nothing for
@@ -227,6 +226,17 @@ pub trait RecipientSource: Send + Sync {
     }
 }
 
+/// What became of a person's word that people have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It is believed from now on.
+    Taken,
+    /// The source is not doubted for people who are gone, so there is nothing to confirm.
+    NobodyDoubted,
+    /// The source is never doubted so: it holds a list.
+    OfNoUse,
+}
+
 /// Where an answer comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
@@ -235,6 +245,8 @@ pub struct Account {
     pub age_seconds: Option<u64>,
     /// The last trouble with it, or the last doubt.
     pub note: Option<String>,
+    /// How long ago that was, in seconds; nothing when it lasts.
+    pub note_age_seconds: Option<u64>,
     /// What it has shown itself to be.
     pub class: Option<Class>,
 }

@@ -31,8 +31,10 @@ pub struct SourceReport {
     pub entries: Option<u64>,
     /// Whether its last load is held back, so that a person may confirm it.
     pub is_held: bool,
-    /// The last trouble with it.
+    /// The last trouble with it. Of a list, why it is not in use as it is now.
     pub last_trouble: Option<String>,
+    /// How long ago that was, in seconds; nothing of a list, whose trouble lasts.
+    pub last_trouble_age_seconds: Option<u64>,
 }
 
 /// What a next hop has shown, for `postern recipients sources`.

@@ -124,6 +124,7 @@ fn document(case: &Case, judgement: &Judgement) -> Value {
                 "age_seconds": step.account.age_seconds,
                 "class": step.account.class.map(Class::word),
                 "note": step.account.note,
+                "note_age_seconds": step.account.note_age_seconds,
                 "decides": step.source == *decides,
             })
         })

@@ -24,10 +24,12 @@ use std::process::ExitCode;
 /// Arguments of `confirm`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  postern recipients confirm --entries 812 /etc/postern/users.txt\n\n\
+    after_help = "Example:\n  postern recipients confirm --entries 812 /etc/postern/users.txt\n\
+  postern recipients confirm \"ldap ad\"\n\n\
     Of a list: `stats` and `sources` show what is held back, and why, and `stats` this command \
     with its number. Without --entries, of a source that is asked for each address: those who \
-    existed and whom it knows no more have left.\n\
+    existed and whom it knows no more have left; there is something to confirm when `sources` \
+    shows it as lying, and names this command.\n\
     The Postern that serves mail takes the word at once; for a file it is left where none runs.\n\
     Exit codes: 0 taken or left, 1 nothing to confirm or another number, 2 mistakes, 3 no \
     Postern runs that could take it."
@@ -87,9 +89,15 @@ fn ask(arguments: &ConfirmArguments, file: Option<&FileSettings>, client: &Clien
     } else if let Some(loaded) = &confirmed.loaded {
         print(&loaded_text(&confirmed.source, loaded));
     } else if confirmed.is_taken {
-        print(&format!("{}: those whom it knows no more have left.\n", confirmed.source));
+        print(&format!(
+            "{}: taken. Those whom it knew and knows no more have left.\n",
+            confirmed.source
+        ));
     } else {
-        eprintln!("{} holds a list: say how many entries it has, --entries N", confirmed.source);
+        eprintln!(
+            "Of {} only a list can be confirmed: say how many entries it has, --entries N",
+            confirmed.source
+        );
         return ExitCode::from(EXIT_MISTAKES);
     }
     if confirmed.is_taken { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NO) }

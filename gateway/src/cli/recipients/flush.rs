@@ -1,4 +1,5 @@
-//! `postern recipients flush`: what was remembered of live sources is asked for again.
+//! `postern recipients flush`: what was remembered of live sources is asked for again; of one
+//! address it is really forgotten.
 
 use super::Common;
 use super::running::{client, nobody, refused, tell_absent};
@@ -18,6 +19,8 @@ use std::process::ExitCode;
 /// Arguments of `flush`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  postern recipients flush --address jones@example.test\n\n\
+    Of a domain, or of all, who was known is asked for again, and stands while the source \
+    gives no answer; only with --address is he really forgotten.\n\
     Lists hold no answers, and what `learned` has seen is evidence: neither is touched.\n\
     Where no Postern runs, what is kept in `state_dir` is forgotten.\n\
     Exit codes: 0 forgotten, if only nothing, 2 mistakes, 3 Postern runs and does not answer.")]

@@ -139,6 +139,14 @@ fn text(lookup: &Lookup, trace: bool) -> String {
     text
 }
 
+/// The last trouble of a source, which may be over.
+pub(super) fn last_trouble(what: &str, age_seconds: Option<u64>) -> String {
+    match age_seconds {
+        Some(seconds) => format!("last trouble, {} ago: {what}", Age(seconds)),
+        None => format!("last trouble: {what}"),
+    }
+}
+
 /// All that is known of what one source or rule said.
 fn traced(said: &Said) -> String {
     let mut line =
@@ -152,7 +160,7 @@ fn traced(said: &Said) -> String {
         line.push_str(&format!(", {class}"));
     }
     if let Some(note) = &said.note {
-        line.push_str(&format!("\n    last trouble: {note}"));
+        line.push_str(&format!("\n    {}", last_trouble(note, said.note_age_seconds)));
     }
     line + "\n"
 }

@@ -1,6 +1,7 @@
 //! `postern recipients sources`: what each source is, and what it did since the start.
 
 use super::Common;
+use super::lookup::last_trouble;
 use super::running::{client, refused, tell_absent};
 use crate::cli::EXIT_LATER;
 use crate::cli::configuration::{print, print_json, tell_outcomes};
@@ -66,7 +67,9 @@ fn text(all: &Sources) -> String {
     let head = ["SOURCE", "CLASS", "ASKED", "ANSWERED", "REMEMBERED", "WHY"].map(str::to_owned);
     let mut rows = vec![(head, None)];
     for source in all.sources.iter().chain(&all.next_hops) {
-        rows.push((cells(source), source.last_trouble.as_deref()));
+        let trouble = source.last_trouble.as_deref();
+        let trouble = trouble.map(|what| last_trouble(what, source.last_trouble_age_seconds));
+        rows.push((cells(source), trouble));
     }
     for (cells, _) in rows.iter_mut().rev().take(all.next_hops.len()) {
         // Nobody counts what they are asked by mail.
@@ -85,7 +88,7 @@ fn text(all: &Sources) -> String {
         text.push_str(line.trim_end());
         text.push('\n');
         if let Some(trouble) = trouble {
-            text.push_str(&format!("  last trouble: {trouble}\n"));
+            text.push_str(&format!("  {trouble}\n"));
         }
     }
     match all.process_id {

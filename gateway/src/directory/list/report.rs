@@ -90,7 +90,7 @@ impl Listed {
         Account {
             age_seconds: here.map(|here| seconds_since(here.modified_nanoseconds)),
             note: lock(&self.last_trouble).as_ref().map(|not| not.why.clone()),
-            class: None,
+            ..Account::default()
         }
     }
 

@@ -4,6 +4,7 @@
 use super::Trouble;
 use mail::address::Mailbox;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why something that was said is not believed.
 #[derive(Debug)]
@@ -13,11 +14,16 @@ pub enum Doubt {
     /// Its canary is not there any more.
     CanaryGone(Mailbox),
     /// Nobody whom it knew is there any more.
-    WitnessesGone,
+    WitnessesGone {
+        /// Who it is, by the name that `confirm` takes.
+        source: Arc<str>,
+    },
     /// It has never known anybody, so that its no says nothing.
     NeverKnewAnybody,
     /// Too many people turned unknown.
     Turned {
+        /// Who it is, by the name that `confirm` takes.
+        source: Arc<str>,
         /// How many.
         turned: usize,
         /// How many are still known.
@@ -34,7 +40,7 @@ impl Doubt {
         match self {
             Self::AcceptsRandom => "accepts-random",
             Self::CanaryGone(_) => "canary-gone",
-            Self::WitnessesGone => "witnesses-gone",
+            Self::WitnessesGone { .. } => "witnesses-gone",
             Self::NeverKnewAnybody => "never-knew-anybody",
             Self::Turned { .. } => "many-turned-unknown",
             Self::Untested(_) => "untested",
@@ -49,16 +55,18 @@ impl fmt::Display for Doubt {
                 f.write_str("it says yes to an address that nobody has, so its yes proves nothing")
             }
             Self::CanaryGone(canary) => write!(f, "it does not know the canary {canary}"),
-            Self::WitnessesGone => f.write_str(
-                "people whom it knew are gone; if they have left: `postern recipients confirm`",
+            Self::WitnessesGone { source } => write!(
+                f,
+                "people whom it knew are gone; if they have left: \
+                 postern recipients confirm \"{source}\""
             ),
             Self::NeverKnewAnybody => f.write_str(
                 "it has not known a single address yet; name one that it must know as `canary`",
             ),
-            Self::Turned { turned, known } => write!(
+            Self::Turned { source, turned, known } => write!(
                 f,
                 "{turned} people whom it knew turned unknown within a week, against {known} that \
-                 are known; if they have left: `postern recipients confirm`"
+                 are known; if they have left: postern recipients confirm \"{source}\""
             ),
             Self::Untested(trouble) => write!(f, "not found out: {trouble}"),
         }

@@ -44,8 +44,8 @@ pub struct Kept {
     pub asked: i64,
     /// The address that the next hop hears instead.
     pub target: Option<Arc<Mailbox>>,
-    /// It was given under settings that are no longer those of the source: a yes is only the last
-    /// that is known.
+    /// It was given under settings that are no longer those of the source, or a person wants it
+    /// asked for again: a yes is only the last that is known.
     pub is_outdated: bool,
 }
 
@@ -173,10 +173,31 @@ impl Memory {
 
     /// Forgets the answers whose address is one of these, and says how many.
     pub fn forget(&self, is_meant: impl Fn(&str) -> bool) -> u64 {
-        let before = self.positives.len() + self.negatives.len();
+        let before = self.positives.len();
         self.positives.retain(|_, kept| !is_meant(&kept.address));
+        let positives = before.saturating_sub(self.positives.len());
+        positives as u64 + self.forget_negatives(is_meant)
+    }
+
+    /// The same, but who exists is only outdated: asked for again, and the last that is known
+    /// until then. Says how many answers served before and do not now. While it runs nobody else
+    /// may put a positive in.
+    pub fn outdate(&self, is_meant: impl Fn(&str) -> bool) -> u64 {
+        let serves = |kept: &Kept| !kept.is_outdated && is_meant(&kept.address);
+        let meant: Vec<_> = self.positives.iter().filter(|(_, kept)| serves(kept)).collect();
+        let mut outdated = 0;
+        for (key, kept) in meant {
+            let kept = Kept { is_outdated: true, ..kept };
+            // Nobody has asked for it, so it is to be pushed out as soon as ever.
+            outdated += u64::from(self.positives.replace(key, kept, true).is_ok());
+        }
+        outdated + self.forget_negatives(is_meant)
+    }
+
+    fn forget_negatives(&self, is_meant: impl Fn(&str) -> bool) -> u64 {
+        let before = self.negatives.len();
         self.negatives.retain(|_, kept| !is_meant(&kept.address));
-        (before.saturating_sub(self.positives.len() + self.negatives.len())) as u64
+        before.saturating_sub(self.negatives.len()) as u64
     }
 
     /// Forgets only that an address does not exist, and says which that was.

@@ -2,6 +2,7 @@
 //! for an address that nobody has; what it says to that is its class. `learned` believes only
 //! honest ones, and administrators see here whether their server can say no.
 
+use super::TroubleKind;
 use super::class::Class;
 use super::trust::{Doubt, Trust};
 use crate::directory::Environment;
@@ -102,9 +103,11 @@ async fn look_after(meter: Weak<Meter>) {
         let due: Vec<Arc<Trust>> = rows.filter(|trust| trust.is_test_due(0)).cloned().collect();
         drop(here);
         for trust in due {
-            match trust.examine(0).await {
-                Err(Doubt::Untested(trouble)) => trust.troubled(&trouble),
-                Ok(()) | Err(_) => trust.answered(),
+            // Something odd is no silence.
+            if let Err(Doubt::Untested(trouble)) = trust.examine(0).await
+                && trouble.kind != TroubleKind::Unexpected
+            {
+                trust.troubled(&trouble);
             }
             trust.tell_gathered();
         }

@@ -5,6 +5,8 @@
 mod changes;
 pub mod class;
 mod doubt;
+mod examine;
+mod flight;
 mod kept;
 pub mod memory;
 pub mod meter;

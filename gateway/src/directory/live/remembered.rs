@@ -1,7 +1,9 @@
 //! A source that asks elsewhere, as a recipient source: what is remembered is answered at once,
 //! the rest is asked for, once however many want to know, and believed as `trust.rs` says. When
-//! there is no answer, the last known yes stands for up to 31 days.
+//! there is no answer, the last known yes stands for up to 31 days. Who waits for what is
+//! `flight.rs`.
 
+use super::flight::{Waiting, Wanted};
 use super::kept::fingerprint;
 use super::memory::{Kept, Lifetimes, Memory, Recalled};
 use super::trust::{self, Doubt, Named, Teller, Trust};
@@ -20,12 +22,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 
-/// Addresses that one source may be asked for at a time; more are not answered.
-const FLIGHTS_MAX: usize = 256;
-/// How long an answer may take whatever the source itself thinks, with all checks around it.
-const FLIGHT_SECONDS_MAX: u64 = 30;
 /// How soon the same kind of trouble is told of again, in seconds.
 const TOLD_AGAIN_SECONDS: i64 = 600;
 /// How often the background looks whether a test is due.
@@ -40,8 +37,6 @@ pub(super) enum Settled {
     Unknown,
     Unavailable,
 }
-
-type Waiting = watch::Receiver<Option<Settled>>;
 
 /// Counts, for figures and `postern recipients sources`.
 #[derive(Debug, Default)]
@@ -63,7 +58,7 @@ pub struct Remembered {
     pub(super) domains: Vec<(DomainId, Place)>,
     pub(super) memory: Memory,
     pub(super) trust: Trust,
-    flights: Mutex<HashMap<u64, Waiting>>,
+    pub(super) flights: Mutex<HashMap<u64, Waiting>>,
     /// How often something was forgotten on a person's word; held while it happens, and while an
     /// answer is put in.
     pub(super) flushes: Mutex<u64>,
@@ -71,13 +66,14 @@ pub struct Remembered {
     /// [`clock::uptime_seconds`].
     pub(super) confirmed: AtomicI64,
     pub(super) counts: Counts,
+    /// When, in seconds of [`clock::uptime_seconds`], and what.
     pub(super) last_trouble: Mutex<Option<(i64, String)>>,
     /// What was told of, and when.
     told: Mutex<HashMap<&'static str, i64>>,
     pub(super) store: Store,
     /// Of the settings that decide about its answers.
     pub(super) fingerprint: u64,
-    background: Option<Handle>,
+    pub(super) background: Option<Handle>,
     pub(super) tell: Teller,
 }
 
@@ -141,38 +137,6 @@ impl Remembered {
         Some(&self.domains[at].1)
     }
 
-    /// Asks for an address, or joins those who wait for it already. Nothing when too many wait.
-    fn ask(&self, wanted: &Wanted) -> Option<Waiting> {
-        let mut flights = lock(&self.flights);
-        if let Some(waiting) = flights.get(&wanted.key) {
-            return Some(waiting.clone());
-        }
-        if flights.len() >= FLIGHTS_MAX {
-            drop(flights);
-            self.note(&Trouble::new(
-                TroubleKind::Busy,
-                format!("{FLIGHTS_MAX} addresses are being asked for"),
-            ));
-            return None;
-        }
-        let runtime = Handle::try_current().ok().or_else(|| self.background.clone())?;
-        let (sender, waiting) = watch::channel(None);
-        flights.insert(wanted.key, waiting.clone());
-        drop(flights);
-        let flight = Flight { source: self.me.upgrade()?, key: wanted.key, sender };
-        runtime.spawn(flight.fly(wanted.mailbox.clone(), wanted.place.clone()));
-        Some(waiting)
-    }
-
-    /// What to ask for: nothing for a local part that is no address.
-    pub(super) fn wanted(&self, local_part: &[u8], place: &Place) -> Option<Wanted> {
-        let key = self.memory.key(local_part, &place.canonical);
-        let local_part = LocalPart::new(str::from_utf8(local_part).ok()?).ok()?;
-        let domain = self.trust.domains[place.index].domain.clone();
-        let mailbox = Mailbox { local_part, host: Host::Domain(domain) };
-        Some(Wanted { key, mailbox, place: place.clone() })
-    }
-
     /// From memory, when it is there.
     pub(super) fn recall(&self, local_part: &[u8], place: &Place, now: i64) -> Remembrance {
         let key = self.memory.key(local_part, &place.canonical);
@@ -216,7 +180,7 @@ impl Remembered {
     }
 
     /// Asks, judges and remembers.
-    async fn find_out(&self, key: u64, mailbox: &Mailbox, place: &Place) -> Settled {
+    pub(super) async fn find_out(&self, key: u64, mailbox: &Mailbox, place: &Place) -> Settled {
         let (begun, flushes) = (trust::now(), *lock(&self.flushes));
         self.counts.asked.fetch_add(1, Relaxed);
         self.trust.domains[place.index].is_in_use.store(true, Relaxed);
@@ -261,8 +225,10 @@ impl Remembered {
 
     /// Where a no turns out to be worth nothing, those that were believed before are not either.
     pub(super) fn distrust(&self, place: &Place, doubt: &Doubt) {
-        let is_of_all =
-            matches!(doubt, Doubt::CanaryGone(_) | Doubt::WitnessesGone | Doubt::Turned { .. });
+        let is_of_all = matches!(
+            doubt,
+            Doubt::CanaryGone(_) | Doubt::WitnessesGone { .. } | Doubt::Turned { .. }
+        );
         if is_of_all && !self.trust.domains[place.index].is_doubted.swap(true, Relaxed) {
             // The first who turned unknown were believed to be gone, also after a restart.
             self.memory.forget_negatives_of(&place.canonical);
@@ -304,7 +270,7 @@ impl Remembered {
     }
 
     /// Counts trouble, and tells of it when it is news.
-    fn note(&self, trouble: &Trouble) {
+    pub(super) fn note(&self, trouble: &Trouble) {
         self.counts.troubles[trouble.kind as usize].fetch_add(1, Relaxed);
         if self.is_news(trouble.kind.word()) {
             self.tell_of(trouble);
@@ -341,47 +307,13 @@ impl Remembered {
     }
 
     pub(super) fn note_text(&self, text: String) {
-        *lock(&self.last_trouble) = Some((unix_seconds(), text));
+        *lock(&self.last_trouble) = Some((clock::uptime_seconds(), text));
     }
-}
-
-/// An address that is to be asked for.
-pub(super) struct Wanted {
-    pub(super) key: u64,
-    mailbox: Mailbox,
-    place: Place,
 }
 
 pub(super) enum Remembrance {
     Settled(Settled),
     Wanted(Wanted),
-}
-
-/// One question on its way; whatever becomes of it, those who wait are told.
-struct Flight {
-    source: Arc<Remembered>,
-    key: u64,
-    sender: watch::Sender<Option<Settled>>,
-}
-
-impl Flight {
-    async fn fly(self, mailbox: Mailbox, place: Place) {
-        let patience = Duration::from_secs(FLIGHT_SECONDS_MAX);
-        let finding = self.source.find_out(self.key, &mailbox, &place);
-        let settled = tokio::time::timeout(patience, finding).await;
-        let settled = settled.unwrap_or_else(|_| self.source.last_known(self.key));
-        // Off the list before it is told, so that nobody joins a flight that has landed.
-        lock(&self.source.flights).remove(&self.key);
-        let _ = self.sender.send(Some(settled));
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        if self.sender.borrow().is_none() {
-            lock(&self.source.flights).remove(&self.key);
-        }
-    }
 }
 
 /// The canary as any address is asked for: in canonical form, at the domain's own name.
@@ -417,8 +349,9 @@ async fn look_after(source: Weak<Remembered>) {
         for (at, domain) in here.trust.domains.iter().enumerate() {
             if domain.is_in_use.load(Relaxed) && here.trust.is_test_due(at) {
                 match here.trust.examine(at).await {
-                    Ok(()) => here.trust.answered(),
+                    Ok(()) => {}
                     Err(Doubt::Untested(trouble)) => {
+                        here.note_text(trouble.to_string());
                         here.trust.troubled(&trouble);
                         if matches!(trouble.kind, TroubleKind::Down | TroubleKind::Slow) {
                             // It would say as much of every other domain.

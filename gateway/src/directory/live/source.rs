@@ -3,11 +3,12 @@
 //! and remembered, is `remembered.rs`.
 
 use super::TroubleKind;
+use super::flight::Wanted;
 use super::memory::{Recalled, is_of};
-use super::remembered::{Remembered, Remembrance, Settled, Wanted};
+use super::remembered::{Remembered, Remembrance, Settled};
 use crate::clock;
 use crate::directory::store::Forget;
-use crate::directory::{Account, Finding, Matched, Question, RecipientSource, SourceAnswer};
+use crate::directory::{Account, Finding, Matched, Question, RecipientSource, SourceAnswer, Word};
 use crate::observe::reports::SourceReport;
 use crate::state::lock;
 use mail::address::Mailbox;
@@ -71,9 +72,11 @@ impl RecipientSource for Remembered {
             Some(Recalled::Nothing) | None => None,
         };
         let (class, _) = self.trust.class();
+        let (note_age_seconds, note) = self.last_trouble(now).unzip();
         Account {
             age_seconds: asked.map(|asked| u64::try_from(now - asked).unwrap_or(0)),
-            note: lock(&self.last_trouble).as_ref().map(|(_, text)| text.clone()),
+            note,
+            note_age_seconds,
             class: Some(class),
         }
     }
@@ -82,7 +85,13 @@ impl RecipientSource for Remembered {
         let forgotten = {
             let mut flushes = lock(&self.flushes);
             *flushes += 1;
-            self.memory.forget(|address| is_meant(what, address))
+            match what {
+                // He is meant himself, and may have left.
+                Forget::Address(meant) => self.memory.forget(|address| meant == address),
+                // Who was known is what the guard against losing many counts from.
+                Forget::Domain(domain) => self.memory.outdate(|address| is_of(address, domain)),
+                Forget::All => self.memory.outdate(|_| true),
+            }
         };
         self.store.forget_answers(Some(&self.name), what);
         forgotten
@@ -97,17 +106,21 @@ impl RecipientSource for Remembered {
         }
     }
 
-    fn confirm_people_left(&self) -> bool {
+    fn confirm_people_left(&self) -> Word {
+        if !self.trust.confirm() {
+            return Word::NobodyDoubted;
+        }
         // Whoever was there before has left or not, as far as anybody counts.
         self.confirmed.fetch_max(clock::uptime_seconds(), Relaxed);
-        self.trust.confirm();
-        true
+        Word::Taken
     }
 
     fn report(&self) -> SourceReport {
         let (class, why) = self.trust.class();
         let counts = &self.counts;
         let read = |count: &AtomicU64| count.load(Relaxed);
+        let (last_trouble_age_seconds, last_trouble) =
+            self.last_trouble(clock::uptime_seconds()).unzip();
         let troubles = TroubleKind::ALL.iter().zip(&counts.troubles);
         SourceReport {
             name: self.name.to_string(),
@@ -122,13 +135,20 @@ impl RecipientSource for Remembered {
             troubles: troubles.map(|(kind, count)| (kind.word(), read(count))).collect(),
             remembered_yes: self.memory.positives() as u64,
             remembered_no: self.memory.negatives() as u64,
-            last_trouble: lock(&self.last_trouble).clone().map(|(_, text)| text),
+            last_trouble,
+            last_trouble_age_seconds,
             ..SourceReport::default()
         }
     }
 }
 
 impl Remembered {
+    /// The last trouble or doubt, and how many seconds ago it was.
+    fn last_trouble(&self, now: i64) -> Option<(u64, String)> {
+        let (at, text) = lock(&self.last_trouble).clone()?;
+        Some((u64::try_from(now - at).unwrap_or(0), text))
+    }
+
     /// Asks for the address itself unless that is known not to be there, then for its base.
     fn later(&self, exact: Option<Wanted>, base: Option<Wanted>) -> SourceAnswer {
         let Some(source) = self.me.upgrade() else {
@@ -161,13 +181,5 @@ fn finding(settled: Settled, by: Matched) -> Finding {
         }
         Settled::Unknown => Finding::Unknown,
         Settled::Unavailable => Finding::Unavailable,
-    }
-}
-
-fn is_meant(what: &Forget, address: &str) -> bool {
-    match what {
-        Forget::Address(meant) => meant == address,
-        Forget::Domain(domain) => is_of(address, domain),
-        Forget::All => true,
     }
 }

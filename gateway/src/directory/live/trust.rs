@@ -1,58 +1,43 @@
 //! Whether to believe what a source says. A yes counts only from a source that says no to a name
 //! that nobody has; a no only from one that still knows somebody it must know: the canary, or,
 //! without one, people it knew before. What is not believed is no answer. The classes that
-//! follow are told when they change.
+//! follow are told when they change. Asking for either is `examine.rs`.
 
 pub use super::doubt::Doubt;
 
 use super::changes::{Changes, Step};
 use super::class::{Class, Seen};
+use super::examine::RandomTest;
 use super::turned::Turned;
-use super::{LiveSource, Said, Trouble, TroubleKind};
+use super::{LiveSource, Trouble, TroubleKind};
 use crate::clock;
 use crate::directory::store::{KeptTurned, Store};
-use mail::address::{Domain, Host, LocalPart, Mailbox};
+use mail::address::{Domain, Mailbox};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use crate::state::lock;
 
 /// People known before that are asked for in place of a canary.
 const WITNESSES_MAX: usize = 3;
-/// How long a test with a random name counts, in microseconds.
-pub const RANDOM_TEST_MICROSECONDS_MAX: i64 = 3_600_000_000;
-/// How soon one that failed is repeated by the background, in microseconds.
-pub const RETEST_MICROSECONDS: i64 = 60_000_000;
 /// Troubles in a row after which a source counts as down.
 const SILENT_TROUBLES_MIN: u32 = 3;
-/// How long a test may take whatever the source itself thinks: others wait for it.
-const TEST_MAX: Duration = Duration::from_secs(30);
-
-/// The last test with a random name.
-#[derive(Clone, Copy, Debug)]
-struct RandomTest {
-    epoch: u64,
-    at: i64,
-    accepts: bool,
-}
-
 /// What is known of a source for one domain.
 pub struct DomainTrust {
     /// The domain's own name.
     pub domain: Domain,
-    canary: Option<Mailbox>,
+    pub(super) canary: Option<Mailbox>,
     /// When it last showed that it knows somebody, in microseconds; far in the past when never.
-    vouched: AtomicI64,
-    test: Mutex<Option<RandomTest>>,
+    pub(super) vouched: AtomicI64,
+    pub(super) test: Mutex<Option<RandomTest>>,
     /// Known lately, the last one first.
-    witnesses: Mutex<VecDeque<Mailbox>>,
+    pub(super) witnesses: Mutex<VecDeque<Mailbox>>,
     turned: Mutex<Turned>,
-    seen: Mutex<(Seen, String)>,
+    pub(super) seen: Mutex<(Seen, String)>,
     /// One check at a time: whoever waits takes the result.
-    checking: tokio::sync::Mutex<()>,
+    pub(super) checking: tokio::sync::Mutex<()>,
     /// It was asked, so that the background tests it.
     pub is_in_use: AtomicBool,
     /// Its last no was not believed.
@@ -74,12 +59,14 @@ pub struct Named<'a> {
 /// Judges what one source says.
 pub struct Trust {
     /// Who is judged, and the event that tells of another class.
-    name: Arc<str>,
+    pub(super) name: Arc<str>,
     event: &'static str,
-    live: Arc<dyn LiveSource>,
+    pub(super) live: Arc<dyn LiveSource>,
     /// In the order of the scope.
     pub domains: Vec<DomainTrust>,
     vouch_microseconds: i64,
+    /// It has said yes or no to something.
+    pub(super) has_answered: AtomicBool,
     /// In a row.
     troubles: AtomicU32,
     silence: Mutex<()>,
@@ -118,6 +105,7 @@ impl Trust {
             live,
             domains: domains.into_iter().map(trust).collect(),
             vouch_microseconds: i64::from(vouch_milliseconds) * 1_000,
+            has_answered: AtomicBool::new(false),
             troubles: AtomicU32::new(0),
             silence: Mutex::default(),
             changes: Mutex::default(),
@@ -154,7 +142,9 @@ impl Trust {
             let seen = lock(&domain.seen);
             (seen.0.class(), seen.1.clone())
         });
-        classes.max_by_key(|(class, _)| *class).unwrap_or((Class::Unproven, String::new()))
+        // Of several that have shown nothing, one that has shown why.
+        let worst = classes.max_by_key(|(class, why)| (*class, !why.is_empty()));
+        worst.unwrap_or((Class::Unproven, String::new()))
     }
 
     /// Whether a yes may be believed; tests the source when that is due. `asked` is when the
@@ -169,7 +159,7 @@ impl Trust {
             }
         }
         let domain = &self.domains[place];
-        if lock(&domain.test).is_some_and(|test| test.accepts) {
+        if lock(&domain.test).is_some_and(|test| test.accepts == Some(true)) {
             return Err(Doubt::AcceptsRandom);
         }
         domain.remember_witness(known.mailbox);
@@ -222,7 +212,7 @@ impl Trust {
     }
 
     fn turned_too_many(&self, place: usize, (turned, known): (usize, usize)) -> Doubt {
-        let doubt = Doubt::Turned { turned, known };
+        let doubt = Doubt::Turned { source: Arc::clone(&self.name), turned, known };
         self.change(place, &doubt.to_string(), |seen| seen.denies_known = true);
         doubt
     }
@@ -243,39 +233,8 @@ impl Trust {
         too_many.map(|too_many| self.turned_too_many(place, too_many))
     }
 
-    /// Looks for the canary, or for people known before.
-    async fn ask_witnesses(&self, place: usize) -> Result<(), Doubt> {
-        let domain = &self.domains[place];
-        let witnesses: Vec<Mailbox> = match &domain.canary {
-            Some(canary) => vec![canary.clone()],
-            None => lock(&domain.witnesses).iter().cloned().collect(),
-        };
-        if witnesses.is_empty() {
-            return Err(Doubt::NeverKnewAnybody);
-        }
-        for witness in witnesses {
-            let begun = now();
-            match Arc::clone(&self.live).ask(witness).await {
-                Ok(Said::Exists { .. }) => {
-                    self.vouched_at(place, begun);
-                    return Ok(());
-                }
-                Ok(Said::Unknown) => {}
-                Err(trouble) => return Err(Doubt::Untested(trouble)),
-            }
-        }
-        let doubt = match &domain.canary {
-            Some(canary) => Doubt::CanaryGone(canary.clone()),
-            None => Doubt::WitnessesGone,
-        };
-        // What it knew before says nothing of what it knows now.
-        domain.vouched.store(i64::MIN, Relaxed);
-        self.change(place, &doubt.to_string(), |seen| seen.denies_known = true);
-        Err(doubt)
-    }
-
     /// It knows whom it must know, as it said to a question of then.
-    fn vouched_at(&self, place: usize, asked: i64) {
+    pub(super) fn vouched_at(&self, place: usize, asked: i64) {
         let domain = &self.domains[place];
         domain.vouched.fetch_max(asked, Relaxed);
         // Nothing changes nearly always, and then nothing is told.
@@ -284,18 +243,28 @@ impl Trust {
         }
     }
 
-    /// A person's word that those who are gone have left.
-    pub fn confirm(&self) {
+    /// A person's word that those who are gone have left. Taken, and true, only where somebody is
+    /// doubted for that: a canary that is gone cannot have left.
+    pub fn confirm(&self) -> bool {
+        let is_doubted = |domain: &DomainTrust| {
+            let denies_known = lock(&domain.seen).0.denies_known;
+            denies_known && (domain.canary.is_none() || lock(&domain.turned).too_many().is_some())
+        };
+        if !self.domains.iter().any(is_doubted) {
+            return false;
+        }
         for domain in &self.domains {
             lock(&domain.turned).clear();
             lock(&domain.witnesses).clear();
         }
         self.store.forget_all_turned(&self.name);
         self.change_all("confirmed by a person", |seen| seen.denies_known = false);
+        true
     }
 
-    /// Notes that it answered at all.
+    /// Notes that it said yes or no.
     pub fn answered(&self) {
+        self.has_answered.store(true, Relaxed);
         if self.troubles.load(Relaxed) != 0 {
             self.note_silence(|_| 0, "it answers");
         }
@@ -321,77 +290,8 @@ impl Trust {
         }
     }
 
-    fn is_tested(&self, place: usize) -> bool {
-        let epoch = self.live.epoch();
-        lock(&self.domains[place].test).is_some_and(|test| {
-            test.epoch == epoch && now() - test.at < RANDOM_TEST_MICROSECONDS_MAX
-        })
-    }
-
-    /// Whether the background should test it: it is due, or the last result was bad.
-    #[must_use]
-    pub fn is_test_due(&self, place: usize) -> bool {
-        let bad = lock(&self.domains[place].seen).0.class() >= Class::AcceptAll;
-        let age = lock(&self.domains[place].test).map(|test| now() - test.at);
-        !self.is_tested(place) || (bad && age.is_none_or(|age| age >= RETEST_MICROSECONDS))
-    }
-
-    /// Tests it, and looks for its witnesses; for the background.
-    /// # Errors
-    /// What is wrong with it.
-    pub async fn examine(&self, place: usize) -> Result<(), Doubt> {
-        let examining = async {
-            let _turn = self.domains[place].checking.lock().await;
-            self.test(place).await?;
-            match self.ask_witnesses(place).await {
-                Err(Doubt::NeverKnewAnybody) => Ok(()),
-                result => result,
-            }
-        };
-        tokio::time::timeout(TEST_MAX, examining).await.unwrap_or_else(|_| {
-            let what = format!("no answer to a test within {} seconds", TEST_MAX.as_secs());
-            Err(Doubt::Untested(Trouble::new(TroubleKind::Slow, what)))
-        })
-    }
-
-    /// Asks for a name that nobody has.
-    async fn test(&self, place: usize) -> Result<(), Doubt> {
-        let domain = &self.domains[place];
-        let Some(nobody) = nobody(&domain.domain) else { return Ok(()) };
-        let said = Arc::clone(&self.live).ask(nobody.clone()).await;
-        // What was asked is from the connection that is there now.
-        let epoch = self.live.epoch();
-        let mut manners = self.live.manners();
-        let accepts = match said {
-            Ok(Said::Exists { .. }) => true,
-            Ok(Said::Unknown) => false,
-            // It was reached and did not say yes.
-            Err(Trouble { kind: TroubleKind::Unexpected, .. }) => false,
-            Err(trouble) => return Err(Doubt::Untested(trouble)),
-        };
-        *lock(&domain.test) = Some(RandomTest { epoch, at: now(), accepts });
-        if accepts {
-            // What it refused late before says nothing of now.
-            let asking = Arc::clone(&self.live).ask_late(nobody.clone());
-            manners.is_late = match asking {
-                Some(asking) => matches!(asking.await, Ok(Said::Unknown)),
-                None => false,
-            };
-        }
-        let why = match (accepts, manners.is_late) {
-            (true, true) => format!("it takes {nobody} at RCPT and refuses it behind DATA"),
-            (true, false) => format!("it says yes to {nobody}, which nobody has"),
-            (false, true) => format!("it refuses {nobody}, but only behind DATA"),
-            (false, false) => format!("it does not say yes to {nobody}"),
-        };
-        self.change(place, &why, |seen| {
-            (seen.accepts_random, seen.manners) = (Some(accepts), manners);
-        });
-        Ok(())
-    }
-
     /// Changes what was seen for one domain, and tells when another class follows.
-    fn change(&self, place: usize, why: &str, change: impl Fn(&mut Seen)) {
+    pub(super) fn change(&self, place: usize, why: &str, change: impl Fn(&mut Seen)) {
         self.change_these(place..place + 1, why, change);
     }
 
@@ -448,17 +348,6 @@ impl DomainTrust {
 fn canonical(mailbox: &Mailbox) -> String {
     let domain = mailbox.host.domain().map(Domain::to_canonical).unwrap_or_default();
     format!("{}@{domain}", mailbox.local_part)
-}
-
-/// An address that nobody has.
-fn nobody(domain: &Domain) -> Option<Mailbox> {
-    // Without a hyphen, which separates sub-addresses at some: one who has `postern` would have
-    // this too.
-    let local_part = format!("postern{:016x}", getrandom::u64().ok()?);
-    Some(Mailbox {
-        local_part: LocalPart::new(&local_part).ok()?,
-        host: Host::Domain(domain.clone()),
-    })
 }
 
 /// In microseconds: what was said before and what was said after must not fall together.

@@ -46,7 +46,8 @@ pub struct KeptAnswer {
     pub target: Option<Box<str>>,
     /// When the source said so, in seconds since 1970.
     pub asked_at: i64,
-    /// Of the settings it was asked under; zero from before that was kept.
+    /// Of the settings it was asked under; zero when it is to be asked for again whatever they
+    /// are: a person wants it, or it is from before that was kept.
     pub fingerprint: u64,
 }
 
@@ -286,8 +287,9 @@ impl Store {
         self.queue(|| Change::Answer(Arc::clone(source), answer));
     }
 
-    /// Forgets answers, of one source or of all. Waits while the writer is behind: what a person
-    /// says is not lost.
+    /// Forgets answers, of one source or of all. Who is there is forgotten only by his address; of
+    /// a domain, or of all, he becomes as of other settings, with the fingerprint zero. Waits while
+    /// the writer is behind: what a person says is not lost.
     pub fn forget_answers(&self, source: Option<&str>, what: &Forget) {
         self.insist(Change::ForgetAnswers(source.map(Into::into), what.clone()));
     }

@@ -13,11 +13,11 @@ fn all<T>(
 }
 
 fn change(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<()> {
-    remove(connection, sql, params).map(|_| ())
+    affected(connection, sql, params).map(|_| ())
 }
 
-/// How many rows it took away.
-fn remove(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<u64> {
+/// How many rows it changed or took away.
+fn affected(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<u64> {
     let rows = connection.prepare_cached(sql)?.execute(params)?;
     Ok(u64::try_from(rows).unwrap_or(u64::MAX))
 }
@@ -125,23 +125,35 @@ pub(super) fn forget_old_turned(connection: &Connection, before: i64) -> rusqlit
     change(connection, "DELETE FROM turned WHERE at < ?1", params![before])
 }
 
+/// One address is really forgotten. Of more, only who is not there: who is there counts as of
+/// settings that nobody has, so that he is asked for again and goes on being known.
 pub(super) fn forget_answers(
     connection: &Connection,
     source: Option<&str>,
     what: &Forget,
 ) -> rusqlite::Result<u64> {
-    let of = "DELETE FROM answer WHERE (?1 IS NULL OR source = ?1)";
-    match what {
-        Forget::All => remove(connection, of, params![source]),
+    let end = match what {
         Forget::Address(address) => {
-            remove(connection, &format!("{of} AND address = ?2"), params![source, address])
+            let sql = "DELETE FROM answer WHERE (?1 IS NULL OR source = ?1) AND address = ?2";
+            return affected(connection, sql, params![source, address]);
         }
         // A local part may contain `@`, a domain may not: the end decides.
-        Forget::Domain(domain) => {
-            let sql = format!("{of} AND substr(address, -length(?2)) = ?2");
-            remove(connection, &sql, params![source, format!("@{domain}")])
-        }
+        Forget::Domain(domain) => Some(format!("@{domain}")),
+        Forget::All => None,
+    };
+    let of = "(?1 IS NULL OR source = ?1) AND (?2 IS NULL OR substr(address, -length(?2)) = ?2)";
+    let (no, yes) = (
+        format!("DELETE FROM answer WHERE is_there = 0 AND {of}"),
+        format!(
+            "UPDATE answer SET fingerprint = 0 WHERE is_there = 1 AND fingerprint <> 0 AND {of}"
+        ),
+    );
+    let mut forgotten = affected(connection, &no, params![source, end])?;
+    // In a file that is not of our version yet, they are so already.
+    if schema::version(connection)? >= schema::FINGERPRINT_VERSION {
+        forgotten += affected(connection, &yes, params![source, end])?;
     }
+    Ok(forgotten)
 }
 
 pub(super) fn forget_old_answers(connection: &Connection, before: i64) -> rusqlite::Result<()> {

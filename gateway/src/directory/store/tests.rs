@@ -80,25 +80,58 @@ fn what_was_flushed_survives_a_kill() {
 }
 
 #[test]
-fn answers_are_forgotten_by_address_domain_and_source() {
+fn answers_are_forgotten_by_address_domain_and_source_and_those_who_are_there_are_only_outdated() {
     let folder = tempfile::tempdir().unwrap();
     let (ad, sql): (Arc<str>, Arc<str>) = ("ad".into(), "sql".into());
     let store = open(folder.path());
     let all = ["a@example.test", "b@example.test", "a@sub.example.test", "a%@other.test"];
     for source in [&ad, &sql] {
         all.iter().for_each(|address| store.keep_answer(source, answer(address, true)));
+        all.iter().for_each(|there| store.keep_answer(source, answer(&format!("x{there}"), false)));
     }
     store.forget_answers(Some("ad"), &Forget::Address("a@example.test".into()));
     store.forget_answers(None, &Forget::Domain("sub.example.test".into()));
     assert!(store.flush());
-    let left = |source| store.load_answers(source).unwrap();
-    assert_eq!(addresses(&left("ad")), ["a%@other.test", "b@example.test"]);
-    assert_eq!(addresses(&left("sql")), ["a%@other.test", "a@example.test", "b@example.test"]);
+    let of = |source, is_meant: fn(&KeptAnswer) -> bool| -> Vec<String> {
+        let answers = store.load_answers(source).unwrap();
+        let meant: Vec<_> = answers.into_iter().filter(is_meant).collect();
+        addresses(&meant).into_iter().map(str::to_owned).collect()
+    };
+    let good = |answer: &KeptAnswer| answer.exists && answer.fingerprint == 1;
+    let outdated = |answer: &KeptAnswer| answer.exists && answer.fingerprint == 0;
+    let absent = |answer: &KeptAnswer| !answer.exists;
+    assert_eq!(of("ad", good), ["a%@other.test", "b@example.test"]);
+    assert_eq!(of("ad", outdated), ["a@sub.example.test"]);
+    assert_eq!(of("ad", absent), ["xa%@other.test", "xa@example.test", "xb@example.test"]);
+    assert_eq!(of("sql", good), ["a%@other.test", "a@example.test", "b@example.test"]);
     store.forget_answers(Some("sql"), &Forget::Domain("example.test".into()));
     store.forget_answers(Some("ad"), &Forget::All);
     assert!(store.flush());
-    assert_eq!(addresses(&left("sql")), ["a%@other.test"]);
-    assert!(left("ad").is_empty());
+    assert_eq!(of("sql", good), ["a%@other.test"]);
+    assert_eq!(of("sql", absent), ["xa%@other.test"]);
+    assert_eq!(of("ad", outdated), ["a%@other.test", "a@sub.example.test", "b@example.test"]);
+    assert!(of("ad", good).is_empty() && of("ad", absent).is_empty());
+}
+
+#[test]
+fn a_file_that_nobody_writes_says_how_many_answers_it_has_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.keep_answer(&"ad".into(), answer("a@example.test", true));
+    store.keep_answer(&"ad".into(), answer("b@example.test", false));
+    drop(store);
+    let forget = |what| Store::forget_answers_in(folder.path(), Some("ad"), &what).unwrap();
+    assert_eq!(forget(Forget::All), 2);
+    assert_eq!(forget(Forget::Domain("example.test".into())), 0, "they have been forgotten");
+    assert_eq!(forget(Forget::Address("a@example.test".into())), 1, "now he really is");
+    // A file that no process of this version has written yet: all of it is outdated.
+    let file = rusqlite::Connection::open(folder.path().join(FILE_NAME)).unwrap();
+    let old = "INSERT INTO answer VALUES ('ad', 'a@example.test', 1, NULL, 5, 0);
+        INSERT INTO answer VALUES ('ad', 'b@example.test', 0, NULL, 5, 0);
+        ALTER TABLE answer DROP COLUMN fingerprint; DROP TABLE turned; PRAGMA user_version = 1;";
+    file.execute_batch(old).unwrap();
+    drop(file);
+    assert_eq!(forget(Forget::All), 1);
 }
 
 #[test]

@@ -85,7 +85,7 @@ async fn too_many_who_turn_unknown_are_doubted_until_a_person_confirms() {
     }
     assert_eq!(unknown, 19, "one less than it takes to look at their share");
     assert_eq!(scene.class(), "lying");
-    assert!(scene.source.confirm_people_left());
+    assert_eq!(scene.source.confirm_people_left(), Word::Taken);
     assert_eq!(scene.ask("person59").await, Finding::Unknown);
     assert_ne!(scene.class(), "lying");
 }
@@ -168,7 +168,7 @@ async fn a_yes_speaks_for_the_moment_it_was_asked_for() {
     scene.mood(Mood::Empty);
     assert!(matches!(
         trust.judge_no(0, Named { key: 2, ..jones }, false, None).await,
-        Err(Doubt::WitnessesGone)
+        Err(Doubt::WitnessesGone { .. })
     ));
 }
 
@@ -224,7 +224,7 @@ async fn those_who_left_are_confirmed_once_however_many_they_are() {
         scene.ask(name).await;
     }
     assert_eq!(scene.class(), "lying");
-    assert!(scene.source.confirm_people_left());
+    assert_eq!(scene.source.confirm_people_left(), Word::Taken);
     for name in &names[1..] {
         assert_eq!(scene.ask(name).await, Finding::Unknown, "{name}");
     }
@@ -283,4 +283,64 @@ async fn whoever_was_late_and_refuses_nobody_any_more_is_not_honest() {
     let trust = Trust::new(live, domains, 0, Arc::new(|_, _, _| {}));
     assert!(trust.examine(0).await.is_ok(), "nobody is known who could be missing");
     assert_eq!(trust.class().0, Class::AcceptAll);
+}
+
+#[tokio::test]
+async fn a_source_that_says_neither_yes_nor_no_has_shown_nothing() {
+    let canary = Some("jones@example.test");
+    let scene = Scene::with(&["jones"], LIFETIMES, canary, Store::none());
+    scene.mood(Mood::Strange);
+    for _ in 0..2 {
+        assert!(matches!(scene.source.trust.examine(0).await, Err(Doubt::Untested(_))));
+        assert_eq!(scene.class(), "unproven");
+        assert!(!scene.source.trust.is_test_due(0), "it was asked, and need not be at once again");
+    }
+    assert!(scene.source.report().why.contains("no such place"), "{:?}", scene.source.report());
+    for _ in 0..3 {
+        assert_eq!(scene.ask("jones").await, Finding::Unavailable);
+    }
+    assert_eq!(scene.class(), "down", "it is no answer");
+    let _ = scene.source.trust.examine(0).await;
+    assert_eq!(scene.class(), "down", "a test that says nothing does not end that");
+    scene.mood(Mood::Right);
+    assert_eq!(scene.ask("jones").await, YES);
+    assert_eq!(scene.class(), "honest");
+}
+
+#[tokio::test]
+async fn a_source_that_says_yes_to_people_and_something_odd_to_strangers_is_believed() {
+    let scene = Scene::new(&["jones"]);
+    scene.mood(Mood::StrangeOfStrangers);
+    assert!(matches!(scene.source.trust.examine(0).await, Err(Doubt::Untested(_))));
+    assert_eq!(scene.class(), "unproven");
+    assert_eq!(scene.ask("jones").await, YES);
+    assert_eq!(scene.class(), "honest", "it does not say yes to anybody");
+    assert_eq!(scene.ask("stranger").await, Finding::Unavailable);
+}
+
+#[tokio::test]
+async fn a_word_that_people_have_left_is_taken_where_some_are_missing_and_nowhere_else() {
+    let (scene, names) = crowd().await;
+    let nobody_doubted = || {
+        assert_eq!(scene.source.confirm_people_left(), Word::NobodyDoubted, "{}", scene.class());
+    };
+    nobody_doubted();
+    lock(&scene.fake.people).retain(|name| name == "person0" || name > &"person2".to_owned());
+    for name in &names[1..] {
+        scene.ask(name).await;
+    }
+    nobody_doubted();
+    lock(&scene.fake.people).retain(|name| name == "person0");
+    for name in &names[1..] {
+        scene.ask(name).await;
+    }
+    assert!(scene.source.report().why.ends_with("postern recipients confirm \"fake\""));
+    assert_eq!(scene.source.confirm_people_left(), Word::Taken);
+    nobody_doubted();
+    // Its canary is no person who could have left.
+    lock(&scene.fake.people).clear();
+    assert_eq!(scene.ask("person0").await, YES, "the last known");
+    assert_eq!(scene.class(), "lying");
+    nobody_doubted();
+    assert_eq!(scene.class(), "lying");
 }

@@ -189,7 +189,7 @@ async fn a_persons_word_and_other_settings_end_a_count_also_over_a_restart() {
             unknown_among(&scene, &names[1..]).await;
             assert_eq!(scene.class(), "lying");
             if is_confirmed {
-                assert!(scene.source.confirm_people_left());
+                assert_eq!(scene.source.confirm_people_left(), Word::Taken);
             }
         }
         let scene = run(folder.path(), if is_confirmed { "as ever" } else { "mended" });
@@ -197,6 +197,53 @@ async fn a_persons_word_and_other_settings_end_a_count_also_over_a_restart() {
         lose_all_but_the_canary(&scene);
         assert_eq!(scene.ask("stranger").await, Finding::Unknown);
     }
+}
+
+#[tokio::test]
+async fn a_flush_of_many_makes_all_be_asked_again_and_lets_nobody_be_refused_for_it() {
+    let all = [Forget::All, Forget::Domain("example.test".into())];
+    for (what, is_restarted) in all.iter().flat_map(|what| [(what, false), (what, true)]) {
+        let folder = tempfile::tempdir().unwrap();
+        let names = crowd();
+        let people: Vec<&str> = names.iter().map(String::as_str).collect();
+        let start = || Scene::with(&people, LIFETIMES, CANARY, store(folder.path()));
+        let mut scene = start();
+        for name in &names {
+            assert_eq!(scene.ask(name).await, YES);
+        }
+        assert_eq!(scene.ask("stranger").await, Finding::Unknown);
+        assert_eq!(scene.source.forget(what), 61, "what the command says");
+        assert_eq!(scene.source.forget(what), 0, "they have been forgotten");
+        if is_restarted {
+            drop(scene);
+            scene = start();
+        }
+        for name in ["person1", "stranger"] {
+            assert!(matches!(scene.answer(name), SourceAnswer::Later(_)), "{name} is asked again");
+        }
+        scene.mood(Mood::Down);
+        assert_eq!(scene.ask("person1").await, YES, "the last known");
+        assert_eq!(scene.ask("stranger").await, Finding::Unavailable);
+        scene.mood(Mood::Right);
+        lose_all_but_the_canary(&scene);
+        assert_eq!(unknown_among(&scene, &names[1..]).await, 19, "as without a flush");
+        assert_eq!(scene.class(), "lying");
+    }
+}
+
+#[tokio::test]
+async fn a_flush_forgets_who_was_flushed_by_his_address_and_of_a_domain_nobody_elsewhere() {
+    let scene = Scene::with(&["jones", "brown"], LIFETIMES, CANARY, Store::none());
+    for name in ["jones", "brown"] {
+        assert_eq!(scene.ask(name).await, YES);
+        assert_eq!(scene.ask_at(ELSEWHERE, name).await, YES);
+    }
+    assert_eq!(scene.source.forget(&Forget::Address("brown@example.test".into())), 1);
+    assert_eq!(scene.source.forget(&Forget::Domain("example.test".into())), 1);
+    assert!(matches!(scene.answer_at(ELSEWHERE, "brown"), SourceAnswer::Now(YES)));
+    scene.mood(Mood::Down);
+    assert_eq!(scene.ask("jones").await, YES, "the last known");
+    assert_eq!(scene.ask("brown").await, Finding::Unavailable);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::directory::list::DomainScope;
 use crate::directory::store::{Forget, KeptAnswer, Store};
 use crate::directory::{
-    Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer,
+    Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer, Word,
 };
 use crate::state::lock;
 use mail::address::{Domain, LocalPart, Mailbox};
@@ -32,6 +32,10 @@ enum Mood {
     YesToAll,
     /// Answers nothing, ever.
     Hangs,
+    /// Answers what says neither yes nor no, as with a wrong place in JSON.
+    Strange,
+    /// As that, but only of those whom it does not know.
+    StrangeOfStrangers,
 }
 
 struct Fake {
@@ -61,7 +65,12 @@ impl LiveSource for Fake {
                 Mood::Down => Err(Trouble::new(TroubleKind::Down, "nobody listens")),
                 Mood::Hangs => std::future::pending().await,
                 Mood::YesToAll => Ok(Said::Exists { target: None }),
-                Mood::Right if is_there => Ok(Said::Exists { target: None }),
+                Mood::Right | Mood::StrangeOfStrangers if is_there => {
+                    Ok(Said::Exists { target: None })
+                }
+                Mood::Strange | Mood::StrangeOfStrangers => {
+                    Err(Trouble::new(TroubleKind::Unexpected, "no such place in the JSON"))
+                }
                 Mood::Right | Mood::Empty => Ok(Said::Unknown),
             }
         })
@@ -187,6 +196,27 @@ async fn known_people_outlive_an_outage_and_strangers_wait_for_its_end() {
     assert_eq!(scene.ask("brown").await, YES);
     assert_eq!(scene.ask("never-seen").await, Finding::Unknown);
     assert_eq!(scene.class(), "honest");
+}
+
+#[tokio::test]
+async fn the_last_trouble_is_told_with_its_age_also_when_it_is_over() {
+    let scene = Scene::new(&["jones"]);
+    assert_eq!(scene.source.report().last_trouble_age_seconds, None);
+    scene.mood(Mood::Down);
+    assert_eq!(scene.ask("jones").await, Finding::Unavailable);
+    scene.mood(Mood::Right);
+    assert_eq!(scene.ask("jones").await, YES);
+    lock(&scene.source.last_trouble).as_mut().unwrap().0 -= 120;
+    let report = scene.source.report();
+    assert_eq!(report.last_trouble.as_deref(), Some("nobody listens"));
+    assert!((120..180).contains(&report.last_trouble_age_seconds.unwrap()), "{report:?}");
+    let local_part = LocalPart::new("jones").unwrap();
+    let canonical = Canonical::new(&local_part, &scene.settings);
+    let (domain, settings) = (DomainId(0), &scene.settings);
+    let question = Question { domain, settings, local_part: &local_part, canonical };
+    let account = scene.source.account(&question);
+    assert_eq!(account.note.as_deref(), Some("nobody listens"));
+    assert!((120..180).contains(&account.note_age_seconds.unwrap()), "{account:?}");
 }
 
 #[tokio::test]
