@@ -53,10 +53,17 @@ impl Changes {
         &mut self,
         now: i64,
         step: Step,
-        places: BTreeSet<usize>,
+        mut places: BTreeSet<usize>,
         why: &str,
         name: impl Fn(usize) -> D,
     ) -> Option<String> {
+        // Who is back before it was told is where everybody believes him.
+        if let Some(back) = self.0.get_mut(&(step.1, step.0)) {
+            places.retain(|place| !back.waiting.remove(place));
+        }
+        if places.is_empty() {
+            return None;
+        }
         let gathered = self.0.entry(step).or_default();
         gathered.waiting.extend(places);
         why.clone_into(&mut gathered.why);
@@ -101,5 +108,18 @@ mod tests {
         assert!(changes.took_place(0, DOWN, [0].into(), "why", name).is_some());
         let told = changes.took_place(1, (DOWN.1, DOWN.0), [0, 1].into(), "why", name);
         assert_eq!(told.as_deref(), Some("2 domains (d0.test, d1.test): down -> honest: why"));
+    }
+
+    #[test]
+    fn who_is_back_before_it_was_told_is_not_told_of() {
+        let up = (DOWN.1, DOWN.0);
+        let mut changes = Changes::default();
+        for (now, step) in [(0, DOWN), (1, up)] {
+            assert!(changes.took_place(now, step, [0].into(), "why", name).is_some());
+        }
+        for (now, step) in [(2, DOWN), (3, up)] {
+            assert_eq!(changes.took_place(now, step, [0].into(), "why", name), None);
+        }
+        assert!(changes.due(i64::MAX, name).is_empty(), "the last word was that it is up");
     }
 }

@@ -20,8 +20,9 @@ pub(super) fn fingerprint(live: &dyn LiveSource) -> u64 {
 }
 
 impl Remembered {
-    /// Takes what the store kept of it. A no that was said under other settings is forgotten, and
-    /// a yes is only the last known: the answer was to another question.
+    /// Takes what the store kept of it. A no that was said under other settings is left alone, and
+    /// a yes is only the last known: the answer was to another question. Nothing is deleted: the
+    /// configuration may be refused after this, and a namesake may have kept it.
     pub(super) fn load(&self) {
         let (uptime, unix) = (clock::uptime_seconds(), unix_seconds());
         let places: HashMap<&str, &Place> =
@@ -33,7 +34,6 @@ impl Remembered {
             Some((mailbox, place, key))
         };
         let answers = self.or_told(self.store.load_answers(&self.name));
-        self.store.forget_other_settings(&self.name, self.fingerprint);
         // The newest come last, and are the last to be pushed out.
         for answer in answers.into_iter().rev() {
             let is_outdated = answer.fingerprint != self.fingerprint;

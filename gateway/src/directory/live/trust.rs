@@ -205,7 +205,7 @@ impl Trust {
                     fingerprint: self.fingerprint,
                 });
             }
-            turned.too_many()
+            turned.too_many(now())
         };
         // Then no other no is worth more: also of those the source knows too few.
         too_many.map_or(Ok(()), |too_many| Err(self.turned_too_many(place, too_many)))
@@ -228,7 +228,7 @@ impl Trust {
         let too_many = {
             let mut turned = lock(&self.domains[place].turned);
             turned.take(people, now(), known);
-            turned.too_many()
+            turned.too_many(now())
         };
         too_many.map(|too_many| self.turned_too_many(place, too_many))
     }
@@ -238,7 +238,7 @@ impl Trust {
         let domain = &self.domains[place];
         domain.vouched.fetch_max(asked, Relaxed);
         // Nothing changes nearly always, and then nothing is told.
-        if lock(&domain.seen).0.denies_known && lock(&domain.turned).too_many().is_none() {
+        if lock(&domain.seen).0.denies_known && lock(&domain.turned).too_many(now()).is_none() {
             self.change(place, "it knows whom it must know", |seen| seen.denies_known = false);
         }
     }
@@ -248,7 +248,8 @@ impl Trust {
     pub fn confirm(&self) -> bool {
         let is_doubted = |domain: &DomainTrust| {
             let denies_known = lock(&domain.seen).0.denies_known;
-            denies_known && (domain.canary.is_none() || lock(&domain.turned).too_many().is_some())
+            denies_known
+                && (domain.canary.is_none() || lock(&domain.turned).too_many(now()).is_some())
         };
         if !self.domains.iter().any(is_doubted) {
             return false;

@@ -60,8 +60,12 @@ impl Turned {
     }
 
     /// More than a fifth of those who were known are gone: how many, against how many.
-    pub(super) fn too_many(&self) -> Option<(usize, usize)> {
-        let (turned, known) = (self.people.len(), self.known?.0);
+    pub(super) fn too_many(&self, now: i64) -> Option<(usize, usize)> {
+        if self.people.len() < TURNED_MIN {
+            return None;
+        }
+        let counts = |at: &&i64| now - **at <= COUNTED_MICROSECONDS_MAX;
+        let (turned, known) = (self.people.values().filter(counts).count(), self.known?.0);
         (turned >= TURNED_MIN && turned * 5 > known + turned).then_some((turned, known))
     }
 
@@ -85,21 +89,28 @@ mod tests {
 
     #[test]
     fn a_fifth_of_all_may_leave_within_a_week_and_no_more() {
-        assert_eq!(with(19, 0).too_many(), None);
-        assert_eq!(with(20, 80).too_many(), None);
-        assert_eq!(with(21, 79).too_many(), Some((21, 79)));
+        assert_eq!(with(19, 0).too_many(0), None);
+        assert_eq!(with(20, 80).too_many(0), None);
+        assert_eq!(with(21, 79).too_many(0), Some((21, 79)));
+        let week = COUNTED_MICROSECONDS_MAX;
+        assert_eq!(with(21, 79).too_many(week), Some((21, 79)));
+        assert_eq!(with(21, 79).too_many(week + 1), None, "also when nobody left since");
         let mut turned = with(21, 79);
         turned.left(100, COUNTED_MICROSECONDS_MAX + 1, || 79);
-        assert_eq!(turned.too_many(), None, "those of last week are not counted");
+        assert_eq!(
+            turned.too_many(COUNTED_MICROSECONDS_MAX + 1),
+            None,
+            "those of last week are not counted"
+        );
     }
 
     #[test]
     fn whoever_is_gone_counts_once_and_not_any_more_when_he_is_back() {
         let mut turned = with(20, 30);
         assert!(!turned.left(0, 1, || 30));
-        assert_eq!(turned.too_many(), Some((20, 30)));
+        assert_eq!(turned.too_many(0), Some((20, 30)));
         turned.is_back(0);
-        assert_eq!(turned.too_many(), None);
+        assert_eq!(turned.too_many(0), None);
     }
 
     #[test]
@@ -107,7 +118,7 @@ mod tests {
         let week = COUNTED_MICROSECONDS_MAX / 1_000_000;
         let mut turned = Turned::default();
         turned.take((0..21).map(|key| (key, week)), 0, |keys| 100 - keys.len());
-        assert_eq!(turned.too_many(), Some((21, 79)));
+        assert_eq!(turned.too_many(0), Some((21, 79)));
         turned.left(30, 1, || 79);
         assert_eq!(turned.people.len(), 1, "their week is over");
     }

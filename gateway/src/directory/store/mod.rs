@@ -294,12 +294,6 @@ impl Store {
         self.insist(Change::ForgetAnswers(source.map(Into::into), what.clone()));
     }
 
-    /// Forgets what a source said under settings with another fingerprint than this: who is not
-    /// there, and who turned unknown. Never waits: whoever loads them looks at it as well.
-    pub fn forget_other_settings(&self, source: &Arc<str>, fingerprint: u64) {
-        self.queue(|| Change::ForgetOtherSettings(Arc::clone(source), fingerprint));
-    }
-
     /// Forgets who is not there in a domain, by its canonical name. Never waits.
     pub fn forget_negatives_of(&self, source: &Arc<str>, domain: &str) {
         self.queue(|| Change::ForgetNegatives(Arc::clone(source), domain.into()));

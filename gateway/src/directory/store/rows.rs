@@ -55,22 +55,11 @@ pub(super) fn keep_answer(
     answer: &KeptAnswer,
 ) -> rusqlite::Result<()> {
     let KeptAnswer { address, exists, target, asked_at, fingerprint } = answer;
-    let sql = "INSERT INTO answer VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE
+    let sql = "INSERT INTO answer (source, address, is_there, target, asked_at, fingerprint)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE
         SET is_there = ?3, target = ?4, asked_at = ?5, fingerprint = ?6";
     let fingerprint = fingerprint.cast_signed();
     change(connection, sql, params![source, address, exists, target, asked_at, fingerprint])
-}
-
-/// What was said under other settings: who is not there, and who turned.
-pub(super) fn forget_other_settings(
-    connection: &Connection,
-    source: &str,
-    fingerprint: u64,
-) -> rusqlite::Result<()> {
-    let params = params![source, fingerprint.cast_signed()];
-    let sql = "DELETE FROM answer WHERE source = ?1 AND is_there = 0 AND fingerprint <> ?2";
-    change(connection, sql, params)?;
-    change(connection, "DELETE FROM turned WHERE source = ?1 AND fingerprint <> ?2", params)
 }
 
 pub(super) fn forget_negatives_of(
@@ -107,7 +96,7 @@ pub(super) fn keep_turned(
     turned: &KeptTurned,
 ) -> rusqlite::Result<()> {
     let KeptTurned { address, at, fingerprint } = turned;
-    let sql = "INSERT INTO turned VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+    let sql = "INSERT INTO turned (source, address, at, fingerprint) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
         SET at = ?3, fingerprint = ?4";
     change(connection, sql, params![source, address, at, fingerprint.cast_signed()])
 }
@@ -200,7 +189,7 @@ pub(super) fn keep_evidence(
     evidence: &KeptEvidence,
 ) -> rusqlite::Result<()> {
     let KeptEvidence { address, kind, first, last, count } = evidence;
-    let sql = "INSERT INTO evidence VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
+    let sql = "INSERT INTO evidence (address, kind, first, last, count) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
         SET first = ?3, last = ?4, count = ?5";
     change(connection, sql, params![address, kind, first, last, count])
 }
@@ -227,7 +216,8 @@ pub(super) fn doubts(connection: &Connection, max: usize) -> rusqlite::Result<Ve
 
 pub(super) fn keep_doubt(connection: &Connection, doubt: &KeptDoubt) -> rusqlite::Result<()> {
     let KeptDoubt { address, refusal, count, first, last, client, reverse_path } = doubt;
-    let sql = "INSERT INTO doubt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE
+    let sql = "INSERT INTO doubt (address, refusal, count, first, last, client, reverse_path)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE
         SET refusal = ?2, count = ?3, first = ?4, last = ?5, client = ?6, reverse_path = ?7";
     change(connection, sql, params![address, refusal, count, first, last, client, reverse_path])
 }

@@ -5,7 +5,7 @@ use super::{
     ANSWER_SECONDS_MAX, SOURCE_ANSWERS_MAX, StoreError, StoreOutcome, TURNED_SECONDS_MAX, rows,
 };
 use crate::clock;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -98,8 +98,8 @@ fn begin(path: &Path) -> Result<Connection, StoreError> {
     let created = options.create(true).truncate(false).write(true).mode(0o600).open(path);
     created.map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
     let mut connection = open_to_change(path)?;
-    let version = check_version(&connection, path)?;
-    prepare(&mut connection, version).map_err(failed)?;
+    check_version(&connection, path)?;
+    prepare(&mut connection).map_err(failed)?;
     Ok(connection)
 }
 
@@ -117,7 +117,7 @@ fn check_version(connection: &Connection, path: &Path) -> Result<i64, StoreError
     Ok(found)
 }
 
-fn prepare(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
+fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     // The answer to this pragma is the mode that came of it.
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // The last second before a power cut costs questions, not mail.
@@ -127,8 +127,10 @@ fn prepare(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
         return Err(rusqlite::Error::SqliteFailure(code, Some(check)));
     }
-    let transaction = connection.transaction()?;
-    for step in STEPS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+    // Whoever else begins at the same time waits, and finds the steps taken.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let taken = usize::try_from(version(&transaction)?).unwrap_or(0);
+    for step in STEPS.iter().skip(taken) {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "user_version", known_version())?;

@@ -2,8 +2,10 @@
 //! changes, and commits it as one group. A disk that fails costs the group, and is told.
 
 use super::{
-    Forget, KeptAnswer, KeptDoubt, KeptEvidence, KeptTurned, SOURCE_ANSWERS_MAX, StoreOutcome, rows,
+    Forget, KeptAnswer, KeptDoubt, KeptEvidence, KeptTurned, SOURCE_ANSWERS_MAX, StoreOutcome,
+    TURNED_SECONDS_MAX, rows,
 };
+use crate::clock;
 use rusqlite::Connection;
 use std::io;
 use std::path::PathBuf;
@@ -26,8 +28,6 @@ pub(super) enum Change {
     Answer(Arc<str>, KeptAnswer),
     /// Of one source, or of all.
     ForgetAnswers(Option<Box<str>>, Forget),
-    /// Of this source: what was said under settings with another fingerprint.
-    ForgetOtherSettings(Arc<str>, u64),
     /// Of this source, in this domain.
     ForgetNegatives(Arc<str>, Box<str>),
     /// Of this source.
@@ -115,13 +115,11 @@ impl<F: Fn(StoreOutcome)> Writer<F> {
                 Change::ForgetAnswers(source, what) => {
                     rows::forget_answers(&transaction, source.as_deref(), what)?;
                 }
-                Change::ForgetOtherSettings(source, fingerprint) => {
-                    rows::forget_other_settings(&transaction, source, *fingerprint)?;
-                }
                 Change::ForgetNegatives(source, domain) => {
                     rows::forget_negatives_of(&transaction, source, domain)?;
                 }
                 Change::Turned(source, turned) => {
+                    self.answers_since_look += 1;
                     rows::keep_turned(&transaction, source, turned)?;
                 }
                 Change::ForgetTurned(source, address) => {
@@ -137,6 +135,10 @@ impl<F: Fn(StoreOutcome)> Writer<F> {
         if self.answers_since_look >= ANSWERS_BETWEEN_LOOKS {
             self.answers_since_look = 0;
             rows::forget_surplus_answers(&transaction, SOURCE_ANSWERS_MAX)?;
+            rows::forget_old_turned(
+                &transaction,
+                clock::unix_seconds().cast_signed() - TURNED_SECONDS_MAX,
+            )?;
         }
         transaction.commit()
     }
