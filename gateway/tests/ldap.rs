@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const PERSON: &str = "person0001@example.test";
 const NOBODY: &str = "nobody@example.test";
@@ -451,6 +451,23 @@ fn many_askers_share_few_connections() {
         assert_eq!(asker.runtime.block_on(asking).unwrap().unwrap(), Said::Exists { target: None });
     }
     assert!(fake.connections() <= 2, "{}", fake.connections());
+}
+
+#[test]
+fn a_directory_that_is_busy_for_long_is_not_given_ever_more_connections() {
+    let fake = FakeLdap::start(|_| vec![LdapAnswer::done(51)]);
+    let asker = Asker::new(Settings { connections_max: 1, ..of_fake(&fake) });
+    let a_moment = || asker.runtime.block_on(async { sleep(Duration::from_millis(20)).await });
+    // Each second somebody is sent to find out, on a connection of his own.
+    kit::wait_until("several were sent to find out", || {
+        assert_eq!(asker.trouble(PERSON).kind, TroubleKind::Busy);
+        a_moment();
+        fake.connections() >= 7
+    });
+    kit::wait_until("one is left, and two in case that it hangs", || {
+        a_moment();
+        fake.open() <= 3
+    });
 }
 
 #[test]

@@ -306,8 +306,19 @@ impl Counter {
         let (idle, age) = (settings.idle_max, settings.age_max);
         let every = HEALTH_EVERY.min(idle).min(age);
         tokio::spawn(keep(Arc::downgrade(&link), every, idle, age, settings.answer_max));
-        lock(&self.links).push(Arc::clone(&link));
+        self.add(Arc::clone(&link), links_max(settings));
         Ok(link)
+    }
+
+    /// One that was made to find out, or in place of one that was lost, may be one too many: then
+    /// the oldest takes nothing more, and ends with what is under way on it.
+    fn add(&self, link: Arc<Link>, links_max: usize) {
+        let mut links = lock(&self.links);
+        links.push(link);
+        let surplus = links.len().saturating_sub(links_max);
+        let surplus: Vec<_> = links.drain(..surplus).collect();
+        drop(links);
+        surplus.iter().for_each(|link| link.close());
     }
 
     /// An open connection with room. Fills one before it takes the next: a busy one answers
@@ -317,7 +328,7 @@ impl Counter {
         let mut links = lock(&self.links);
         let closed: Vec<_> = links.extract_if(.., |link| !link.is_open()).collect();
         let stalled_after = settings.answer_max / STALLED_PART;
-        let is_full = links.len() >= (settings.connections_max + STALLED_MAX) as usize;
+        let is_full = links.len() >= links_max(settings);
         let has_room = |link: &&Arc<Link>| {
             link.serial > made_after
                 && link.outstanding() < settings.outstanding_max
@@ -329,6 +340,11 @@ impl Counter {
         drop(closed);
         link
     }
+}
+
+/// Connections of one thread to one server, those included that have gone silent.
+fn links_max(settings: &Settings) -> usize {
+    (settings.connections_max + STALLED_MAX) as usize
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
