@@ -3,6 +3,7 @@
 //! `config` and to the kinds of recipient sources.
 
 use super::place::Place;
+use strsim::osa_distance;
 
 /// One table of the file and what may stand in it.
 #[derive(Clone, Copy, Debug)]
@@ -142,30 +143,12 @@ pub const fn table(name: &'static str, none: &'static str, help: &'static str) -
 /// Of these words the one that was probably meant.
 #[must_use]
 pub fn nearest<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let folded = written.to_lowercase().replace('-', "_");
-    let distances = words.into_iter().map(|word| (distance(&folded, &word.to_lowercase()), word));
-    let (distance, word) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= word.chars().count().div_ceil(3)).then_some(word)
-}
-
-/// How many characters must be put in, taken out, replaced or exchanged with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
     // Nothing that long is a slip of the keys 30 characters long; keeps the cost bounded.
     const CHARACTERS_MAX: usize = 64;
-    let a: Vec<char> = a.chars().take(CHARACTERS_MAX).collect();
-    let b: Vec<char> = b.chars().take(CHARACTERS_MAX).collect();
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    rows[0] = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        rows[i][0] = i;
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = least;
-        }
-    }
-    rows[a.len()][b.len()]
+    let folded: String = written.chars().take(CHARACTERS_MAX).collect();
+    let folded = folded.to_lowercase().replace('-', "_");
+    let distances =
+        words.into_iter().map(|word| (osa_distance(&folded, &word.to_lowercase()), word));
+    let (distance, word) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= word.chars().count().div_ceil(3)).then_some(word)
 }

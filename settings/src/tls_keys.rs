@@ -3,6 +3,7 @@
 use crate::file;
 use crate::server::{NextHopTls, Trust};
 use crate::site::{Site, Text, at, word};
+use hex::FromHex;
 use rustls::pki_types::ServerName;
 
 /// As they were written.
@@ -79,13 +80,7 @@ impl TlsKeys<'_> {
 /// 64 hex digits, with or without colons, as `openssl x509 -fingerprint -sha256` prints them.
 fn fingerprint(table: &str, text: &Text, site: &mut Site) -> Option<[u8; 32]> {
     let digits: Vec<u8> = text.get_ref().bytes().filter(|b| *b != b':').collect();
-    let nibbles: Option<Vec<u8>> = digits
-        .iter()
-        .map(|b| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok()))
-        .collect();
-    let octets: Option<Vec<u8>> = nibbles
-        .map(|nibbles| nibbles.chunks(2).map(|pair| pair[0] << 4 | pair[pair.len() - 1]).collect());
-    let digest = octets.filter(|_| digits.len() == 64).and_then(|octets| octets.try_into().ok());
+    let digest = FromHex::from_hex(&digits).ok();
     if digest.is_none() {
         site.refuse(
             at(

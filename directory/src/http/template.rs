@@ -2,13 +2,16 @@
 //! but the place that is meant for it.
 
 use mail::address::Mailbox;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
-use std::fmt::Write;
 use thiserror::Error;
 
 /// What may stand in braces.
 const PLACES: [(&str, Place); 3] =
     [("address", Place::Address), ("local_part", Place::LocalPart), ("domain", Place::Domain)];
+
+/// All but the unreserved characters (RFC 3986 §2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -153,17 +156,9 @@ fn has_dots(url: &str) -> bool {
     path.split(['/', '\\']).any(|step| step == "." || step == "..")
 }
 
-/// Each octet that is not unreserved (RFC 3986 §2.3) as `%` and two digits.
+/// Each octet that is not unreserved as `%` and two digits.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(3 * text.len());
-    for octet in text.bytes() {
-        if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(octet));
-        } else {
-            let _ = write!(out, "%{octet:02X}");
-        }
-    }
-    out
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::super::without_type;
 use super::followed::Held;
 use super::page::{PAGE_MAX, refused, search};
 use super::root::Mark;
+use hex::FromHex;
 use ldap3::Scope;
 use mail::address::Mailbox;
 use std::collections::HashSet;
@@ -102,10 +103,8 @@ pub(super) fn id(entry: &Entry, mark: &Mark) -> Option<Box<[u8]>> {
 /// The 16 octets behind the text of an `entryUUID` (RFC 4530 §2.1).
 fn uuid(text: &[u8]) -> Option<Box<[u8]>> {
     let digits: Vec<u8> = text.iter().copied().filter(|&octet| octet != b'-').collect();
-    let pairs =
-        digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
-    let octets: Box<[u8]> = pairs.collect::<Option<_>>()?;
-    (digits.len() == 32).then_some(octets)
+    let octets: [u8; 16] = FromHex::from_hex(digits).ok()?;
+    Some(Box::new(octets))
 }
 
 /// The SMTP address in a value; nothing in one of another type.

@@ -1,7 +1,9 @@
 //! The dialogue files: text that reads like RFC 5321 Appendix D, flush left the conversation with
 //! the client, indented the one with the next hop. This parses a file into lines with numbers and
-//! wire octets; playing it belongs to `talk` (a live server) and to the test runner.
+//! wire octets. Leaves to others: playing it, which the tests of `relay` do with an exchange and
+//! `postern talk` with a live server; and what the words behind `given` and `connect` mean.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The most octets that one line of a dialogue file may have.
@@ -55,14 +57,21 @@ pub enum Line {
     NextHopTls,
     /// Indented `no room`: the content that was kept cannot be read back.
     NoRoom,
-    /// `event Name key=value`: what must have been observed.
-    Event(String),
+    /// `event Name key=value`: what must have been observed since the last such line.
+    Event {
+        /// What happened.
+        name: String,
+        /// The fields that matter, each with its value.
+        fields: Vec<(String, String)>,
+    },
     /// `+301s`: time passes, in seconds.
     After(u64),
     /// `waits 2s`: the server makes the client wait, in milliseconds.
     ServerWaits(u64),
-    /// `drain`, `pressure busy`: something happens to the server that no client can cause.
-    Situation(String),
+    /// `drain`: the server is asked to shut down.
+    Drain,
+    /// `pressure busy`: how short the server is of means from now on.
+    Pressure(String),
     /// `connect …`: the next session, and from where.
     Connect(Vec<String>),
     /// `gone`: the client's connection is lost.
@@ -99,6 +108,9 @@ impl fmt::Display for ScriptError {
 
 impl std::error::Error for ScriptError {}
 
+/// What is no text where it stands, but octets or their absence.
+const ESCAPES: [&str; 3] = ["<hex:", "<repeat:", "<no-crlf>"];
+
 const FLUSH: &str = "`C: `, `S: `, `given …`, `event …`, `connect`, `gone`, `tls`, `waits 2s`, \
                      `drain`, `pressure …`, `+301s`, `closed` or `# comment`";
 const INDENTED: &str = "`S: `, `C: `, `lost`, `lost in content`, `unavailable`, `busy`, `no room`, \
@@ -106,7 +118,8 @@ const INDENTED: &str = "`S: `, `C: `, `lost`, `lost in content`, `unavailable`, 
 const SECONDS: &str = "whole seconds, as in `+301s`";
 const WAITS: &str = "seconds, as in `waits 2s` or `waits 0.5s`";
 const ESCAPE: &str = "`<hex:0d0a>` or `<repeat:41:1000>`, at most 16,777,216 octets";
-const WORDS: &str = "words behind `given` or `event`";
+const WORDS: &str = "words behind `given`";
+const EVENT: &str = "a name and fields, as in `event Refused rule=recipient`";
 const SHORTER: &str = "a line of at most 65,536 octets";
 
 impl Script {
@@ -138,10 +151,10 @@ fn parse_line(raw: &str) -> Result<Line, &'static str> {
     if raw.starts_with([' ', '\t']) {
         return parse_indented(raw.trim_start());
     }
-    if let Some(text) = said(raw, "C:") {
+    if let Some(text) = behind(raw, "C:") {
         return wire(text).map(Line::ClientSays);
     }
-    if let Some(text) = said(raw, "S:") {
+    if let Some(text) = behind(raw, "S:") {
         return wire(text).map(Line::ServerSays);
     }
     if let Some(seconds) = raw.strip_prefix('+') {
@@ -153,22 +166,22 @@ fn parse_line(raw: &str) -> Result<Line, &'static str> {
         ("closed", "") => Ok(Line::Closed),
         ("gone", "") => Ok(Line::ClientGone),
         ("tls", "") => Ok(Line::Tls),
-        ("drain", "") => Ok(Line::Situation("drain".to_owned())),
-        ("pressure", _) if !rest.is_empty() => Ok(Line::Situation(raw.trim_end().to_owned())),
+        ("drain", "") => Ok(Line::Drain),
+        ("pressure", degree) if !degree.is_empty() => Ok(Line::Pressure(degree.to_owned())),
         ("connect", rest) => Ok(Line::Connect(words(rest))),
         ("waits", rest) => milliseconds(rest).map(Line::ServerWaits),
-        ("given" | "event", "") => Err(WORDS),
+        ("given", "") => Err(WORDS),
         ("given", rest) => Ok(Line::Given(words(rest))),
-        ("event", rest) => Ok(Line::Event(rest.to_owned())),
+        ("event", rest) => event(words(rest)).ok_or(EVENT),
         _ => Err(FLUSH),
     }
 }
 
 fn parse_indented(line: &str) -> Result<Line, &'static str> {
-    if let Some(text) = said(line, "S:") {
+    if let Some(text) = behind(line, "S:") {
         return wire(text).map(Line::NextHopSays);
     }
-    if let Some(text) = said(line, "C:") {
+    if let Some(text) = behind(line, "C:") {
         return wire(text).map(Line::NextHopHears);
     }
     match line.trim_end() {
@@ -180,6 +193,22 @@ fn parse_indented(line: &str) -> Result<Line, &'static str> {
         "tls" => Ok(Line::NextHopTls),
         line => line.strip_prefix("at ").map(|n| Line::NextHopAt(n.to_owned())).ok_or(INDENTED),
     }
+}
+
+/// `Refused rule=recipient`
+fn event(words: Vec<String>) -> Option<Line> {
+    let mut words = words.into_iter();
+    let name = words.next()?;
+    let field = |word: String| {
+        word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    Some(Line::Event { name, fields: words.map(field).collect::<Option<_>>()? })
+}
+
+/// A word that is read back as one; it must hold no quotes.
+#[must_use]
+pub fn quoted(text: &str) -> Cow<'_, str> {
+    if text.contains(' ') { Cow::Owned(format!("\"{text}\"")) } else { Cow::Borrowed(text) }
 }
 
 /// Words between spaces; quotes hold words together.
@@ -211,7 +240,7 @@ fn milliseconds(text: &str) -> Result<u64, &'static str> {
 }
 
 /// What stands behind the mark; `C:` alone is an empty line, as content needs them.
-fn said<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
+fn behind<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
     let rest = line.strip_prefix(mark)?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(' ') }
 }
@@ -242,16 +271,43 @@ fn push_escape(octets: &mut Vec<u8>, escape: &str) -> Option<()> {
             (digits, times.parse().ok()?)
         }
     };
-    let is_plain = digits.bytes().all(|b| b.is_ascii_hexdigit()) && !digits.is_empty();
-    let octets_all = (digits.len() / 2).checked_mul(times)?;
-    if !is_plain || !digits.len().is_multiple_of(2) || octets_all > ESCAPE_OCTETS_MAX {
+    let unit = hex::decode(digits).ok()?;
+    if unit.is_empty() || unit.len().checked_mul(times)? > ESCAPE_OCTETS_MAX {
         return None;
     }
-    let pairs = (0..digits.len()).step_by(2);
-    let unit: Option<Vec<u8>> =
-        pairs.map(|n| u8::from_str_radix(&digits[n..n + 2], 16).ok()).collect();
-    octets.extend(unit?.repeat(times));
+    octets.extend(unit.repeat(times));
     Some(())
+}
+
+/// A line without its CRLF as it is written behind `C: ` or `S: `: what is not plain becomes an
+/// escape, as does a run of 32 or more octets of a kind.
+#[must_use]
+pub fn escaped(line: &[u8]) -> String {
+    let (mut text, mut escaped) = (String::new(), false);
+    let mut rest = line;
+    while let Some(&first) = rest.first() {
+        let run = rest.iter().take_while(|b| **b == first).count();
+        let escape = ESCAPES.iter().any(|escape| rest.starts_with(escape.as_bytes()));
+        let last_blanks = first == b' ' && run == rest.len();
+        let plain = (b' '..=b'~').contains(&first) && !last_blanks && !escape;
+        if run >= 32 {
+            text.push_str(&format!("<repeat:{first:02x}:{run}>"));
+            rest = &rest[run..];
+            escaped = false;
+            continue;
+        }
+        if plain {
+            text.push(char::from(first));
+        } else if escaped {
+            text.pop();
+            text.push_str(&format!("{first:02x}>"));
+        } else {
+            text.push_str(&format!("<hex:{first:02x}>"));
+        }
+        escaped = !plain;
+        rest = &rest[1..];
+    }
+    text
 }
 
 #[cfg(test)]
@@ -284,7 +340,10 @@ mod tests {
             Line::NextHopSays(plain("250 ok")),
             Line::NextHopHears(plain("QUIT")),
             Line::NextHopLost,
-            Line::Event("Refused rule=recipient".into()),
+            Line::Event {
+                name: "Refused".into(),
+                fields: vec![("rule".into(), "recipient".into())],
+            },
             Line::After(301),
             Line::Closed,
         ];
@@ -305,12 +364,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_escaped_is_read_back_as_the_same_octets() {
+        let run = [b'x'; 40];
+        for line in [
+            &b""[..],
+            b"EHLO bar",
+            b" blanks around ",
+            b"a\0\rb\n",
+            b"<hex:41> and <repeat:41:3>",
+            b"no end <no-crlf>",
+            b"<<hex:",
+            b"\xff\xfe<trace>",
+            &run,
+        ] {
+            let text = escaped(line);
+            let mark = if text.is_empty() { "C:" } else { "C: " };
+            let Line::ClientSays(wire) = only(&format!("{mark}{text}")) else { panic!("{text}") };
+            assert_eq!(wire.octets, [line, b"\r\n"].concat(), "{text}");
+        }
+        assert_eq!(escaped(b"a\0\rb"), "a<hex:000d>b");
+        assert_eq!(escaped(&run), "<repeat:78:40>");
+        assert_eq!(words(&format!("a {} c", quoted("b d"))), ["a", "b d", "c"]);
+    }
+
+    #[test]
     fn what_befalls_either_side_is_read() {
         for (text, line) in [
             ("gone", Line::ClientGone),
             ("tls", Line::Tls),
-            ("drain", Line::Situation("drain".into())),
-            ("pressure busy", Line::Situation("pressure busy".into())),
+            ("drain", Line::Drain),
+            ("pressure busy", Line::Pressure("busy".into())),
             ("connect", Line::Connect(vec![])),
             ("connect 192.0.2.7 tls", Line::Connect(vec!["192.0.2.7".into(), "tls".into()])),
             ("waits 2s", Line::ServerWaits(2_000)),
@@ -346,7 +429,8 @@ mod tests {
             ("waits 2.s", 1, WAITS),
             ("pressure", 1, FLUSH),
             ("given", 1, WORDS),
-            ("event ", 1, WORDS),
+            ("event ", 1, EVENT),
+            ("event Refused recipient", 1, EVENT),
         ] {
             assert_eq!(Script::parse(text), Err(ScriptError { line, expected }), "{text:?}");
         }
