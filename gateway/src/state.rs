@@ -4,10 +4,10 @@
 use crate::config::built::Config;
 use crate::directory::Directory;
 use crate::directory::learned::Learned;
-use crate::directory::live::meter::Meter;
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;
 use crate::next_hop::Hops;
+use crate::next_hop::meter::Meter;
 use crate::observe::Observer;
 use arc_swap::ArcSwap;
 use mail::smtp::extension::Offer;

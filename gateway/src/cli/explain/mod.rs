@@ -79,7 +79,7 @@ pub fn run(arguments: &ExplainArguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let opened = crate::run::recipients::open(&config);
+    let opened = crate::run::recipients::open(&config.recipients());
     tell_outcomes(&opened.outcomes);
     let judgement = match judge(&config, &opened.directory, &case) {
         Ok(judgement) => judgement,
