@@ -3,6 +3,7 @@
 
 use super::StartError;
 use super::background::Background;
+use super::service::{Change, Ending, Service, Staged};
 use crate::config::Config;
 use crate::directory::learned::Learned;
 use crate::directory::live::trust::Teller;
@@ -14,14 +15,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Store and background of a process that serves mail.
-pub struct Services {
+pub struct Backing {
     store: Store,
     learned: Arc<Learned>,
     background: Background,
     tell: Teller,
 }
 
-impl Services {
+impl Backing {
     /// Opens the store in the state directory, when there is one. A store that cannot be used
     /// costs what is remembered, and is told; mail goes on without it.
     /// # Errors
@@ -69,6 +70,20 @@ impl Services {
             background: Some(self.background.handle().clone()),
             tell: Arc::clone(&self.tell),
         }
+    }
+}
+
+impl Service for Arc<Backing> {
+    /// Sources that take over read what those before them have kept.
+    fn reload(&self, _: &Change<'_>) -> Result<Staged, String> {
+        let _ = self.flush();
+        Ok(Staged::default())
+    }
+
+    /// Where a session is left, somebody still holds the store: what it was told is written all
+    /// the same. What keeps it from that has been told.
+    fn stop(self: Box<Self>, _: &mut Ending) {
+        let _ = self.flush();
     }
 }
 
