@@ -9,8 +9,10 @@
 //! - [`probe`]: what other servers do. [`talk`]: dialogues against a live server.
 //! - [`demo`]: a stranger's first minute.
 //! - [`explain`]: why something is, or was, answered as it is.
-//! - [`run`]: start, reload, drain. [`state`]: what sessions share. [`clock`]: the time.
+//! - [`run`]: start, reload, drain. [`state`]: what sessions share. [`audience`]: who hears of what
+//!   happens in them. [`clock`]: the time.
 
+pub mod audience;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -4,8 +4,9 @@ use super::buffers;
 use super::content::Content;
 use super::seats::Seat;
 use super::stream::Stream;
+use crate::audience::{self, Occasion};
 use crate::clock;
-use crate::directory::learned::{self, Circumstances, Unseen};
+use crate::directory::learned::{self, Unseen};
 use crate::directory::{self, Answer};
 use crate::next_hop::Transaction;
 use crate::next_hop::transaction::Load;
@@ -71,18 +72,8 @@ impl Sink for EdgeSink {
     }
 
     fn record(&mut self, event: &Event<'_>) {
-        self.state.observer.record(event);
-        self.state.books.observe(event, &self.live.config.settings.harvest, self.now);
-        let config = &self.live.config;
-        let circumstances = Circumstances {
-            settings: &config.settings,
-            networks: &config.networks,
-            lists_learned: &|id| config.lists_learned(id),
-            is_honest: &|next_hop| self.live.is_honest(next_hop),
-            shown: &|domain, local_part| self.live.directory.shown(domain, local_part),
-            observing: self.observing,
-        };
-        self.state.learned.observe(event, &circumstances);
+        let (now, observing) = (self.now, self.observing);
+        audience::tell(&self.state, event, &Occasion { live: &self.live, now, observing });
     }
 
     fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]) {
