@@ -1,12 +1,28 @@
-//! What sources and next hops say of themselves, for the figures and for the commands.
+//! What sources and next hops say of themselves: for the figures, and as it is for the control
+//! socket and the commands. Fields are added and never change their meaning.
 
-/// What a source is and did since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// All sources and next hops.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reports {
+    /// The process that answers; nothing when none runs.
+    pub process_id: Option<u32>,
+    /// In the order of the configuration.
+    pub sources: Vec<SourceReport>,
+    /// `next hop NAME`, in the order of the configuration; only class and why are known.
+    #[serde(default)]
+    pub next_hops: Vec<SourceReport>,
+}
+
+/// What a source is and did since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceReport {
     /// Its name.
     pub name: String,
     /// The word of its class; empty for a source that has none, such as a file.
-    pub class: &'static str,
+    pub class: String,
     /// What the class follows from.
     pub why: String,
     /// Domains that list it.
@@ -22,7 +38,7 @@ pub struct SourceReport {
     /// Answers that were not believed.
     pub doubted: u64,
     /// Questions without an answer, by kind.
-    pub troubles: Vec<(&'static str, u64)>,
+    pub troubles: BTreeMap<String, u64>,
     /// Addresses remembered that exist.
     pub remembered_yes: u64,
     /// Addresses remembered that do not.
@@ -34,16 +50,6 @@ pub struct SourceReport {
     /// The last trouble with it. Of a list, why it is not in use as it is now.
     pub last_trouble: Option<String>,
     /// How long ago that was, in seconds; nothing of a list, whose trouble lasts.
+    #[serde(default)]
     pub last_trouble_age_seconds: Option<u64>,
-}
-
-/// What a next hop has shown, for `postern recipients sources`.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct NextHopReport {
-    /// Its name.
-    pub name: String,
-    /// The word of its class.
-    pub class: &'static str,
-    /// What it follows from.
-    pub why: String,
 }

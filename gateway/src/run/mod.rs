@@ -14,18 +14,18 @@ pub mod worker;
 use self::services::Services;
 use crate::config::built::Config;
 use crate::control;
+use crate::control::work::Work;
 use crate::directory::learned::Learned;
 use crate::listen::accept::{bind, listen};
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;
 use crate::observe::log::{Log, LogWriter};
 use crate::observe::metrics::Metrics;
-use crate::observe::sources::Reports;
 use crate::observe::write::LineFormat;
 use crate::observe::{Observer, server};
 use crate::settings::mistake::Mistake;
 use crate::settings::process::{ListenAddress, Listener, LogFormat};
-use crate::state::{Books, State, lock, random_key};
+use crate::state::{Books, State, random_key};
 use arc_swap::ArcSwap;
 use build::{Assembled, Before};
 use relay::split::SplitMemory;
@@ -338,7 +338,7 @@ fn start_control(
     services: &Services,
 ) -> Option<control::server::Server> {
     let directory = state_directory?;
-    let work = control::work::Work::new(state, watched);
+    let work = Work::new(state, watched);
     match control::server::Server::start(directory, work, services.background()) {
         Ok(server) => Some(server),
         Err(error) => {
@@ -350,15 +350,8 @@ fn start_control(
 }
 
 fn add_source_figures(state: &Arc<State>, watched: &Arc<Mutex<build::Watched>>) {
-    let (shared, watched) = (Arc::downgrade(state), Arc::downgrade(watched));
-    state.observer.metrics.set_sources(move || {
-        let (Some(state), Some(watched)) = (shared.upgrade(), watched.upgrade()) else {
-            return Reports::default();
-        };
-        let sources = lock(&watched).sources();
-        let sources = sources.iter().map(|source| source.report()).collect();
-        Reports { sources, next_hops: state.live.load().meter.reports() }
-    });
+    let work = Work::new(state, watched);
+    state.observer.metrics.set_sources(move || work.sources().unwrap_or_default());
 }
 
 fn add_gauges(state: &Arc<State>) {

@@ -18,6 +18,7 @@ use crate::observe::reports::SourceReport;
 use crate::state::lock;
 use arc_swap::ArcSwap;
 use relay::settings::DomainId;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -403,6 +404,11 @@ impl RecipientSource for Listed {
         self.load(&mut loading, confirmation, &mut outcomes);
         self.save(&mut loading, &mut outcomes);
         outcomes
+    }
+
+    fn leave_word(&self, confirmation: Confirmation) -> Option<io::Result<PathBuf>> {
+        let cache = self.cache.as_deref()?;
+        Some(confirm::leave(cache, self.lister.name(), confirmation))
     }
 
     fn reload_soon(&self) {

@@ -173,7 +173,7 @@ impl Scene {
         }
     }
 
-    fn class(&self) -> &'static str {
+    fn class(&self) -> String {
         self.source.report().class
     }
 }
