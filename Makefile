@@ -16,7 +16,7 @@ help: ## this list
 demo: ## a forged flood at an accept-all server, without and with Postern
 	$(CARGO) run --release --locked -- demo
 
-check: ## format, lints and the fast tests
+check: ## format, lints, and all tests of mail and relay: dialogues and simulation, too
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --locked -p mail -p relay
@@ -34,7 +34,7 @@ bless: ## rewrite what dialogues, bad configurations and the manual expect; read
 	BLESS=1 $(CARGO) test --workspace --locked
 
 sim: ## the simulation: SEED=7 replays one run, SEEDS=100000 makes many
-	$(CARGO) test --release --locked -p gateway --test simulation -- --nocapture
+	$(CARGO) test --release --locked -p relay --test simulation -- --nocapture
 
 search: ## the properties on SEEDS new seeds; PROPTEST_RNG_SEED=N replays one
 	scripts/search-properties $(SEEDS)

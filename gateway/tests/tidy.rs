@@ -165,7 +165,7 @@ fn every_rule_is_listed_explained_and_seen_in_a_dialogue() {
     let folder = root().join("relay/src/policy/rules");
     let list = fs::read_to_string(folder.join("mod.rs")).unwrap();
     let mut dialogues = Vec::new();
-    files(&root().join("gateway/dialogues"), ".smtp", &mut dialogues);
+    files(&root().join("relay/dialogues"), ".smtp", &mut dialogues);
     let dialogues: String = dialogues.iter().map(|p| fs::read_to_string(p).unwrap()).collect();
     let mut wrong = Vec::new();
     for entry in fs::read_dir(&folder).unwrap().flatten() {
@@ -179,7 +179,7 @@ fn every_rule_is_listed_explained_and_seen_in_a_dialogue() {
         if !dialogues.contains(&format!("rule={name}\n"))
             && !dialogues.contains(&format!("rule={name} "))
         {
-            wrong.push(format!("no dialogue in gateway/dialogues has `event … rule={name}`"));
+            wrong.push(format!("no dialogue in relay/dialogues has `event … rule={name}`"));
         }
     }
     complain(wrong, "a rule is a file, a line and a dialogue");

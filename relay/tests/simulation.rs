@@ -5,6 +5,7 @@
 //! Injected: see `next_hop::{Point, Kind}`, `stranger::Kind`, `world::weather`. Not injected: a
 //! disk, since nothing is spooled yet.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; what fails here must be seen")]
+#![allow(clippy::disallowed_methods, reason = "how many seeds, and for how long, is asked outside")]
 
 #[path = "simulation/client.rs"]
 mod client;
@@ -83,7 +84,7 @@ fn check(seed: u64, sum: &mut Sum) {
     let fail = |what: &str| -> ! {
         panic!(
             "seed {seed}: {what}\n\
-             again: SEED={seed} cargo test -p gateway --test simulation seeds -- --nocapture"
+             again: SEED={seed} cargo test -p relay --test simulation seeds -- --nocapture"
         )
     };
     let whole = run(seed, Pieces::Whole);
