@@ -19,7 +19,7 @@ demo: ## a forged flood at an accept-all server, without and with Postern
 check: ## format, lints, and all tests of mail and relay: dialogues and simulation, too
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) test --locked -p mail -p relay
+	$(CARGO) test --locked -p mail -p relay -p dialogue
 
 test: servers ## everything: lints, units, properties, dialogues, simulation, fuzz smoke, real servers
 	$(CARGO) fmt --all --check

@@ -1,15 +1,14 @@
-//! `postern talk`: plays a dialogue file against a live server. The format is in [`script`], what
+//! `postern talk`: plays a dialogue file against a live server. The format is in [`dialogue`], what
 //! counts as the expected reply in [`compare`], the playing in [`play`].
 //! Leaves to others: the next hop's side of a dialogue, events and preconditions.
 
 pub mod compare;
 pub mod outcome;
 pub mod play;
-pub mod script;
 
+use dialogue::{Line, Script};
 use outcome::Outcome;
 use play::{Options, play};
-use script::{Line, Script};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,7 +63,7 @@ pub enum TalkError {
         /// As given.
         path: PathBuf,
         /// Where and what.
-        source: script::ScriptError,
+        source: dialogue::ScriptError,
     },
     /// The server cannot be reached.
     #[error("{server}: cannot connect: {source}; is it running, and is the port right?")]

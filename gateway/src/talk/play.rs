@@ -4,9 +4,9 @@
 use super::compare::{ReplyLines, is_continued, is_expected};
 use super::outcome::{Happened, Outcome};
 use super::preconditions;
-use super::script::{Line, Numbered, Script};
 use crate::probe::connection::Wire;
 use crate::probe::tls::shake_hands;
+use dialogue::{Line, Numbered, Script};
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -114,14 +114,12 @@ impl Player<'_> {
                     self.connect(numbered.number, from).await
                 }
                 Line::Tls => self.secure(numbered.number).await,
-                Line::Situation(what) => {
-                    self.skipping = true;
-                    self.note(&format!("{what}: not done, what depends on it is skipped"))
-                }
+                Line::Drain => self.skip("drain"),
+                Line::Pressure(degree) => self.skip(&format!("pressure {degree}")),
                 Line::After(seconds) => self.pass(*seconds).await,
                 Line::Comment(_)
                 | Line::Given(_)
-                | Line::Event(_)
+                | Line::Event { .. }
                 | Line::NextHopSays(_)
                 | Line::NextHopHears(_)
                 | Line::NextHopLost
@@ -156,6 +154,12 @@ impl Player<'_> {
     fn note(&mut self, text: &str) -> bool {
         self.happened.push(Happened::Note(text.to_owned()));
         true
+    }
+
+    /// What no client can cause is not done.
+    fn skip(&mut self, what: &str) -> bool {
+        self.skipping = true;
+        self.note(&format!("{what}: not done, what depends on it is skipped"))
     }
 
     fn differ(&mut self, number: usize, expected: &str, got: String) {

@@ -2,8 +2,9 @@
 //! `stage`; comparing what came out with the file is `compare`.
 
 use super::given::{self, Givens};
-use super::script::{Input, Line, Script, quoted, written};
+use super::script::{Line, Script, is_next_hops};
 use super::stage::{Mark, Speech, Stage, Visit, Voice};
+use dialogue::{Line as Input, escaped, quoted};
 use mail::smtp::reply::Reply;
 use relay::event::{Event, Value};
 use relay::exchange::Done;
@@ -45,7 +46,7 @@ impl Reader {
             Line::Input(input) => Some((n, input)),
             _ => None,
         });
-        inputs.next().filter(|(_, input)| input.is_next_hops())
+        inputs.next().filter(|(_, input)| is_next_hops(input))
     }
 
     fn take(&mut self, wanted: &Input) -> bool {
@@ -94,10 +95,10 @@ impl Voice for Reader {
 
     fn opens(&mut self, hop: &str) -> Result<(), Outcome> {
         self.at(hop);
-        if self.take(&Input::HopUnavailable) {
+        if self.take(&Input::NextHopUnavailable) {
             return Err(Outcome::Unavailable);
         }
-        if self.take(&Input::HopBusy) { Err(Outcome::Busy) } else { Ok(()) }
+        if self.take(&Input::NextHopBusy) { Err(Outcome::Busy) } else { Ok(()) }
     }
 
     fn hears(&mut self, hop: &str, octets: &[u8]) {
@@ -106,7 +107,7 @@ impl Voice for Reader {
         while let Some(end) = self.unfinished.windows(2).position(|pair| pair == b"\r\n") {
             let line: Vec<u8> = self.unfinished.drain(..end + 2).collect();
             let mark = if end == 0 { "C:" } else { "C: " };
-            self.output(format!("        {mark}{}", written(&line[..end])));
+            self.output(format!("        {mark}{}", escaped(&line[..end])));
         }
     }
 
@@ -118,14 +119,14 @@ impl Voice for Reader {
     /// All lines that stand together come together.
     fn speaks(&mut self, hop: &str) -> Speech {
         self.at(hop);
-        if self.take(&Input::HopLost) {
+        if self.take(&Input::NextHopLost) {
             return Speech::Lost;
         }
         let mut octets = Vec::new();
         for at in self.peek().map_or(0..0, |(at, _)| at..self.script.lines.len()) {
             match self.script.lines[at].clone() {
-                Line::Input(Input::Hop(said)) => {
-                    octets.extend(said);
+                Line::Input(Input::NextHopSays(wire)) => {
+                    octets.extend(wire.octets);
                     self.input(at);
                     self.at = at + 1;
                 }
@@ -140,7 +141,7 @@ impl Voice for Reader {
     }
 
     fn breaks_in_content(&mut self, _: &str) -> bool {
-        self.take(&Input::HopLostInContent)
+        self.take(&Input::NextHopLostInContent)
     }
 
     fn keeps_content(&mut self) -> bool {
@@ -220,13 +221,13 @@ impl Player {
         while at < script.lines.len() {
             let mut next = at + 1;
             match &script.lines[at] {
-                Line::Input(Input::Client(_)) => {
+                Line::Input(Input::ClientSays(_)) => {
                     let (octets, lines) = script.flight(at);
                     next = lines.end;
                     self.begin(lines);
                     self.fly(&octets);
                 }
-                Line::Input(input) if !input.is_next_hops() => {
+                Line::Input(input) if !is_next_hops(input) => {
                     self.begin(at..next);
                     self.act(input);
                 }
@@ -264,7 +265,7 @@ impl Player {
 
     fn act(&mut self, input: &Input) {
         match input {
-            Input::After(milliseconds) => self.stage.pass(self.visit.as_mut(), *milliseconds),
+            Input::After(seconds) => self.stage.pass(self.visit.as_mut(), *seconds * 1_000),
             Input::Connect(words) => {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 given::set_client(&mut self.givens.client, &words);
@@ -277,7 +278,7 @@ impl Player {
                     visit.exchange.set_pressure(self.stage.pressure);
                 }
             }
-            Input::Gone => {
+            Input::ClientGone => {
                 if let Some(mut visit) = self.visit.take() {
                     self.stage.report(&mut visit, Done::Gone);
                 }

@@ -66,7 +66,7 @@ fn whole_name(wanted: &str, config: &Config) -> String {
 
 /// Where no process serves, the word is left in the state directory for one that starts.
 fn leave(word: &Confirm, config: &Config, absent: &Absent) -> Result<Confirmed, u8> {
-    let opened = crate::run::recipients::open_kept(config);
+    let opened = crate::run::recipients::open_kept(&config.recipients());
     let names: Vec<&str> = opened.sources.iter().map(|opened| &**opened.source.name()).collect();
     let at = pick(&names, Some(&word.source)).map_err(|error| {
         eprintln!("postern: {error}\n`postern recipients sources` names the sources.");

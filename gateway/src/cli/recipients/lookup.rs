@@ -65,7 +65,7 @@ fn by_ourselves(
     if arguments.trace || !is_expected {
         tell_absent(absent, "This is what a Postern that starts now would say.");
     }
-    let opened = crate::run::recipients::open(config);
+    let opened = crate::run::recipients::open(&config.recipients());
     tell_outcomes(&opened.outcomes);
     let failed = failed(EXIT_NO);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

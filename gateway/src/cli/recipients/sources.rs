@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &SourcesArguments, config: &Config) -> Ended {
         |client| client.get("/v1/sources"),
         |absent| {
             tell_absent(&absent, "This is what a Postern that starts now would have.");
-            let opened = crate::run::recipients::open(config);
+            let opened = crate::run::recipients::open(&config.recipients());
             tell_outcomes(&opened.outcomes);
             let sources = opened.sources.iter().map(|opened| opened.source.report());
             Ok(Reports { sources: sources.collect(), ..Reports::default() })

@@ -12,7 +12,7 @@ use crate::observe::reports::{Reports, SourceReport};
 use serde_json::{Value, json};
 
 pub(super) fn run(arguments: &Common, config: &Config) -> Ended {
-    let opened = crate::run::recipients::open(config);
+    let opened = crate::run::recipients::open(&config.recipients());
     let statistics: Vec<_> = opened.sources.iter().filter_map(|s| s.source.statistics()).collect();
     let outcomes: Vec<_> = opened.outcomes.iter().filter(|o| !o.is_adopted()).collect();
     let told = |name: &str| outcomes.iter().any(|outcome| source_of(outcome) == name);
