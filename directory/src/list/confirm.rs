@@ -32,6 +32,11 @@ pub(super) fn leave(cache: &Path, list: &str, confirmation: Confirmation) -> io:
     Ok(place)
 }
 
+/// Whether a confirmation lies beside this cache.
+pub(super) fn is_left(cache: &Path) -> bool {
+    beside(cache).exists()
+}
+
 /// Takes the confirmation that lies beside a cache, when there is one.
 pub(super) fn take(cache: &Path) -> Option<Confirmation> {
     let place = beside(cache);
@@ -66,7 +71,9 @@ mod tests {
         let cache = directory.path().join("recipients-7.snapshot");
         assert_eq!(take(&cache), None);
         leave(&cache, "file /x/users.txt", Confirmation { entries: 7 }).unwrap();
+        assert!(is_left(&cache));
         assert_eq!(take(&cache), Some(Confirmation { entries: 7 }));
+        assert!(!is_left(&cache));
         assert_eq!(take(&cache), None);
         fs::write(beside(&cache), "seven").unwrap();
         assert_eq!(take(&cache), None);

@@ -109,8 +109,11 @@ impl Listed {
     ) -> (Self, Vec<Outcome>, bool) {
         let domains = scope.domains().len();
         let directory = environment.state_directory.as_deref();
+        let cache = directory.map(|directory| cache::path_for(directory, &lister));
         let source = Self {
-            cache: directory.map(|directory| cache::path_for(directory, &lister)),
+            // A word that was left for a start is about what the list has now.
+            is_wanted: AtomicBool::new(cache.as_deref().is_some_and(confirm::is_left)),
+            cache,
             lister: Box::new(lister),
             scope,
             environment: environment.clone(),
@@ -123,7 +126,6 @@ impl Listed {
                 held: false,
             }),
             progress: Progress::default(),
-            is_wanted: AtomicBool::new(false),
             last_trouble: Mutex::default(),
         };
         let mut outcomes = Vec::new();
