@@ -5,6 +5,7 @@
 pub mod facts;
 pub mod rules;
 pub mod verdict;
+mod words;
 
 use crate::settings::Settings;
 use facts::{Facts, Need};
