@@ -6,8 +6,8 @@ use super::{Common, Ended};
 use crate::cli::EXIT_LATER;
 use crate::cli::configuration::tell_outcomes;
 use crate::config::built::Config;
-use crate::observe::reports::{Reports, SourceReport};
 use clap::Args;
+use gateway::observe::reports::{Reports, SourceReport};
 use std::io::IsTerminal;
 
 /// Classes whose answers are not relied on.

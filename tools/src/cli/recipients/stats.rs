@@ -8,7 +8,7 @@ use crate::config::built::Config;
 use crate::control::client::Client;
 use crate::directory::guard::{Hold, Outcome};
 use crate::directory::statistics::{DomainStatistics, Statistics};
-use crate::observe::reports::{Reports, SourceReport};
+use gateway::observe::reports::{Reports, SourceReport};
 use serde_json::{Value, json};
 
 pub(super) fn run(arguments: &Common, config: &Config) -> Ended {
