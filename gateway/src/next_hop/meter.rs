@@ -7,7 +7,7 @@ use crate::directory::callout::{Callout, Settings};
 use crate::directory::live::TroubleKind;
 use crate::directory::live::class::Class;
 use crate::directory::live::trust::{Doubt, Trust};
-use crate::observe::reports::NextHopReport;
+use crate::observe::reports::SourceReport;
 use crate::settings::server::NextHop;
 use mail::address::Domain;
 use relay::event::ProcessEvent;
@@ -71,10 +71,11 @@ impl Meter {
 
     /// All of them.
     #[must_use]
-    pub fn reports(&self) -> Vec<NextHopReport> {
+    pub fn reports(&self) -> Vec<SourceReport> {
         let report = |row: &Row| {
             let (class, why) = row.trust.class();
-            NextHopReport { name: row.trust.name().to_string(), class: class.word(), why }
+            let (name, class) = (row.trust.name().to_string(), class.word().into());
+            SourceReport { name, class, why, ..SourceReport::default() }
         };
         self.rows.iter().flatten().map(report).collect()
     }

@@ -1,7 +1,8 @@
 //! The figures. Each thread counts for itself, and a scrape adds up: no counter is shared on the
 //! hot path. Labels are names from our own tables, never anything that a client said.
 
-use super::sources::{Reports, Sources};
+use super::reports::Reports;
+use super::sources::Sources;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;

@@ -3,10 +3,10 @@
 use super::build::Watched;
 use super::service::{Change, Ending, Service, Staged};
 use super::worker;
+use crate::control::work::Work;
 use crate::directory::learned::Learned;
 use crate::observe::server::{self, FigureLimits};
-use crate::observe::sources::Reports;
-use crate::state::{State, lock};
+use crate::state::State;
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -72,15 +72,8 @@ fn show(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>>
 }
 
 fn add_sources(state: &Arc<State>, watched: &Arc<Mutex<Watched>>) {
-    let (shared, watched) = (Arc::downgrade(state), Arc::downgrade(watched));
-    state.observer.metrics.set_sources(move || {
-        let (Some(state), Some(watched)) = (shared.upgrade(), watched.upgrade()) else {
-            return Reports::default();
-        };
-        let sources = lock(&watched).sources();
-        let sources = sources.iter().map(|source| source.report()).collect();
-        Reports { sources, next_hops: state.live.load().meter.reports() }
-    });
+    let work = Work::new(state, watched);
+    state.observer.metrics.set_sources(move || work.sources().unwrap_or_default());
 }
 
 fn add_gauges(state: &Arc<State>) {

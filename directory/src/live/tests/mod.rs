@@ -175,7 +175,7 @@ impl Scene {
         }
     }
 
-    fn class(&self) -> &'static str {
+    fn class(&self) -> String {
         self.source.report().class
     }
 }
