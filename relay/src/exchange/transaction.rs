@@ -1,13 +1,14 @@
 //! The part of the exchange that deals with a transaction: where a recipient goes, what the next
 //! hop knows, the content, and what the client is told in the end.
 
+use super::refuse::No;
 use super::{Activity, Do, Exchange, Sink};
 use crate::event::Kind;
 use crate::moment::Moment;
 use crate::next_hop::{Lack, Outcome, Request};
-use crate::policy::Stage;
 use crate::policy::facts::Plan;
-use crate::policy::verdict::{Guilt, Refusal};
+use crate::policy::verdict::{Guilt, Refusal, Words};
+use crate::policy::{Refuser, Stage};
 use crate::recipient::RecipientStatus;
 use crate::settings::NextHopId;
 use mail::address::ReversePath;
@@ -95,7 +96,12 @@ impl Exchange {
                 Request::Open { next_hop, reverse_path, parameters, recipient }
             }
             Hop::Lost => {
-                return self.refuse(Stage::Recipient, "next_hop", &Refusal::NextHopLost, sink);
+                return self.refuse(
+                    Stage::Recipient,
+                    Refuser::NextHop,
+                    &Refusal::NextHopLost,
+                    sink,
+                );
             }
         };
         self.activity = Activity::Asking;
@@ -176,10 +182,10 @@ impl Exchange {
                 let longest_line_octets = self.content_summary()?.longest_line_octets;
                 Some(Do::NextHop(Request::Content { longest_line_octets }))
             }
-            Hop::Lost => self.refuse(Stage::Content, "next_hop", &Refusal::NextHopLost, sink),
+            Hop::Lost => self.refuse(Stage::Content, Refuser::NextHop, &Refusal::NextHopLost, sink),
             // Whoever was promised to a next hop is never discarded, whatever became of that.
             Hop::Open { .. } | Hop::Closed if transaction.plan.is_some() => {
-                self.refuse(Stage::Content, "next_hop", &Refusal::NextHopLost, sink)
+                self.refuse(Stage::Content, Refuser::NextHop, &Refusal::NextHopLost, sink)
             }
             Hop::Open { .. } | Hop::Closed => {
                 self.discard(sink);
@@ -252,7 +258,7 @@ impl Exchange {
             Outcome::Incapable(Lack::LineLength) => Refusal::LineTooLong,
             Outcome::LocalTrouble => Refusal::LocalTrouble,
         };
-        self.refuse(stage, "next_hop", &refusal, sink)
+        self.refuse(stage, Refuser::NextHop, &refusal, sink)
     }
 
     fn delivered(&mut self, reply: &HeardReply, host: &Arc<str>, sink: &mut impl Sink) {
@@ -286,7 +292,7 @@ impl Exchange {
         if envelope.recipients.len() > 1 && reply.class() == Class::Permanent {
             let from: &ReversePath = &envelope.reverse_path;
             sink.split(from, &envelope.recipients);
-            return self.refuse(Stage::Content, "next_hop", &Refusal::RefusedAsAWhole, sink);
+            return self.refuse(Stage::Content, Refuser::NextHop, &Refusal::RefusedAsAWhole, sink);
         }
         self.refuse_relayed(Stage::Content, false, reply, sink)
     }
@@ -303,16 +309,20 @@ impl Exchange {
             Class::Transient | Class::Permanent if !is_about_us(reply.code) => reply.clone(),
             Class::Transient | Class::Permanent => HeardReply { code: 451, ..reply.clone() },
             Class::Completion | Class::Intermediate => {
-                return self.refuse(stage, "next_hop", &Refusal::NextHopLost, sink);
+                return self.refuse(stage, Refuser::NextHop, &Refusal::NextHopLost, sink);
             }
         };
         let unknown = stage == Stage::Recipient
             && !of_mail
             && matches!(reply.code, 550 | 551 | 553)
             && reply.status.is_none_or(|s| s == status::BAD_DESTINATION_MAILBOX);
-        let relayed = Reply::relayed(&reply);
-        let guilt = if unknown { Guilt::Guess } else { Guilt::None };
-        self.refuse_with(stage, "next_hop", "next_hop_refused", relayed, guilt, sink)
+        let no = No {
+            name: "next_hop_refused",
+            reply: Reply::relayed(&reply),
+            words: Words::NextHop,
+            guilt: if unknown { Guilt::Guess } else { Guilt::None },
+        };
+        self.refuse_with(stage, Refuser::NextHop, no, sink)
     }
 
     fn message_id(&self) -> ReplyId {

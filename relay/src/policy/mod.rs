@@ -57,6 +57,45 @@ pub struct Rule {
     pub looked_at: fn(&Facts<'_>, &Settings) -> String,
 }
 
+/// Who says no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refuser {
+    /// A rule, by its place in the list of its stage.
+    Rule(usize),
+    /// The next hop.
+    NextHop,
+    /// The session itself: limits of time and order.
+    Session,
+}
+
+impl Refuser {
+    /// All who can refuse at a stage; each stands where its [`Refuser::place`] says.
+    pub fn at(stage: Stage) -> impl Iterator<Item = Self> {
+        let rules = (0..rules::at(stage).len()).map(Self::Rule);
+        rules.chain([Self::NextHop, Self::Session])
+    }
+
+    /// Counts those who can refuse at a stage.
+    #[must_use]
+    pub fn place(self, stage: Stage) -> usize {
+        match self {
+            Self::Rule(place) => place,
+            Self::NextHop => rules::at(stage).len(),
+            Self::Session => rules::at(stage).len() + 1,
+        }
+    }
+
+    /// As it is written in log and figures.
+    #[must_use]
+    pub fn name(self, stage: Stage) -> &'static str {
+        match self {
+            Self::Rule(place) => rules::at(stage).get(place).map_or("", |rule| rule.name),
+            Self::NextHop => "next_hop",
+            Self::Session => "session",
+        }
+    }
+}
+
 /// What a rule comes to: no objection, a refusal, or a fact that somebody must look up.
 pub type Ruling = Result<Option<Refusal>, Need>;
 
@@ -69,12 +108,12 @@ pub fn judge(
     facts: &Facts<'_>,
     settings: &Settings,
     mut ran: impl FnMut(&'static Rule, Option<&Refusal>),
-) -> Result<Option<(&'static str, Refusal)>, Need> {
-    for rule in rules::at(stage) {
+) -> Result<Option<(Refuser, Refusal)>, Need> {
+    for (place, rule) in rules::at(stage).iter().enumerate() {
         let refusal = (rule.run)(facts, settings)?;
         ran(rule, refusal.as_ref());
         if let Some(refusal) = refusal {
-            return Ok(Some((rule.name, refusal)));
+            return Ok(Some((Refuser::Rule(place), refusal)));
         }
     }
     Ok(None)
