@@ -3,6 +3,7 @@
 
 use crate::client::Client;
 use crate::policy::Stage;
+use crate::recipient::Ground;
 use mail::address::{ForwardPath, Mailbox, ReversePath};
 use mail::smtp::reply::{Reply, ReplyId};
 use std::fmt::Display;
@@ -63,6 +64,8 @@ pub enum Kind<'a> {
     RecipientAccepted {
         /// Who.
         forward_path: &'a ForwardPath,
+        /// Why it is thought to exist.
+        ground: Ground,
     },
     /// The next hop said 250 to the final dot, before we did.
     Delivered {
@@ -202,7 +205,7 @@ impl Kind<'_> {
                     visit("id", Value::Shown(&id));
                 }
             }
-            Self::RecipientAccepted { forward_path } => visit("to", Value::Shown(forward_path)),
+            Self::RecipientAccepted { forward_path, .. } => visit("to", Value::Shown(forward_path)),
             Self::Delivered { message, recipients, octets, host, reply } => {
                 visit("message", Value::Shown(message));
                 visit("to", Value::List(recipients));

@@ -35,7 +35,7 @@ impl Asked {
 #[must_use]
 pub fn target(status: &RecipientStatus) -> Option<Mailbox> {
     match status {
-        RecipientStatus::Exists { target } => target.clone(),
+        RecipientStatus::Exists { target, .. } => target.clone(),
         RecipientStatus::Bitbucket { .. }
         | RecipientStatus::Left { .. }
         | RecipientStatus::Unknown

@@ -136,8 +136,8 @@ fn of_harvest(facts: &Facts<'_>) -> String {
 fn of_recipient(facts: &Facts<'_>, asked: Option<&Asked>) -> String {
     let Some(status) = facts.recipient else { return String::new() };
     let status = match status {
-        RecipientStatus::Exists { target: None } => "it exists".to_owned(),
-        RecipientStatus::Exists { target: Some(target) } => format!("it exists, as {target}"),
+        RecipientStatus::Exists { target: None, .. } => "it exists".to_owned(),
+        RecipientStatus::Exists { target: Some(target), .. } => format!("it exists, as {target}"),
         RecipientStatus::Bitbucket { reason } => format!("mail for it is discarded: {reason}"),
         RecipientStatus::Left { .. } => "whoever it was has left".to_owned(),
         RecipientStatus::Unknown => "it is unknown".to_owned(),

@@ -31,7 +31,7 @@ impl Route {
         Self {
             name: hop.and_then(|hop| hop.name.clone()),
             hosts: hosts.iter().map(|host| Host::new(host).name.to_string()).collect(),
-            recipient: config.settings.as_the_next_hop_knows_it(path, target),
+            recipient: config.settings.as_the_next_hop_knows_it(domain, path, target),
         }
     }
 }

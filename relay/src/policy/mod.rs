@@ -65,10 +65,24 @@ pub fn judge(
     facts: &Facts<'_>,
     settings: &Settings,
 ) -> Result<Option<(&'static str, Refusal)>, Need> {
-    for rule in rules::at(stage) {
+    judge_from(&mut 0, stage, facts, settings)
+}
+
+/// As [`judge`], from the rule `at` on. Where a fact is missing, `at` is the rule that reached for
+/// it: those above it have had all that they need, and none of it changes while a question is open.
+/// # Errors
+/// The first fact that is missing.
+pub fn judge_from(
+    at: &mut usize,
+    stage: Stage,
+    facts: &Facts<'_>,
+    settings: &Settings,
+) -> Result<Option<(&'static str, Refusal)>, Need> {
+    for rule in rules::at(stage).iter().skip(*at) {
         if let Some(refusal) = (rule.run)(facts, settings)? {
             return Ok(Some((rule.name, refusal)));
         }
+        *at += 1;
     }
     Ok(None)
 }
