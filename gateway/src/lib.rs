@@ -12,7 +12,6 @@
 //! - [`run`]: start, reload, drain. [`state`]: what sessions share. [`clock`]: the time.
 
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod control;
 pub mod demo;
@@ -26,3 +25,5 @@ pub mod run;
 pub mod settings;
 pub mod state;
 pub mod talk;
+
+pub use wire::clock;

@@ -20,8 +20,10 @@ use relay::settings::{Harvest, NextHopId};
 use relay::split::SplitMemory;
 use std::io;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
+
+pub use wire::lock::{lock, random_key};
 
 /// One configuration, ready to use.
 pub struct Live {
@@ -114,16 +116,4 @@ impl Books {
         let place = Prefix::network(client.address.ip()).spread() % SHARDS;
         lock(&self.clients[place])
     }
-}
-
-/// A lock that a panic elsewhere does not take away.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A key that nobody can guess.
-/// # Errors
-/// When the system has no randomness.
-pub fn random_key() -> io::Result<(u64, u64)> {
-    Ok((getrandom::u64().map_err(io::Error::other)?, getrandom::u64().map_err(io::Error::other)?))
 }

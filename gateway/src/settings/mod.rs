@@ -13,6 +13,7 @@ pub mod place;
 pub mod process;
 pub mod recipients;
 mod rights;
-pub mod server;
 pub(crate) mod site;
 pub(crate) mod tls_keys;
+
+pub use wire::server;

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use wire::tls::server::TlsFiles;
+
 /// One `[[listener]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -39,15 +41,6 @@ pub enum ListenerTls {
     StartTls,
     /// At once.
     Implicit,
-}
-
-/// `[tls]`: two files that were read and found to belong together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// PEM: the certificate and its chain.
-    pub certificate: PathBuf,
-    /// PEM: its private key.
-    pub key: PathBuf,
 }
 
 /// `[log]`.

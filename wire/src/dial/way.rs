@@ -1,8 +1,8 @@
 //! How connections to one server are made and how long they are kept: what a pool of mail and a
 //! call-out have in common. Which server, and how many connections, is left to them.
 
-use super::tls::{TrustError, client_config};
-use crate::settings::server::NextHopTls;
+use crate::server::NextHopTls;
+use crate::tls::client::{TrustError, client_config};
 use mail::address::Domain;
 use mail::smtp::client::TlsWish;
 use mail::smtp::introduction::Introduction;

@@ -3,9 +3,9 @@
 use super::host::Host;
 use super::place::Place;
 use super::way::Way;
+use crate::buffers;
 use crate::clock;
-use crate::listen::buffers;
-use crate::listen::stream::Stream;
+use crate::stream::Stream;
 use mail::smtp::client::{Answer, ClientFault, ClientSession, ClientStep, TlsWish};
 use relay::moment::Moment;
 use rustls::pki_types::ServerName;

@@ -2,7 +2,7 @@
 //! the other choice is clear text; required TLS believes roots, authorities or one fingerprint,
 //! and never falls back.
 
-use crate::settings::server::{NextHopTls, Trust};
+use crate::server::{NextHopTls, Trust};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;

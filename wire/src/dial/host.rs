@@ -1,6 +1,6 @@
 //! One host of a next hop, and the circuit breaker that leaves it alone after failures.
 
-use crate::settings::server::NextHopHost;
+use crate::server::NextHopHost;
 use mail::smtp::extension::Capabilities;
 use relay::moment::Moment;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};

@@ -1,16 +1,25 @@
 //! Our certificate towards clients: loaded from PEM files, swapped when they change, without a
 //! session noticing.
 
-use crate::settings::process::TlsFiles;
 use arc_swap::ArcSwapOption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 use thiserror::Error;
+
+/// `[tls]`: two files that were read and found to belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM: the certificate and its chain.
+    pub certificate: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
+}
 
 /// Why a certificate cannot be used.
 #[derive(Debug, Error)]
