@@ -271,15 +271,11 @@ fn push_escape(octets: &mut Vec<u8>, escape: &str) -> Option<()> {
             (digits, times.parse().ok()?)
         }
     };
-    let is_plain = digits.bytes().all(|b| b.is_ascii_hexdigit()) && !digits.is_empty();
-    let octets_all = (digits.len() / 2).checked_mul(times)?;
-    if !is_plain || !digits.len().is_multiple_of(2) || octets_all > ESCAPE_OCTETS_MAX {
+    let unit = hex::decode(digits).ok()?;
+    if unit.is_empty() || unit.len().checked_mul(times)? > ESCAPE_OCTETS_MAX {
         return None;
     }
-    let pairs = (0..digits.len()).step_by(2);
-    let unit: Option<Vec<u8>> =
-        pairs.map(|n| u8::from_str_radix(&digits[n..n + 2], 16).ok()).collect();
-    octets.extend(unit?.repeat(times));
+    octets.extend(unit.repeat(times));
     Some(())
 }
 

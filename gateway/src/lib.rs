@@ -15,15 +15,15 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod demo;
-pub mod directory;
 pub mod explain;
 pub mod listen;
 pub mod next_hop;
 pub mod observe;
 pub mod probe;
 pub mod run;
-pub mod settings;
 pub mod state;
 pub mod talk;
 
+pub use directory;
+pub use settings;
 pub use wire::clock;

@@ -233,6 +233,11 @@ pub struct Harvest {
     pub client_unknown_max: u32,
     /// As above, for the client's network. Default 100.
     pub network_unknown_max: u32,
+    /// Unknown recipients of one client's notices (the null reverse-path) within the window before
+    /// every recipient of its notices hears the same 450. Default 20.
+    pub client_notice_unknown_max: u32,
+    /// As above, for the client's network. Default 60.
+    pub network_notice_unknown_max: u32,
     /// The window, in seconds. Default 600.
     pub window_seconds: u32,
     /// How long the uniform answer lasts after the last offence, in seconds. Default 3,600.
@@ -249,6 +254,8 @@ impl Default for Harvest {
             session_unknown_before_close_max: 20,
             client_unknown_max: 20,
             network_unknown_max: 100,
+            client_notice_unknown_max: 20,
+            network_notice_unknown_max: 60,
             window_seconds: 600,
             block_seconds: 3_600,
             entries_max: 100_000,

@@ -218,6 +218,17 @@ pub const HARVEST: &[Key] = &[
          same 450, known or unknown."
     ),
     narrow!(harvest.network_unknown_max, (1, 1_000_000), "As above, for the client's network."),
+    narrow!(
+        harvest.client_notice_unknown_max,
+        (1, 1_000_000),
+        "Unknown recipients of one client's notices (`MAIL FROM:<>`) within the window before \
+         every recipient of its notices hears the same 450. Its other mail is not touched."
+    ),
+    narrow!(
+        harvest.network_notice_unknown_max,
+        (1, 1_000_000),
+        "As above, for the client's network."
+    ),
     narrow!(harvest.window_seconds, (1, 86_400), "The window."),
     narrow!(
         harvest.block_seconds,

@@ -6,9 +6,13 @@
 pub(crate) mod build;
 pub mod built;
 pub mod keys;
+#[cfg(test)]
+mod ldap_tests;
 mod limits;
 pub mod manual;
 mod shape;
+#[cfg(test)]
+mod source_tests;
 mod tables;
 mod tables_mail;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use super::figures::{Figures, Report};
 use super::stream::people::DOMAIN;
+use indicatif::HumanCount;
 use std::fmt::Write as _;
 
 /// Columns of the label and of each number.
@@ -159,15 +160,7 @@ fn verdict(report: &Report, paint: Paint) -> String {
 
 /// `3127` → `3,127`.
 fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    HumanCount(number).to_string()
 }
 
 fn octets(number: u64) -> String {

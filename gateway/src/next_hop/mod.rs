@@ -3,6 +3,7 @@
 
 mod content;
 pub mod loan;
+pub mod meter;
 pub mod pool;
 pub mod transaction;
 

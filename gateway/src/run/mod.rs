@@ -3,13 +3,13 @@
 
 pub mod background;
 pub mod build;
-pub mod contents;
 pub mod privileges;
-pub mod recipients;
 pub mod services;
 pub mod signals;
-mod trial;
 pub mod worker;
+
+pub use crate::directory::assembly as recipients;
+pub use crate::directory::assembly::contents;
 
 use self::services::Services;
 use crate::config::built::Config;
@@ -240,7 +240,7 @@ fn demand_sources(config: &Config) -> Result<(), StartError> {
     if config.starts_without_sources {
         return Ok(());
     }
-    let mistakes = contents::unusable(config)?;
+    let mistakes = contents::unusable(&config.recipients())?;
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Sources(mistakes)) }
 }
 

@@ -159,6 +159,7 @@ impl Givens {
             "session_unknown_max" => &mut harvest.session_unknown_max,
             "session_unknown_before_close_max" => &mut harvest.session_unknown_before_close_max,
             "client_unknown_max" => &mut harvest.client_unknown_max,
+            "client_notice_unknown_max" => &mut harvest.client_notice_unknown_max,
             "network_unknown_max" => &mut harvest.network_unknown_max,
             "sessions_per_minute_max" => &mut rates.sessions_per_minute_max,
             "messages_per_minute_max" => &mut rates.messages_per_minute_max,

@@ -42,7 +42,7 @@ pub struct ExplainArguments {
     /// The size of the message, in octets.
     #[arg(long, value_name = "OCTETS")]
     size: Option<u64>,
-    /// Suppose that the client has guessed too many recipients of late.
+    /// Suppose that the client has guessed too many recipients of late, other than in notices.
     #[arg(long)]
     standing_harvest: bool,
     /// Suppose so many sessions of the client within the minute, this one included.
@@ -79,7 +79,7 @@ pub fn run(arguments: &ExplainArguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let opened = crate::run::recipients::open(&config);
+    let opened = crate::run::recipients::open(&config.recipients());
     tell_outcomes(&opened.outcomes);
     let judgement = match judge(&config, &opened.directory, &case) {
         Ok(judgement) => judgement,
@@ -115,6 +115,7 @@ impl ExplainArguments {
                 messages: self.standing_messages,
                 recipients: self.standing_recipients,
                 harvest: self.standing_harvest,
+                notice_harvest: false,
             },
         })
     }

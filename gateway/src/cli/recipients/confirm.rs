@@ -155,7 +155,7 @@ fn file_named(wanted: &str, config: &Config) -> Option<FileSettings> {
 /// entries now.
 fn may_be_confirmed(file: &FileSettings, entries: u64, config: &Config) -> Result<(), String> {
     let name = format!("file {}", file.path.display());
-    let outcomes = crate::run::recipients::open(config).outcomes;
+    let outcomes = crate::run::recipients::open(&config.recipients()).outcomes;
     // The last word is that of the file; before it stands that of the state directory.
     let held = outcomes.iter().rev().find_map(|outcome| match outcome {
         Outcome::Judged { source, entries, .. } if **source == *name => {

@@ -62,7 +62,7 @@ fn by_ourselves(wanted: Option<&str>, config: &Config) -> Result<Diff, ExitCode>
         eprintln!("postern: {error}");
         ExitCode::from(code)
     };
-    let opened = crate::run::recipients::open_kept(config);
+    let opened = crate::run::recipients::open_kept(&config.recipients());
     let lists: Vec<_> = opened.sources.iter().map(|opened| &opened.source).collect();
     let lists: Vec<_> = lists.into_iter().filter(|source| source.statistics().is_some()).collect();
     let names: Vec<&str> = lists.iter().map(|source| &**source.name()).collect();

@@ -85,9 +85,9 @@ pub(super) fn run(arguments: &ExportArguments, config: &Config) -> ExitCode {
 }
 
 fn export(arguments: &ExportArguments, config: &Config) -> Result<Lines, ExportError> {
-    let opened = crate::run::recipients::open_kept(config);
+    let opened = crate::run::recipients::open_kept(&config.recipients());
     let (sources, domain) = chosen(&arguments.source, &opened.sources, config)?;
-    let store = crate::run::recipients::beside(config).store;
+    let store = crate::run::recipients::beside(&config.recipients()).store;
     let Some(path) = &arguments.output else {
         let out = BufWriter::new(io::stdout().lock());
         let form = if arguments.common.json { Form::Json } else { Form::Lines };

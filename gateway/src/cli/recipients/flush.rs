@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &FlushArguments, config: &Config) -> ExitCode {
 
 fn in_store(flush: &Flush, config: &Config, directory: &Path) -> Result<Flushed, String> {
     let what = to_forget(&config.settings, flush).map_err(|error| error.to_string())?;
-    let opened = crate::run::recipients::open_kept(config);
+    let opened = crate::run::recipients::open_kept(&config.recipients());
     let names: Vec<&str> = opened.sources.iter().map(|opened| &**opened.source.name()).collect();
     let names = match flush.source.as_deref() {
         Some(wanted) => vec![names[pick(&names, Some(wanted)).map_err(|e| e.to_string())?]],

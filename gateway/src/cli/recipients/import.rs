@@ -87,7 +87,7 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<ExitCode, Impo
     let staged = Staged::copy(&arguments.file, &target.path)?;
     let lister = FileLister::new(FileSource { path: staged.path.clone(), format: target.format });
     // Beside what a Postern that starts now would use.
-    let (in_use, _) = file::open(target.clone(), scope, &beside(config));
+    let (in_use, _) = file::open(target.clone(), scope, &beside(&config.recipients()));
     let preview = in_use.preview_of(&lister)?;
     let name = format!("file {}", target.path.display());
     let diff = Diff::of(&name, &preview);

@@ -53,7 +53,7 @@ pub(super) fn why(arguments: &WhyArguments, config: &Config) -> ExitCode {
             }
         }
         Err(_) => {
-            let store = crate::run::recipients::beside(config).store;
+            let store = crate::run::recipients::beside(&config.recipients()).store;
             match why_kept(&store, &config.settings, &arguments.address) {
                 Ok(evidence) => evidence,
                 Err(error) => return unsaid(&error),
@@ -81,7 +81,7 @@ pub(super) fn report(arguments: &ReportArguments, config: &Config) -> ExitCode {
             Err(error) => return refused(&error),
         },
         Err(_) => {
-            let store = crate::run::recipients::beside(config).store;
+            let store = crate::run::recipients::beside(&config.recipients()).store;
             match report_kept(&store, arguments.max) {
                 Ok(report) => report,
                 Err(error) => return unsaid(&error),

@@ -77,7 +77,7 @@ fn by_ourselves(
     if arguments.trace || !is_expected {
         tell_absent(absent, "This is what a Postern that starts now would say.");
     }
-    let opened = crate::run::recipients::open(config);
+    let opened = crate::run::recipients::open(&config.recipients());
     tell_outcomes(&opened.outcomes);
     let failed = |error: &dyn std::fmt::Display| {
         eprintln!("postern: {error}");

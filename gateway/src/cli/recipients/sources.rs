@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &SourcesArguments, config: &Config) -> ExitCode {
         },
         Err(absent) => {
             tell_absent(&absent, "This is what a Postern that starts now would have.");
-            let opened = crate::run::recipients::open(config);
+            let opened = crate::run::recipients::open(&config.recipients());
             tell_outcomes(&opened.outcomes);
             let sources = opened.sources.iter().map(|opened| opened.source.report().into());
             Sources { sources: sources.collect(), ..Sources::default() }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 
 pub(super) fn run(arguments: &Common, config: &Config) -> ExitCode {
-    let opened = crate::run::recipients::open(config);
+    let opened = crate::run::recipients::open(&config.recipients());
     let statistics: Vec<_> = opened.sources.iter().filter_map(|s| s.source.statistics()).collect();
     let outcomes: Vec<_> = opened.outcomes.iter().filter(|o| !o.is_adopted()).collect();
     let told = |name: &str| outcomes.iter().any(|outcome| source_of(outcome) == name);

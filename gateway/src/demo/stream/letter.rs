@@ -2,6 +2,8 @@
 //! else: a stored archive with one member of `MZ` and 22,526 zeros, which no machine can run.
 
 use crate::clock;
+use base64::prelude::{BASE64_STANDARD, Engine};
+use crc::{CRC_32_ISO_HDLC, Crc};
 use mail::address::{ForwardPath, ReversePath};
 use std::fmt::Write as _;
 use std::sync::OnceLock;
@@ -9,6 +11,8 @@ use std::sync::OnceLock;
 /// The archive's only member, in octets.
 const MEMBER_OCTETS: usize = 22_528;
 const MEMBER_NAME: &[u8] = b"document.scr";
+/// That of archives.
+const CHECKSUM: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +138,7 @@ fn archive() -> Vec<u8> {
     let size = (MEMBER_OCTETS as u32).to_le_bytes();
     // Flags and method 0, time and date, CRC, both sizes, length of the name, no extra field.
     let mut described = vec![0, 0, 0, 0, 0, 0, 0x3A, 0x30];
-    described.extend_from_slice(&crc32(&member).to_le_bytes());
+    described.extend_from_slice(&CHECKSUM.checksum(&member).to_le_bytes());
     described.extend_from_slice(&size);
     described.extend_from_slice(&size);
     described.extend_from_slice(&[MEMBER_NAME.len() as u8, 0, 0, 0]);
@@ -156,29 +160,10 @@ fn archive() -> Vec<u8> {
     out
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(crc & 1));
-        }
-    }
-    !crc
-}
-
 /// Lines of 76 characters (RFC 2045 §6.8).
 fn push_base64(out: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for line in bytes.chunks(57) {
-        for three in line.chunks(3) {
-            let octet = |n: usize| u32::from(three.get(n).copied().unwrap_or(0));
-            let bits = octet(0) << 16 | octet(1) << 8 | octet(2);
-            for n in 0..4 {
-                let digit = DIGITS[(bits >> (18 - 6 * n) & 63) as usize];
-                out.push(if n > three.len() { '=' } else { char::from(digit) });
-            }
-        }
+        BASE64_STANDARD.encode_string(line, out);
         out.push_str("\r\n");
     }
 }
@@ -201,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_checksum_is_that_of_archives() {
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(CHECKSUM.checksum(b"123456789"), 0xCBF4_3926);
     }
 
     #[test]
