@@ -4,10 +4,6 @@
 
 #![allow(clippy::expect_used, reason = "a bench that cannot be set up has nothing to measure")]
 
-#[path = "../tests/kit/mod.rs"]
-#[allow(clippy::unwrap_used, reason = "as above")]
-mod kit;
-
 use gateway::directory::ldap::{Ldap, Mode, Preset, Protection, Settings, Template};
 use gateway::directory::live::{LiveSource, Said};
 use gateway::settings::server::NextHopHost;

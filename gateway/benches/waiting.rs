@@ -4,9 +4,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-#[path = "../tests/kit/mod.rs"]
-mod kit;
-
 use kit::http::Listener;
 use kit::postgres::{self, Postgres};
 use kit::{Client, FakeLdap, Folder, Hop, LIFTED, LdapAnswer, Postern, wait_until};

@@ -48,7 +48,17 @@ fn sources(within: &[&str]) -> Vec<(String, String)> {
 }
 
 fn all() -> Vec<(String, String)> {
-    sources(&["mail", "relay", "dialogue", "wire", "settings", "directory", "gateway", "fuzz"])
+    sources(&[
+        "mail",
+        "relay",
+        "dialogue",
+        "wire",
+        "settings",
+        "directory",
+        "gateway",
+        "kit",
+        "fuzz",
+    ])
 }
 
 fn without_tests(text: &str) -> &str {
@@ -56,7 +66,10 @@ fn without_tests(text: &str) -> &str {
 }
 
 fn is_test(name: &str) -> bool {
-    name.contains("/tests") || name.ends_with("_tests.rs") || name.contains("/benches/")
+    name.starts_with("kit/")
+        || name.contains("/tests")
+        || name.ends_with("_tests.rs")
+        || name.contains("/benches/")
 }
 
 fn complain(faults: Vec<String>, rule: &str) {
