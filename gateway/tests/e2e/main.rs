@@ -11,6 +11,7 @@ mod demo;
 mod directories;
 mod faults;
 mod faults_directory;
+mod golden;
 mod init;
 mod kill;
 mod learned;
