@@ -131,6 +131,21 @@ impl Session {
         Some(self)
     }
 
+    /// For one that is refused before there is anybody who could hear it: it is told as ever, but
+    /// nothing is sent.
+    pub fn refuse_unheard(mut self: Box<Self>) {
+        while let Ok(act) = self.next() {
+            let found = match act {
+                Do::LookUp(need) => self.find(need),
+                _ => return,
+            };
+            let Now(found) = found else { return };
+            if self.report(Done::Found(found)).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Until the end of the connection. Boxed, and with its rare and large steps boxed again: most
     /// sessions of a busy server do nothing but wait.
     pub async fn run(mut self: Box<Self>) {

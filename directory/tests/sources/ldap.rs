@@ -5,12 +5,12 @@
 
 mod connections;
 
-use gateway::directory::ldap::{Bind, Ldap, Mode, Preset, Protection, Settings, Template};
-use gateway::directory::live::{LiveSource, Said, Trouble, TroubleKind};
-use gateway::settings::server::NextHopHost;
+use directory::ldap::{Bind, Ldap, Mode, Preset, Protection, Settings, Template};
+use directory::live::{LiveSource, Said, Trouble, TroubleKind};
 use kit::slapd::{ADMIN_PASSWORD, READER_PASSWORD, Setup, is_here};
 use kit::{FakeLdap, Folder, LdapAnswer, Shape, Slapd};
 use mail::address::Mailbox;
+use settings::server::NextHopHost;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -159,7 +159,7 @@ fn without_invented(text: &str) -> String {
 
 #[test]
 fn every_route_has_its_messages_and_its_row_in_the_manual() {
-    let code = include_str!("../../../src/control/server.rs");
+    let code = include_str!("../../../../gateway/src/control/server.rs");
     let manual = include_str!("../../../../docs/control.md");
     let routes = code.split(".route(\"").skip(1).map(|rest| {
         let (route, rest) = rest.split_once('"').unwrap();

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use gateway::directory::http::{Answer, Http, Method, Settings};
-use gateway::directory::live::{LiveSource, Said, Trouble, TroubleKind};
+use directory::http::{Answer, Http, Method, Settings};
+use directory::live::{LiveSource, Said, Trouble, TroubleKind};
 use kit::certificates::Authority;
 use kit::http::{Http as Server, Request, Response};
 use kit::{Folder, wait_until};

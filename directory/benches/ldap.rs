@@ -4,14 +4,14 @@
 
 #![allow(clippy::expect_used, reason = "a bench that cannot be set up has nothing to measure")]
 
-use gateway::directory::ldap::{Ldap, Mode, Preset, Protection, Settings, Template};
-use gateway::directory::live::{LiveSource, Said};
-use gateway::settings::server::NextHopHost;
+use directory::ldap::{Ldap, Mode, Preset, Protection, Settings, Template};
+use directory::live::{LiveSource, Said};
 use kit::slapd::{Setup, is_here};
 use kit::{Shape, Slapd};
 use mail::address::Mailbox;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use settings::server::NextHopHost;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use gateway::directory::learned::report::{Doubtful, report_from, why_from};
-use gateway::directory::learned::{Belief, Kind};
-use gateway::directory::store::Store;
+use directory::learned::report::{Doubtful, report_from, why_from};
+use directory::learned::{Belief, Kind};
+use directory::store::Store;
 use kit::{Act, Client, Folder, Hop, Postern, Stage, wait_until};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};

@@ -1,7 +1,7 @@
 //! A directory that numbers its changes, as far as a fake can be one.
 
 use super::*;
-use gateway::directory::kinds::{self, SourceSettings};
+use directory::kinds::{self, SourceSettings};
 
 /// What the fake knows of somebody.
 #[derive(Clone, Default)]

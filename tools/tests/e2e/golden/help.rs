@@ -2,7 +2,7 @@
 
 use super::Golden;
 use clap::{Command, CommandFactory};
-use gateway::cli::Arguments;
+use tools::cli::Arguments;
 
 /// Calls `visit` with each command and its words, `postern` first.
 pub fn walk(visit: &mut dyn FnMut(&[String], &Command)) {

@@ -9,8 +9,8 @@
 mod faults;
 mod list;
 
-use gateway::directory::live::{LiveSource, Said, Trouble, TroubleKind};
-use gateway::directory::sql::{
+use directory::live::{LiveSource, Said, Trouble, TroubleKind};
+use directory::sql::{
     Database, Dialect, Mode, Place, Server, Settings, Sql, Statement, Tls, Values,
 };
 use kit::{Folder, mariadb, postgres};

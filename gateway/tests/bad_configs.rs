@@ -1,5 +1,5 @@
 //! One directory per mistake: `postern.toml` is loaded, and the report must be `expected.txt` to
-//! the letter. `BLESS=1 cargo test -p gateway --test e2e bad_configs` rewrites what is expected.
+//! the letter. `BLESS=1 cargo test -p gateway --test bad_configs` rewrites what is expected.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
 

@@ -4,12 +4,12 @@
 
 mod servers;
 
-use gateway::directory::callout::{Callout, Settings, Until};
-use gateway::directory::live::{LiveSource, Said, Trouble, TroubleKind};
-use gateway::settings::server::{NextHopHost, NextHopTls, Trust};
+use directory::callout::{Callout, Settings, Until};
+use directory::live::{LiveSource, Said, Trouble, TroubleKind};
 use kit::certificates::Authority;
 use kit::{Act, Folder, Hop, Stage, closed_port, wait_until};
 use mail::address::{Domain, Mailbox};
+use settings::server::{NextHopHost, NextHopTls, Trust};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

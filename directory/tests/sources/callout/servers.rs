@@ -1,8 +1,8 @@
 //! Real Postfix and Exim as next hops that are honest, late, refuse `<>`, greylist or accept all.
 
 use super::{Asker, EXISTS, settings};
-use gateway::directory::callout::{Settings, Until};
-use gateway::directory::live::{LiveSource, Said, TroubleKind};
+use directory::callout::{Settings, Until};
+use directory::live::{LiveSource, Said, TroubleKind};
 use kit::servers::{Server, needs};
 use kit::{Folder, has};
 

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use gateway::directory::store::{Forget, KeptAnswer, KeptEvidence, Store};
+use directory::store::{Forget, KeptAnswer, KeptEvidence, Store};
 use kit::http::{Http, Request, Response};
 use kit::{Client, Folder, Hop, LIFTED, Postern};
 use nix::sys::signal::Signal;

@@ -1,10 +1,10 @@
 //! Databases that are listed for a snapshot.
 
 use super::*;
-use gateway::directory::guard::Outcome;
-use gateway::directory::list::{DomainScope, Failing, Listed, LoadError, Scope};
-use gateway::directory::sql::SqlList;
-use gateway::directory::{
+use directory::guard::Outcome;
+use directory::list::{DomainScope, Failing, Listed, LoadError, Scope};
+use directory::sql::SqlList;
+use directory::{
     Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer,
 };
 use kit::wait_until;
