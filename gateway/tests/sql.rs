@@ -12,6 +12,8 @@ mod kit;
 mod faults;
 #[path = "sql/list.rs"]
 mod list;
+#[path = "sql/pooler.rs"]
+mod pooler;
 
 use gateway::directory::live::{LiveSource, Said, Trouble, TroubleKind};
 use gateway::directory::sql::{
