@@ -1,7 +1,7 @@
 //! Who hears what happens in sessions: one list. Whoever else is to hear of it joins it, and
 //! sessions need not know of them.
 
-use crate::directory::learned::{Circumstances, Learned, Unseen};
+use crate::directory::learned::{Circumstances, Learned};
 use crate::observe::Observer;
 use crate::state::{Books, Live, State};
 use relay::event::Event;
@@ -21,8 +21,6 @@ pub struct Occasion<'a> {
     pub live: &'a Live,
     /// When.
     pub now: Moment,
-    /// Set where the recipient in question passes only because `learned` observes.
-    pub observing: Option<Unseen>,
 }
 
 /// Tells everybody, in the order of the list.
@@ -46,7 +44,7 @@ impl Audience for Books {
 
 impl Audience for Learned {
     fn hear(&self, event: &Event<'_>, occasion: &Occasion<'_>) {
-        let Occasion { live, observing, .. } = *occasion;
+        let live = occasion.live;
         let config = &live.config;
         let circumstances = Circumstances {
             settings: &config.settings,
@@ -54,7 +52,6 @@ impl Audience for Learned {
             lists_learned: &|id| config.lists_learned(id),
             is_honest: &|next_hop| live.is_honest(next_hop),
             shown: &|domain, local_part| live.directory.shown(domain, local_part),
-            observing,
         };
         self.observe(event, &circumstances);
     }

@@ -8,6 +8,7 @@ pub use process::ProcessEvent;
 use crate::client::Client;
 use crate::policy::verdict::Words;
 use crate::policy::{Refuser, Stage};
+use crate::recipient::Ground;
 use mail::address::{ForwardPath, Mailbox, ReversePath};
 use mail::smtp::reply::{Reply, ReplyId};
 use std::fmt::Display;
@@ -70,6 +71,8 @@ pub enum Kind<'a> {
     RecipientAccepted {
         /// Who.
         forward_path: &'a ForwardPath,
+        /// Why it is thought to exist.
+        ground: Ground,
     },
     /// The next hop said 250 to the final dot, before we did.
     Delivered {
@@ -209,7 +212,7 @@ impl Kind<'_> {
                     visit("id", Value::Shown(&id));
                 }
             }
-            Self::RecipientAccepted { forward_path } => visit("to", Value::Shown(forward_path)),
+            Self::RecipientAccepted { forward_path, .. } => visit("to", Value::Shown(forward_path)),
             Self::Delivered { message, recipients, octets, host, reply } => {
                 visit("message", Value::Shown(message));
                 visit("to", Value::List(recipients));

@@ -148,9 +148,6 @@ impl Sink for Recorder<'_> {
         facts: &Facts<'_>,
         refusal: Option<&Refusal>,
     ) {
-        if self.ran.iter().any(|ran| ran.stage == stage && ran.rule.name == rule.name) {
-            return;
-        }
         let (asked, refusal) = (self.asked.take(), refusal.cloned());
         let mut fact = (rule.looked_at)(facts, self.settings);
         if let Some(asked) = &asked {
@@ -271,7 +268,7 @@ fn take(request: Request, config: &Config, heard: &mut Recorder<'_>) -> Outcome 
         contradicts: false,
     };
     match request {
-        Request::Open { next_hop, recipient, .. } => {
+        Request::Open { route: relay::route::Route::Hop(next_hop), recipient, .. } => {
             heard.next_hop = Some(Route::new(config, next_hop, recipient));
             Outcome::Recipient(ok)
         }
