@@ -10,6 +10,7 @@ use crate::directory::live::trust::{Doubt, Trust};
 use crate::observe::reports::SourceReport;
 use crate::settings::server::NextHop;
 use mail::address::Domain;
+use relay::event::ProcessEvent;
 use relay::settings::{DomainSettings, NextHopId};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -86,13 +87,13 @@ fn trust_of(settings: &NextHop, domain: &Domain, environment: &Environment) -> O
     let live = match Callout::open(&asked, &environment.hostname) {
         Ok(live) => live,
         Err(error) => {
-            (environment.tell)("NextHopUnmeasured", &name, &error.to_string());
+            (environment.tell)(ProcessEvent::NextHopUnmeasured, &name, &error.to_string());
             return None;
         }
     };
     let tell = Arc::clone(&environment.tell);
     let trust = Trust::new(live, [(domain.clone(), None)], 0, tell);
-    Some(Arc::new(trust.named(name, "NextHopClassChanged")))
+    Some(Arc::new(trust.named(name, ProcessEvent::NextHopClassChanged)))
 }
 
 /// Asks whoever is due, until the meter is dropped.

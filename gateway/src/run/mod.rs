@@ -29,6 +29,7 @@ use crate::settings::process::{ListenAddress, Listener, LogFormat};
 use crate::state::{Books, State, random_key};
 use arc_swap::ArcSwap;
 use build::{Assembled, Before};
+use relay::event::ProcessEvent;
 use relay::split::SplitMemory;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
@@ -164,10 +165,10 @@ impl Running {
 
     fn announce(&self) {
         for address in &self.addresses {
-            self.state.observer.tell("Listening", &address.to_string(), "SMTP");
+            self.state.observer.tell(ProcessEvent::Listening, &address.to_string(), "SMTP");
         }
         if let Some(address) = self.metrics {
-            self.state.observer.tell("Listening", &address.to_string(), "figures");
+            self.state.observer.tell(ProcessEvent::Listening, &address.to_string(), "figures");
         }
     }
 
@@ -193,7 +194,7 @@ impl Running {
     fn end(self) -> (u32, bool) {
         let Self { state, workers, log_writer, watched, services, control, .. } = self;
         state.draining.store(true, Ordering::Relaxed);
-        state.observer.tell("Draining", "", "no new connections");
+        state.observer.tell(ProcessEvent::Draining, "", "no new connections");
         state.drain.send_replace(true);
         let until = Instant::now() + DRAIN_PATIENCE;
         while state.seats.taken() > 0 && Instant::now() < until {
@@ -213,7 +214,7 @@ impl Running {
         // The watchers hold a handle to the log as well, and it closes with the last one.
         drop((control, state, watched, services));
         // Whoever waits for it may take the machine away: nothing is still to be written.
-        observer.tell("Stopped", "", &format!("{left} sessions were cut off"));
+        observer.tell(ProcessEvent::Stopped, "", &format!("{left} sessions were cut off"));
         drop(observer);
         (left, log_writer.close())
     }
@@ -253,7 +254,7 @@ pub fn seats_for(connections_max: u32, observer: &Observer) -> io::Result<u32> {
     let seats = privileges::seats_within(descriptors, connections_max);
     if seats < connections_max {
         let detail = format!("connections_max is lowered to {seats}: {descriptors} descriptors");
-        observer.tell("LimitLowered", "RLIMIT_NOFILE", &detail);
+        observer.tell(ProcessEvent::LimitLowered, "RLIMIT_NOFILE", &detail);
     }
     Ok(seats)
 }
@@ -345,7 +346,7 @@ fn start_control(
         Ok(server) => Some(server),
         Err(error) => {
             let path = control::socket_path(directory).display().to_string();
-            state.observer.tell("ControlRefused", &path, &error.to_string());
+            state.observer.tell(ProcessEvent::ControlRefused, &path, &error.to_string());
             None
         }
     }
