@@ -171,6 +171,6 @@ fn people_are_listed_through_a_pooler() {
     assert!(outcomes[0].is_adopted(), "{outcomes:?}");
     assert!(matches!(
         list::look_up(&source, "person42"),
-        gateway::directory::Finding::Exists { target: Some(_), .. }
+        directory::Finding::Exists { target: Some(_), .. }
     ));
 }
