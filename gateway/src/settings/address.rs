@@ -2,15 +2,16 @@
 
 use crate::settings::mistake::Mistake;
 use crate::settings::server::NextHopHost;
-use crate::settings::site::{Text, at};
+use crate::settings::site::Site;
+use crate::settings::value::{Given, Text};
 use ipnet::IpNet;
 use mail::address::{AddressError, Domain, Host, Mailbox};
 use std::net::{IpAddr, SocketAddr};
 
 /// A domain; U-labels allowed.
-pub(crate) fn domain(key: &str, name: &Text) -> Result<Domain, Mistake> {
-    let text = name.get_ref();
-    let wrong = |why: &str| at(key, name, format!("\"{text}\" is no domain name"), why);
+pub(crate) fn domain(name: &Text) -> Result<Domain, Mistake> {
+    let text = name.as_str();
+    let wrong = |why: &str| name.wrong(format!("\"{text}\" is no domain name"), why);
     if text.contains('@') {
         let behind = text.rsplit('@').next().unwrap_or_default();
         return Err(wrong("expected only what stands behind the `@`")
@@ -25,10 +26,11 @@ pub(crate) fn domain(key: &str, name: &Text) -> Result<Domain, Mistake> {
 }
 
 /// A mailbox; its domain may have U-labels.
-pub(crate) fn mailbox(key: &str, address: &Text) -> Result<Mailbox, Mistake> {
-    let text = address.get_ref();
+pub(crate) fn mailbox(address: &Text) -> Result<Mailbox, Mistake> {
+    let text = address.as_str();
     parse_mailbox(text).map_err(|error| {
-        at(key, address, format!("\"{text}\" is no address"), &error.to_string())
+        address
+            .wrong(format!("\"{text}\" is no address"), &error.to_string())
             .help("for example: \"jones@example.test\"")
     })
 }
@@ -43,9 +45,9 @@ fn parse_mailbox(text: &str) -> Result<Mailbox, AddressError> {
 }
 
 /// A network; a bare address is a network of one.
-pub(crate) fn network(key: &str, written: &Text) -> Result<IpNet, Mistake> {
-    let text = written.get_ref();
-    let wrong = |label: &str| at(key, written, format!("\"{text}\" is no network"), label);
+pub(crate) fn network(written: &Text) -> Result<IpNet, Mistake> {
+    let text = written.as_str();
+    let wrong = |label: &str| written.wrong(format!("\"{text}\" is no network"), label);
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(ip));
     }
@@ -75,9 +77,9 @@ pub(crate) fn network(key: &str, written: &Text) -> Result<IpNet, Mistake> {
 }
 
 /// `host:port` of a next hop.
-pub(crate) fn host_port(key: &str, written: &Text) -> Result<NextHopHost, Mistake> {
-    let text = written.get_ref();
-    let wrong = |label: &str| at(key, written, format!("\"{text}\" is no host:port"), label);
+pub(crate) fn host_port(written: &Text) -> Result<NextHopHost, Mistake> {
+    let text = written.as_str();
+    let wrong = |label: &str| written.wrong(format!("\"{text}\" is no host:port"), label);
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
         let with_port = SocketAddr::new(ip, 25);
         return Err(wrong("the port is missing").help(format!("did you mean \"{with_port}\"?")));
@@ -102,6 +104,24 @@ pub(crate) fn host_port(key: &str, written: &Text) -> Result<NextHopHost, Mistak
         _ => Err(wrong("the host is neither a name nor an IP address")
             .help("for example: \"10.0.0.5:25\" or \"inside.example.test:25\"")),
     }
+}
+
+/// The servers of a list, none of them twice.
+pub(crate) fn hosts_once(
+    list: &[Text],
+    parse: impl Fn(&Text) -> Result<NextHopHost, Mistake>,
+    site: &mut Site,
+) -> Vec<Given<NextHopHost>> {
+    let mut hosts: Vec<Given<NextHopHost>> = Vec::new();
+    for text in list {
+        let Some(host) = site.told(parse(text)) else { continue };
+        if hosts.iter().any(|known| **known == host) {
+            site.refuse(text.wrong(format!("\"{text}\" is listed twice"), "again here"));
+        } else {
+            hosts.push(text.with(host));
+        }
+    }
+    hosts
 }
 
 /// No top-level domain is a number (RFC 3696 §2): such a name is a misspelt IPv4 address.

@@ -3,7 +3,8 @@
 
 use crate::settings::mistake::Mistake;
 use crate::settings::rights::Use;
-use crate::settings::site::{Site, Text, absolute, at};
+use crate::settings::site::{Site, absolute};
+use crate::settings::value::Text;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 use rustls::pki_types::CertificateDer;
@@ -15,15 +16,15 @@ use std::path::{Path, PathBuf};
 const PEM_OCTETS_MAX: u64 = 8 << 20;
 
 /// A file that can be opened for reading.
-pub(crate) fn readable(key: &str, written: &Text, site: &mut Site) -> Option<PathBuf> {
-    let path = site.path(written.get_ref());
+pub(crate) fn readable(written: &Text, site: &mut Site) -> Option<PathBuf> {
+    let path = site.path(written);
     match open(&path) {
         Ok(_) => {
-            site.warn_unless_allowed(key, written, &path, Use::Read);
+            site.warn_unless_allowed(written, &path, Use::Read);
             Some(absolute(&path))
         }
         Err(why) => {
-            site.refuse(cannot_read(key, written, &path, &why));
+            site.refuse(cannot_read(written, &path, &why));
             None
         }
     }
@@ -42,17 +43,17 @@ fn open(path: &Path) -> Result<(File, u64), String> {
     Ok((file, described.len()))
 }
 
-fn cannot_read(key: &str, written: &Text, path: &Path, why: &str) -> Mistake {
+fn cannot_read(written: &Text, path: &Path, why: &str) -> Mistake {
     let remedy = if access(path, AccessFlags::R_OK) == Err(Errno::EACCES) {
         "whoever runs this must be able to read it"
     } else {
         "paths are relative to the directory of the configuration file"
     };
-    at(key, written, format!("cannot read {}", path.display()), why).help(remedy)
+    written.wrong(format!("cannot read {}", path.display()), why).help(remedy)
 }
 
-pub(crate) fn pem(key: &str, written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)> {
-    let path = site.path(written.get_ref());
+pub(crate) fn pem(written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)> {
+    let path = site.path(written);
     let octets = open(&path).and_then(|(file, octets)| {
         if octets > PEM_OCTETS_MAX {
             return Err("it is larger than 8 MiB".to_owned());
@@ -62,11 +63,11 @@ pub(crate) fn pem(key: &str, written: &Text, site: &mut Site) -> Option<(PathBuf
     });
     match octets {
         Ok(octets) => {
-            site.warn_unless_allowed(key, written, &path, Use::Read);
+            site.warn_unless_allowed(written, &path, Use::Read);
             Some((path, octets))
         }
         Err(why) => {
-            site.refuse(cannot_read(key, written, &path, &why));
+            site.refuse(cannot_read(written, &path, &why));
             None
         }
     }
@@ -74,11 +75,10 @@ pub(crate) fn pem(key: &str, written: &Text, site: &mut Site) -> Option<(PathBuf
 
 /// A PEM file with at least one certificate in it.
 pub(crate) fn certificates(
-    key: &str,
     written: &Text,
     site: &mut Site,
 ) -> Option<(PathBuf, Vec<CertificateDer<'static>>)> {
-    let (path, octets) = pem(key, written, site)?;
+    let (path, octets) = pem(written, site)?;
     let shown = path.display();
     let mut list = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&octets) {
@@ -86,7 +86,8 @@ pub(crate) fn certificates(
             Ok(certificate) => list.push(certificate),
             Err(error) => {
                 site.refuse(
-                    at(key, written, format!("{shown} is damaged"), "")
+                    written
+                        .wrong(format!("{shown} is damaged"), "")
                         .help(format!("the PEM reader says: {error}")),
                 );
                 return None;
@@ -95,7 +96,8 @@ pub(crate) fn certificates(
     }
     if list.is_empty() {
         site.refuse(
-            at(key, written, format!("{shown} has no certificate in it"), "")
+            written
+                .wrong(format!("{shown} has no certificate in it"), "")
                 .help("expected a PEM file with `-----BEGIN CERTIFICATE-----`"),
         );
         return None;
@@ -105,10 +107,10 @@ pub(crate) fn certificates(
 
 /// A directory that is there.
 pub(crate) fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
-    let path = site.path(written.get_ref());
+    let path = site.path(written);
     let why = match std::fs::metadata(&path) {
         Ok(described) if described.is_dir() => {
-            site.warn_unless_allowed("state_dir", written, &path, Use::Fill);
+            site.warn_unless_allowed(written, &path, Use::Fill);
             return Some(absolute(&path));
         }
         Ok(_) => "it is not a directory".to_owned(),
@@ -116,15 +118,16 @@ pub(crate) fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
     };
     let shown = path.display();
     site.refuse(
-        at("state_dir", written, format!("cannot use {shown}"), &why)
+        written
+            .wrong(format!("cannot use {shown}"), &why)
             .help("make it, owned by the user that Postern runs as"),
     );
     None
 }
 
 /// A file to append to: it may be missing, its directory may not.
-pub(crate) fn appendable(key: &str, written: &Text, site: &mut Site) -> Option<PathBuf> {
-    let path = site.path(written.get_ref());
+pub(crate) fn appendable(written: &Text, site: &mut Site) -> Option<PathBuf> {
+    let path = site.path(written);
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let why = if path.is_dir() {
         "it is a directory"
@@ -134,7 +137,8 @@ pub(crate) fn appendable(key: &str, written: &Text, site: &mut Site) -> Option<P
         return Some(absolute(&path));
     };
     site.refuse(
-        at(key, written, format!("cannot write to {}", path.display()), why)
+        written
+            .wrong(format!("cannot write to {}", path.display()), why)
             .help("paths are relative to the directory of the configuration file"),
     );
     None

@@ -239,6 +239,11 @@ impl Report {
         self.mistakes.push(mistake);
     }
 
+    /// How much is wrong so far.
+    pub(crate) fn mistakes(&self) -> usize {
+        self.mistakes.len()
+    }
+
     /// Whether nothing is wrong so far.
     pub(crate) fn is_clean(&self) -> bool {
         self.mistakes.is_empty()

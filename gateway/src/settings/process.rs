@@ -1,5 +1,6 @@
 //! What the process listens on, presents, writes and becomes.
 
+use crate::settings::value::choice;
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ pub enum ListenerTls {
     Implicit,
 }
 
+choice!(ListenerTls { None = "none", StartTls = "starttls", Implicit = "implicit" });
+
 /// `[tls]`: two files that were read and found to belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -69,6 +72,8 @@ pub enum LogFormat {
     /// Text on a terminal, else JSON.
     Auto,
 }
+
+choice!(LogFormat { Json = "json", Text = "text", Auto = "auto" });
 
 /// `user` and `group`, which exist.
 #[derive(Clone, Debug, PartialEq, Eq)]

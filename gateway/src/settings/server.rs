@@ -1,5 +1,6 @@
 //! SMTP servers that we speak to: where they are, how long we wait for them, whom we believe.
 
+use crate::settings::value::choice;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,7 +50,20 @@ pub struct NextHopHost {
     pub port: u16,
 }
 
-/// Whether TLS is used towards a next hop.
+/// `tls` of a server: whether TLS is used towards it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsUse {
+    /// Never.
+    None,
+    /// Where it is offered.
+    Opportunistic,
+    /// Always.
+    Require,
+}
+
+choice!(TlsUse { None = "none", Opportunistic = "opportunistic", Require = "require" });
+
+/// Whether TLS is used towards a next hop, and what is believed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NextHopTls {
     /// Never.
@@ -88,3 +102,5 @@ pub enum ClientDetails {
     /// Not at all.
     None,
 }
+
+choice!(ClientDetails { Auto = "auto", Xforward = "xforward", Xclient = "xclient", None = "none" });
