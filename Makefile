@@ -16,10 +16,10 @@ help: ## this list
 demo: ## a forged flood at an accept-all server, without and with Postern
 	$(CARGO) run --release --locked -- demo
 
-check: ## format, lints and the fast tests
+check: ## format, lints, and all tests of mail and relay: dialogues and simulation, too
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) test --locked -p mail -p relay
+	$(CARGO) test --locked -p mail -p relay -p dialogue
 
 test: servers ## everything: lints, units, properties, dialogues, simulation, fuzz smoke, real servers
 	$(CARGO) fmt --all --check
@@ -34,7 +34,7 @@ bless: ## rewrite what dialogues, bad configurations and the manual expect; read
 	BLESS=1 $(CARGO) test --workspace --locked
 
 sim: ## the simulation: SEED=7 replays one run, SEEDS=100000 makes many
-	$(CARGO) test --release --locked -p gateway --test simulation -- --nocapture
+	$(CARGO) test --release --locked -p relay --test simulation -- --nocapture
 
 search: ## the properties on SEEDS new seeds; PROPTEST_RNG_SEED=N replays one
 	scripts/search-properties $(SEEDS)
@@ -48,7 +48,7 @@ fuzz-smoke: ## the fuzz targets on their corpora and seeded mutations, on stable
 	$(CARGO) test --locked --manifest-path fuzz/Cargo.toml
 
 bench: ## micro-benchmarks; beside the peers: bench/run
-	$(CARGO) bench --locked -p relay -p gateway
+	$(CARGO) bench --locked -p relay -p directory -p tools
 
 release: ## the binary
 	$(CARGO) build --release --locked

@@ -4,10 +4,10 @@
 use crate::config::built::Config;
 use crate::directory::Directory;
 use crate::directory::learned::Learned;
-use crate::directory::live::meter::Meter;
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;
 use crate::next_hop::Hops;
+use crate::next_hop::meter::Meter;
 use crate::observe::Observer;
 use arc_swap::ArcSwap;
 use mail::smtp::extension::Offer;
@@ -20,8 +20,10 @@ use relay::settings::{Harvest, NextHopId};
 use relay::split::SplitMemory;
 use std::io;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
+
+pub use wire::lock::{lock, random_key};
 
 /// One configuration, ready to use.
 pub struct Live {
@@ -81,6 +83,7 @@ pub struct State {
 /// The ledger, in shards, so that sessions seldom wait for each other.
 #[derive(Debug)]
 pub struct Books {
+    key: (u64, u64),
     clients: Vec<Mutex<Ledger>>,
 }
 
@@ -93,7 +96,7 @@ impl Books {
     /// When the system has no randomness.
     pub fn new() -> io::Result<Self> {
         let clients = (0..SHARDS).map(|_| Ok(Mutex::new(Ledger::new(random_key()?))));
-        Ok(Self { clients: clients.collect::<io::Result<_>>()? })
+        Ok(Self { key: random_key()?, clients: clients.collect::<io::Result<_>>()? })
     }
 
     /// What is known of a client.
@@ -111,19 +114,63 @@ impl Books {
     }
 
     fn shard(&self, client: &Client) -> MutexGuard<'_, Ledger> {
-        let place = Prefix::network(client.address.ip()).spread() % SHARDS;
-        lock(&self.clients[place])
+        let shard = Prefix::network(client.address.ip()).spread(self.key) % SHARDS as u64;
+        lock(&self.clients[shard as usize])
     }
 }
 
-/// A lock that a panic elsewhere does not take away.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mail::address::{ForwardPath, ReversePath};
+    use mail::smtp::line::LineEndings;
+    use mail::smtp::reply::SessionId;
+    use relay::event::{Kind, Scene};
+    use relay::policy::Stage;
+    use relay::policy::verdict::Refusal;
+    use std::net::Ipv4Addr;
 
-/// A key that nobody can guess.
-/// # Errors
-/// When the system has no randomness.
-pub fn random_key() -> io::Result<(u64, u64)> {
-    Ok((getrandom::u64().map_err(io::Error::other)?, getrandom::u64().map_err(io::Error::other)?))
+    fn client(ip: Ipv4Addr) -> Client {
+        Client {
+            address: (ip, 1).into(),
+            session: SessionId(1),
+            limits_lifted: false,
+            endings: LineEndings::Strict,
+            tls: false,
+        }
+    }
+
+    /// The shard of a network under a hash that everybody can compute, as it once was.
+    fn computable(network: u32) -> u64 {
+        (u64::from(network).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) % SHARDS as u64
+    }
+
+    #[test]
+    fn nobody_can_choose_addresses_that_wash_a_block_away() {
+        let books = Books::new().unwrap();
+        let harvest = Harvest { entries_max: 1_000, client_unknown_max: 0, ..Harvest::default() };
+        let guesser = client(Ipv4Addr::new(192, 0, 2, 1));
+        let from = ReversePath::parse("<smith@bar.example>").unwrap();
+        let path = ForwardPath::parse("<guess@example.com>").unwrap();
+        let reply = Refusal::RecipientUnknown.reply();
+        let kind = Kind::Refused {
+            stage: Stage::Recipient,
+            rule: "recipient",
+            refusal: "recipient_unknown",
+            reply: &reply,
+            forward_path: Some(&path),
+            unknown: true,
+        };
+        let scene = Some(Scene { client: &guesser, hello: None, reverse_path: Some(&from) });
+        books.observe(&Event { scene, kind }, &harvest, Moment(0));
+        assert!(books.standing(&guesser, Moment(0)).harvest);
+        let shard = computable(0x00c0_0002);
+        let chosen = (0x0001_0000_u32..).filter(|network| computable(*network) == shard);
+        for network in chosen.take(200) {
+            let client = client(Ipv4Addr::from(network << 8));
+            let scene = Some(Scene { client: &client, hello: None, reverse_path: None });
+            books.observe(&Event { scene, kind: Kind::SessionOpened }, &harvest, Moment(0));
+        }
+        assert!(books.standing(&guesser, Moment(0)).harvest);
+    }
 }

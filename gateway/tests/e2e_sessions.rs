@@ -211,6 +211,46 @@ fn clients_that_trickle_their_content_do_not_keep_others_from_the_next_hop() {
     assert_eq!(hop.taken().len(), 6);
 }
 
+/// A next hop that takes one connection at a time, and as much more of the configuration.
+fn with_one_connection(folder: &Folder, hop: &Hop, more: &str) -> Postern {
+    let table = format!(
+        "[[next_hop]]\nname = \"inside\"\nhosts = [\"{}\"]\nconnections_max = 1\n{more}",
+        hop.address
+    );
+    Postern::start(folder, &config("inside", &table))
+}
+
+#[test]
+fn a_client_that_guesses_names_does_not_keep_others_from_the_next_hop_while_it_is_held_back() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    // Longer than anybody waits for a connection.
+    let harvest = "[harvest]\nsession_unknown_max = 1\ndelay_milliseconds = 60000\n";
+    let postern = with_one_connection(&folder, &hop, harvest);
+    let mut guessing = Client::greeted(postern.address());
+    guessing.envelope("a@client.example", &["jones@example.test"]);
+    guessing.say("RCPT TO:<guess@example.test>").expect("550 5.1.1 ");
+    guessing.send(b"RCPT TO:<guess@example.test>\r\n");
+    postern.wait_for_nth("RecipientRefused", 2);
+    Client::greeted(postern.address()).message(MESSAGE).expect("250 ");
+    assert_eq!(postern.wait_for("ConnectionRecalled")["subject"], hop.address.to_string());
+}
+
+#[test]
+fn a_client_that_takes_no_replies_does_not_keep_others_from_the_next_hop() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let postern = with_one_connection(&folder, &hop, LIFTED);
+    let mut deaf = Client::reluctant_from([127, 0, 0, 1].into(), postern.address());
+    deaf.reply().expect("220 ");
+    deaf.say("EHLO client.example").expect("250 ");
+    deaf.envelope("a@client.example", &["jones@example.test"]);
+    // As much as fits on the way; from then on we wait until it takes our replies.
+    let flight = "RCPT TO:<elsewhere@client.example>\r\n".repeat(100);
+    deaf.set_write_timeout(Duration::from_millis(500));
+    while deaf.try_send(flight.as_bytes()).is_ok() {}
+    Client::greeted(postern.address()).message(MESSAGE).expect("250 ");
+    assert_eq!(postern.wait_for("ConnectionRecalled")["subject"], hop.address.to_string());
+}
+
 #[test]
 fn a_slow_next_hop_does_not_keep_back_what_was_said_of_the_message_before() {
     let (let_go, held) = mpsc::channel();

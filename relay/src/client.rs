@@ -2,6 +2,8 @@
 
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::SessionId;
+use siphasher::sip::SipHasher13;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 /// The client of one session.
@@ -36,12 +38,14 @@ impl Prefix {
         Self::new(address, 24, 48)
     }
 
-    /// A number by which prefixes can be spread over shards.
+    /// A number by which prefixes can be spread over shards; `key` is random, from the edge.
+    /// Keyed, or else whoever has addresses enough chooses those of one shard and fills it until
+    /// what is known of another in it is forgotten.
     #[must_use]
-    pub fn spread(self) -> usize {
-        // Neighbouring networks should not fall into one shard: a multiplicative hash.
-        let folded = (self.0 ^ (self.0 >> 64)) as u64;
-        (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize
+    pub fn spread(self, key: (u64, u64)) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(key.0, key.1);
+        self.hash(&mut hasher);
+        hasher.finish()
     }
 
     fn new(address: IpAddr, v4_bits: u8, v6_bits: u8) -> Self {

@@ -346,7 +346,7 @@ impl Exchange {
                 self.activity = Activity::Judging(known);
                 Some(Do::LookUp(need))
             }
-            Ok(Some((rule, refusal))) => self.refuse(stage, rule, &refusal, sink),
+            Ok(Some((rule, refusal))) => self.refuse_by_rule(stage, rule, &refusal, sink),
             Ok(None) => self.accept(known, sink),
         }
     }

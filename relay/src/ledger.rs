@@ -1,7 +1,8 @@
 //! What each client did lately: bounded counters that expire. Feeds the rates and the harvest
 //! defence; learns from the same events that the log is made of.
-//! Harvest spares notices, retries of one message, and listed former staff (they are no unknown
-//! recipients at all).
+//! Harvest spares retries of one message, and listed former staff (they are no unknown recipients
+//! at all). What is guessed in notices counts for notices alone, and what is guessed in mail for
+//! mail alone.
 
 use crate::client::{Client, Prefix};
 use crate::event::{Event, Kind};
@@ -33,6 +34,15 @@ struct Account {
     sessions: u32,
     messages: u32,
     recipients: u32,
+    /// In mail from a mailbox.
+    mail: Guesses,
+    /// In mail from the null reverse-path.
+    notices: Guesses,
+}
+
+/// Unknown recipients that were named.
+#[derive(Clone, Copy, Debug, Default)]
+struct Guesses {
     window: Moment,
     unknown: u32,
     blocked_until: Moment,
@@ -57,7 +67,8 @@ impl Ledger {
             sessions: count(own.sessions),
             messages: count(own.messages),
             recipients: count(own.recipients),
-            harvest: own.blocked_until > now || around.blocked_until > now,
+            harvest: own.mail.blocked_until.max(around.mail.blocked_until) > now,
+            notice_harvest: own.notices.blocked_until.max(around.notices.blocked_until) > now,
         }
     }
 
@@ -72,11 +83,10 @@ impl Ledger {
             Kind::RecipientAccepted { .. } => self.account(own, harvest, now).recipients += 1,
             Kind::Refused { forward_path: Some(path), unknown, .. } => {
                 self.account(own, harvest, now).recipients += 1;
-                if let (true, Some(from @ ReversePath::Mailbox(_))) = (unknown, scene.reverse_path)
-                {
-                    self.unknown(own, harvest.client_unknown_max, from, path, harvest, now);
-                    let network = Prefix::network(ip);
-                    self.unknown(network, harvest.network_unknown_max, from, path, harvest, now);
+                if let (true, Some(from)) = (unknown, scene.reverse_path) {
+                    let (own_max, network_max) = unknown_max(harvest, from);
+                    self.unknown(own, own_max, from, path, harvest, now);
+                    self.unknown(Prefix::network(ip), network_max, from, path, harvest, now);
                 }
             }
             Kind::Refused { .. }
@@ -102,15 +112,11 @@ impl Ledger {
         // Only ever compared for equality within one account: 32 bits do.
         let print = fingerprint(self.key, from, path) as u32 | 1;
         let account = self.account(prefix, harvest, now);
-        if account.recent.contains(&print) {
-            return;
-        }
-        account.recent.rotate_right(1);
-        account.recent[0] = print;
-        account.unknown += 1;
-        if account.unknown > unknown_max {
-            account.blocked_until = now.plus_seconds(harvest.block_seconds);
-        }
+        let guesses = match from {
+            ReversePath::Null => &mut account.notices,
+            ReversePath::Mailbox(_) => &mut account.mail,
+        };
+        guesses.count(print, unknown_max, harvest, now);
     }
 
     fn find(&self, prefix: Prefix) -> Account {
@@ -129,10 +135,35 @@ impl Ledger {
             (account.minute, account.sessions, account.messages, account.recipients) =
                 (minute, 0, 0, 0);
         }
-        if now.milliseconds_since(account.window) > u64::from(harvest.window_seconds) * 1_000 {
-            (account.window, account.unknown) = (now, 0);
-        }
         account
+    }
+}
+
+impl Guesses {
+    /// One more, unless it is a retry of one that was counted.
+    fn count(&mut self, print: u32, unknown_max: u32, harvest: &Harvest, now: Moment) {
+        if now.milliseconds_since(self.window) > u64::from(harvest.window_seconds) * 1_000 {
+            (self.window, self.unknown) = (now, 0);
+        }
+        if self.recent.contains(&print) {
+            return;
+        }
+        self.recent.rotate_right(1);
+        self.recent[0] = print;
+        self.unknown += 1;
+        if self.unknown > unknown_max {
+            self.blocked_until = now.plus_seconds(harvest.block_seconds);
+        }
+    }
+}
+
+/// Unknown recipients that mail with this reverse-path may name, by client and by network.
+fn unknown_max(harvest: &Harvest, from: &ReversePath) -> (u32, u32) {
+    match from {
+        ReversePath::Null => {
+            (harvest.client_notice_unknown_max, harvest.network_notice_unknown_max)
+        }
+        ReversePath::Mailbox(_) => (harvest.client_unknown_max, harvest.network_unknown_max),
     }
 }
 

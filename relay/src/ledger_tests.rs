@@ -46,13 +46,50 @@ fn whoever_guesses_is_blocked_for_an_hour_after_the_last_guess() {
 }
 
 #[test]
-fn notices_and_retries_are_spared() {
+fn retries_are_spared() {
     let (mut ledger, client) = (Ledger::new((1, 2)), client("192.0.2.1"));
     for n in 0..100 {
-        refuse(&mut ledger, &client, "", n, Moment(0));
+        refuse(&mut ledger, &client, "", n % 8, Moment(0));
         refuse(&mut ledger, &client, "a@b.example", n % 8, Moment(0));
     }
-    assert!(!ledger.standing(&client, Moment(0)).harvest);
+    let standing = ledger.standing(&client, Moment(0));
+    assert!(!standing.harvest && !standing.notice_harvest);
+}
+
+#[test]
+fn guesses_in_notices_cost_notices_alone() {
+    let (mut ledger, client) = (Ledger::new((1, 2)), client("192.0.2.1"));
+    for n in 0..20 {
+        refuse(&mut ledger, &client, "", n, Moment(0));
+    }
+    assert!(!ledger.standing(&client, Moment(0)).notice_harvest);
+    refuse(&mut ledger, &client, "", 20, Moment(1_000));
+    let standing = |at| ledger.standing(&client, Moment(at));
+    assert!(standing(3_600_999).notice_harvest && !standing(1_000).harvest);
+    assert!(!standing(3_601_000).notice_harvest);
+}
+
+#[test]
+fn guesses_in_mail_cost_no_notice() {
+    let (mut ledger, client) = (Ledger::new((1, 2)), client("192.0.2.1"));
+    for n in 0..40 {
+        refuse(&mut ledger, &client, "a@b.example", n, Moment(0));
+    }
+    let standing = ledger.standing(&client, Moment(0));
+    assert!(standing.harvest && !standing.notice_harvest);
+}
+
+#[test]
+fn a_network_that_guesses_in_notices_is_asked_to_wait_with_notices() {
+    let mut ledger = Ledger::new((1, 2));
+    for n in 0..61 {
+        let ip = format!("192.0.2.{}", n % 50);
+        assert!(!ledger.standing(&client("192.0.2.250"), Moment(0)).notice_harvest);
+        refuse(&mut ledger, &client(&ip), "", n, Moment(0));
+    }
+    let around = ledger.standing(&client("192.0.2.250"), Moment(1));
+    assert!(around.notice_harvest && !around.harvest);
+    assert!(!ledger.standing(&client("192.0.3.1"), Moment(1)).notice_harvest);
 }
 
 #[test]

@@ -164,7 +164,8 @@ pub struct SessionLimits {
     pub message_seconds_max: u32,
     /// From the greeting to the end, in seconds.
     pub session_seconds_max: u32,
-    /// Commands refused for their syntax or order before 421.
+    /// Errors before 421: commands refused for their syntax or order, relaying, address tricks,
+    /// messages that are too big.
     pub errors_max: u32,
     /// NOOP, RSET, VRFY, HELP and the like without a message between, before 421.
     pub junk_commands_max: u32,
@@ -238,6 +239,11 @@ pub struct Harvest {
     pub client_unknown_max: u32,
     /// As above, for the client's network. Default 100.
     pub network_unknown_max: u32,
+    /// Unknown recipients of one client's notices (the null reverse-path) within the window before
+    /// every recipient of its notices hears the same 450. Default 20.
+    pub client_notice_unknown_max: u32,
+    /// As above, for the client's network. Default 60.
+    pub network_notice_unknown_max: u32,
     /// The window, in seconds. Default 600.
     pub window_seconds: u32,
     /// How long the uniform answer lasts after the last offence, in seconds. Default 3,600.
@@ -254,6 +260,8 @@ impl Harvest {
         session_unknown_before_close_max: 20,
         client_unknown_max: 20,
         network_unknown_max: 100,
+        client_notice_unknown_max: 20,
+        network_notice_unknown_max: 60,
         window_seconds: 600,
         block_seconds: 3_600,
         entries_max: 100_000,

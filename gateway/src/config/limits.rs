@@ -110,7 +110,8 @@ limits! {
     message_seconds_max in 10..=86_400;
     /// From the greeting to the end.
     session_seconds_max in 10..=86_400;
-    /// Commands refused for their syntax or order before 421.
+    /// Errors before 421: commands refused for their syntax or order, relaying, address tricks,
+    /// messages that are too big.
     errors_max in 1..=10_000;
     /// NOOP, RSET, VRFY, HELP and the like without a message between, before 421.
     junk_commands_max in 1..=10_000;
@@ -168,6 +169,11 @@ numbers! {
     client_unknown_max in 1..=1_000_000;
     /// As above, for the client's network.
     network_unknown_max in 1..=1_000_000;
+    /// Unknown recipients of one client's notices (`MAIL FROM:<>`) within the window before every
+    /// recipient of its notices hears the same 450. Its other mail is not touched.
+    client_notice_unknown_max in 1..=1_000_000;
+    /// As above, for the client's network.
+    network_notice_unknown_max in 1..=1_000_000;
     /// The window.
     window_seconds in 1..=86_400;
     /// How long the uniform answer lasts after the last offence.

@@ -6,8 +6,12 @@
 pub(crate) mod build;
 pub mod built;
 pub mod keys;
+#[cfg(test)]
+mod ldap_tests;
 mod limits;
 pub mod manual;
+#[cfg(test)]
+mod source_tests;
 mod tables;
 mod tables_mail;
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use crate::settings::keys::{Kind, table};
 use crate::settings::reader::Raw;
 use crate::settings::recipients::Unread;
-use crate::settings::server::{ClientDetails, TlsUse};
+use crate::settings::server::ClientDetails;
 use crate::settings::site::Site;
+use crate::settings::tls_keys::TlsUse;
 use crate::settings::value::{At, Given, List, Text, Value, choice};
 use relay::settings::LocalPartCase;
 use std::time::Duration;

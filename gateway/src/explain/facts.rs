@@ -122,7 +122,9 @@ fn of_local_part(facts: &Facts<'_>, settings: &Settings) -> String {
 fn of_harvest(facts: &Facts<'_>) -> String {
     match facts.standing {
         _ if facts.client.limits_lifted => LIFTED.into(),
-        _ if facts.reverse_path == Some(&ReversePath::Null) => "notices are spared".into(),
+        Some(_) if facts.reverse_path == Some(&ReversePath::Null) => {
+            "supposed not to have guessed in notices, which are counted apart".into()
+        }
         Some(standing) if standing.harvest => {
             "supposed to have guessed too many recipients of late".into()
         }

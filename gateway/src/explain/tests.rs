@@ -51,7 +51,7 @@ fn judged(case: &Case) -> Judgement {
         .unwrap();
     std::fs::write(folder.path().join("postern.toml"), CONFIG).unwrap();
     let config = Config::load(&folder.path().join("postern.toml")).unwrap();
-    judge(&config, &recipients::open(&config).directory, case).unwrap()
+    judge(&config, &recipients::open(&config.recipients()).directory, case).unwrap()
 }
 
 fn decided_by(case: &Case) -> String {

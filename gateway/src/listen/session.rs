@@ -131,6 +131,21 @@ impl Session {
         Some(self)
     }
 
+    /// For one that is refused before there is anybody who could hear it: it is told as ever, but
+    /// nothing is sent.
+    pub fn refuse_unheard(mut self: Box<Self>) {
+        while let Ok(act) = self.next() {
+            let found = match act {
+                Do::LookUp(need) => self.find(need),
+                _ => return,
+            };
+            let Now(found) = found else { return };
+            if self.report(Done::Found(found)).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Until the end of the connection. Boxed, and with its rare and large steps boxed again: most
     /// sessions of a busy server do nothing but wait.
     pub async fn run(mut self: Box<Self>) {
@@ -194,14 +209,29 @@ impl Session {
         let load = Load { details, content: content.get_or_insert_with(new), trace };
         let limit = live.config.settings.limits.final_reply_seconds_max;
         let limit = Duration::from_secs(u64::from(limit));
-        let mut performing = pin!(self.next_hop.perform(&live.hops, request, load, limit));
+        let mut performing = Box::pin(self.next_hop.perform(&live.hops, request, load, limit));
         if output.is_empty() {
             return Done::NextHop(performing.await);
         }
         if let Ok(outcome) = timeout(GATHERING, performing.as_mut()).await {
             return Done::NextHop(outcome);
         }
-        let (outcome, sent) = tokio::join!(performing, flush(&mut self.stream, output));
+        let (mut sending, mut sent) = (pin!(flush(&mut self.stream, output)), None);
+        let outcome = poll_fn(|cx| {
+            if sent.is_none()
+                && let Poll::Ready(done) = sending.as_mut().poll(cx)
+            {
+                sent = Some(done);
+            }
+            performing.as_mut().poll(cx)
+        })
+        .await;
+        drop(performing);
+        // From here on it is the client who keeps the connection.
+        let sent = match sent {
+            Some(sent) => sent,
+            None => lending(&mut self.next_hop, sending).await,
+        };
         // Whatever became of the message is told before the client is given up.
         self.is_gone = !sent;
         Done::NextHop(outcome)
@@ -284,16 +314,19 @@ impl Session {
 
     /// Waits for a recipient's status. Replies that were given before do not wait with it for long.
     async fn await_recipient(&mut self, mut answer: Pending) -> Done {
-        let found = if self.sink.output.is_empty() {
-            answer.await
-        } else if let Ok(found) = timeout(GATHERING, answer.as_mut()).await {
-            found
-        } else {
-            let sending = flush(&mut self.stream, &mut self.sink.output);
-            let (found, sent) = tokio::join!(answer, sending);
-            self.is_gone = !sent;
+        let Self { stream, sink, next_hop, is_gone, .. } = self;
+        let asking = async {
+            if sink.output.is_empty() {
+                return answer.await;
+            }
+            if let Ok(found) = timeout(GATHERING, answer.as_mut()).await {
+                return found;
+            }
+            let (found, sent) = tokio::join!(answer, flush(stream, &mut sink.output));
+            *is_gone = !sent;
             found
         };
+        let found = lending(next_hop, asking).await;
         Done::Found(self.sink.recipient(found))
     }
 
@@ -324,7 +357,7 @@ impl Session {
             return Done::Gone;
         }
         timer.as_mut().reset(clock::instant(until).into());
-        timer.await;
+        lending(&mut self.next_hop, timer).await;
         Done::Yes
     }
 
@@ -348,7 +381,8 @@ impl Session {
 
     /// Sends what was written; false when the client is gone.
     async fn flush(&mut self) -> bool {
-        flush(&mut self.stream, &mut self.sink.output).await
+        let sending = flush(&mut self.stream, &mut self.sink.output);
+        lending(&mut self.next_hop, sending).await
     }
 
     async fn close(&mut self) {
@@ -363,6 +397,23 @@ impl Session {
         Refusal::Bug.reply().write_to(&mut self.sink.output);
         self.close().await;
     }
+}
+
+/// Waits for something that is not the next hop's; meanwhile its connection can be called back for
+/// somebody else.
+async fn lending<T>(next_hop: &mut Transaction, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    let done = poll_fn(|cx| {
+        let polled = work.as_mut().poll(cx);
+        // Once it has been called back there is nothing more to lend.
+        if polled.is_pending() && next_hop.poll_recalled(cx).is_ready() {
+            return Poll::Pending;
+        }
+        polled
+    })
+    .await;
+    next_hop.resume();
+    done
 }
 
 /// Sends what was written; false when the client is gone.

@@ -1,15 +1,11 @@
 //! Towards the servers behind us: which hosts, how many connections, and what was said on them.
 //! [`Hops`] is the list that `NextHopId` counts into; [`Transaction`] is one client's way to one.
 
-pub mod connection;
 mod content;
-pub mod host;
 pub mod loan;
-pub mod place;
+pub mod meter;
 pub mod pool;
-pub mod tls;
 pub mod transaction;
-pub mod way;
 
 use mail::smtp::extension::Offer;
 use pool::NextHop;
@@ -18,6 +14,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use transaction::Transaction;
+pub use wire::dial::{connection, host, place, way};
+pub use wire::tls::client as tls;
 
 /// All next hops.
 #[derive(Clone)]

@@ -124,17 +124,8 @@ fn plain(out: &mut Vec<u8>, value: &Value<'_>) {
 }
 
 /// A number, without the machinery of formatting: every line has several.
-fn digits(out: &mut Vec<u8>, mut number: u64) {
-    let mut text = [0; 20];
-    let mut at = text.len();
-    loop {
-        at -= 1;
-        text[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return out.extend_from_slice(&text[at..]);
-        }
-    }
+fn digits(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn shown(out: &mut Vec<u8>, value: &dyn Display) {

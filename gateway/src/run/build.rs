@@ -4,12 +4,13 @@
 use super::recipients::{self, Opened, OpenedDirectory};
 use super::services::Services;
 use super::{Running, StartError, contents, seats_for};
-use crate::config::built::Config;
+use crate::config::Look;
+use crate::config::built::{Config, ListedSource};
 use crate::directory::RecipientSource;
 use crate::directory::guard::Outcome;
-use crate::directory::live::meter::Meter;
 use crate::directory::watch::{INTERVAL, Watcher};
 use crate::listen::tls::Certificate;
+use crate::next_hop::meter::Meter;
 use crate::next_hop::{Hops, pool::NextHop};
 use crate::observe::Observer;
 use crate::settings::mistake::Mistakes;
@@ -85,7 +86,7 @@ pub fn assemble(
     }
     let environment = services.environment(&config);
     let OpenedDirectory { directory, sources, outcomes, doubts } =
-        recipients::open_after(&config, &environment, before.sources);
+        recipients::open_after(&config.recipients(), &environment, before.sources);
     outcomes.iter().for_each(|outcome| tell(observer, outcome));
     let told = observer.clone();
     let watched = sources.iter().map(|opened| Arc::clone(&opened.source)).collect();
@@ -106,7 +107,11 @@ pub fn assemble(
 /// # Errors
 /// All mistakes.
 pub fn load(path: &Path) -> Result<Config, Mistakes> {
-    Config::load_with(path, contents::mistakes)
+    let read = |listed: &ListedSource<'_>, look| match look {
+        Look::Inside => contents::read(listed).0,
+        Look::Elsewhere => Vec::new(),
+    };
+    Config::load_with(path, read)
 }
 
 /// Reads the configuration again and puts it in force.

@@ -3,13 +3,13 @@
 
 pub mod background;
 pub mod build;
-pub mod contents;
 pub mod privileges;
-pub mod recipients;
 pub mod services;
 pub mod signals;
-mod trial;
 pub mod worker;
+
+pub use crate::directory::assembly as recipients;
+pub use crate::directory::assembly::contents;
 
 use self::services::Services;
 use crate::config::built::Config;
@@ -18,11 +18,12 @@ use crate::directory::learned::Learned;
 use crate::listen::accept::{bind, listen};
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;
+use crate::observe::Observer;
 use crate::observe::log::{Log, LogWriter};
 use crate::observe::metrics::Metrics;
+use crate::observe::server::{self, FigureLimits};
 use crate::observe::sources::Reports;
 use crate::observe::write::LineFormat;
-use crate::observe::{Observer, server};
 use crate::settings::mistake::Mistake;
 use crate::settings::process::{ListenAddress, Listener, LogFormat};
 use crate::state::{Books, State, lock, random_key};
@@ -240,7 +241,7 @@ fn demand_sources(config: &Config) -> Result<(), StartError> {
     if config.starts_without_sources {
         return Ok(());
     }
-    let mistakes = contents::unusable(config)?;
+    let mistakes = contents::unusable(&config.recipients())?;
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Sources(mistakes)) }
 }
 
@@ -316,6 +317,7 @@ fn start_figures(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHa
         let mut drain = state.drain.subscribe();
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
         let metrics = Arc::clone(&state.observer.metrics);
+        let draining = Arc::clone(&state.draining);
         // While we drain, whoever watches us is told so.
         let drained = async {
             let _ = drain.wait_for(|draining| *draining).await;
@@ -324,7 +326,7 @@ fn start_figures(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHa
             }
         };
         tokio::select! {
-            _ = server::serve(listener, metrics, Arc::clone(&state.draining)) => {}
+            () = server::serve(listener, metrics, draining, FigureLimits::default()) => {}
             () = drained => {}
         }
     })

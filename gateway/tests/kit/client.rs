@@ -75,6 +75,15 @@ impl Client {
         Self::over(socket.into())
     }
 
+    /// The same, by a client that takes hardly anything before it reads.
+    pub fn reluctant_from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(2_048).unwrap();
+        socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::over(socket.into())
+    }
+
     fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(REPLY_PATIENCE)).unwrap();
@@ -96,6 +105,13 @@ impl Client {
         }
         self.stream = Wire::Tls(Box::new(StreamOwned::new(tls, socket)));
         Ok(())
+    }
+
+    /// How long it waits, from now on, until what it sends has left.
+    pub fn set_write_timeout(&self, patience: Duration) {
+        if let Wire::Plain(stream) = &self.stream {
+            stream.set_write_timeout(Some(patience)).unwrap();
+        }
     }
 
     /// Sends octets.

@@ -53,8 +53,10 @@ pub struct Standing {
     pub messages: u32,
     /// Recipients named within the minute, without this one.
     pub recipients: u32,
-    /// It, or its network, has guessed too many recipients.
+    /// It, or its network, has guessed too many recipients in mail from a mailbox.
     pub harvest: bool,
+    /// It, or its network, has guessed too many recipients in notices (the null reverse-path).
+    pub notice_harvest: bool,
 }
 
 /// What is known of the content beyond what the session counted.

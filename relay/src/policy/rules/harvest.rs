@@ -4,13 +4,19 @@
 
 use super::prelude::*;
 
-/// Refuses every recipient of a client, or network, that guesses.
+/// Refuses every recipient of a client, or network, that guesses. What is guessed in notices is
+/// counted apart and costs only notices: whoever has to send many of them for a worm goes on
+/// sending mail, and whoever guesses in mail can still tell what became of ours.
 pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
-    let notice = matches!(facts.reverse_path, Some(ReversePath::Null));
-    if facts.client.limits_lifted || notice || facts.forward_path.is_some_and(always_exists) {
+    if facts.client.limits_lifted || facts.forward_path.is_some_and(always_exists) {
         return Ok(None);
     }
-    Ok(facts.standing()?.harvest.then_some(Refusal::HarvestSuspected))
+    let standing = facts.standing()?;
+    let guesses = match facts.reverse_path {
+        Some(ReversePath::Null) => standing.notice_harvest,
+        Some(ReversePath::Mailbox(_)) | None => standing.harvest,
+    };
+    Ok(guesses.then_some(Refusal::HarvestSuspected))
 }
 
 /// `postmaster` and `abuse` are no guesses (RFC 2142 §2).

@@ -2,7 +2,7 @@
 //! its manual entry.
 
 mod address_tricks;
-mod connections;
+pub mod connections;
 mod content_faults;
 mod early_talker;
 mod eight_bit;

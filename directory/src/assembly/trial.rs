@@ -1,0 +1,102 @@
+//! Asks a source about each of its domains as mail would, for `check`: for the canary, and for a
+//! name that nobody has. What it says is judged as it is when mail is served. Lists are left out:
+//! to look into one is to read it whole.
+
+use super::{ListedSource, scopes};
+use crate::directory::kinds;
+use crate::directory::live::TroubleKind;
+use crate::directory::{Canonical, Environment, Finding, Question, RecipientSource, SourceAnswer};
+use crate::report::SourceReport;
+use crate::settings::mistake::Mistake;
+use mail::address::LocalPart;
+use std::time::Duration;
+
+/// Domains of one source that it is asked about; more would keep a person waiting.
+const DOMAINS_MAX: usize = 16;
+/// How long all of it may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why the source would not be believed, for the first domain where it is not.
+pub(super) fn disbelief(listed: &ListedSource<'_>) -> Option<Mistake> {
+    let bare = Environment::bare(listed.domains[0].1.name.clone());
+    let environment = Environment { reads_at_once: false, ..bare };
+    let source = kinds::open(listed.settings, &scopes(listed), &environment).ok()?.source;
+    if source.report().class.is_empty() {
+        return None;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let trying = async {
+        for place in 0..listed.domains.len().min(DOMAINS_MAX) {
+            let mistake = ask(&*source, listed, place).await;
+            if mistake.is_some() {
+                return mistake;
+            }
+        }
+        None
+    };
+    // It was tried out just before; whoever is slow now is no mistake of the operator.
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, trying).await.ok()? })
+}
+
+async fn ask(
+    source: &dyn RecipientSource,
+    listed: &ListedSource<'_>,
+    place: usize,
+) -> Option<Mistake> {
+    let (domain, settings, sources) = listed.domains[place];
+    let canary = sources.canary.as_ref();
+    let made_up = made_up();
+    let local_part = match canary {
+        Some(canary) => &canary.local_part,
+        None => made_up.as_ref()?,
+    };
+    let canonical = Canonical::new(local_part, settings);
+    let finding = match source.look_up(&Question { domain, settings, local_part, canonical }) {
+        SourceAnswer::Now(finding) => finding,
+        SourceAnswer::Later(finding) => finding.await,
+    };
+    let (report, name) = (source.report(), source.name());
+    let told = |why: &str, key: &str| {
+        let message = format!("{name}, for {}: {why}", settings.name);
+        Mistake::new(message).key(key).at(listed.place.clone(), report.class)
+    };
+    match (report.class, canary, finding) {
+        (_, Some(_), Finding::Exists { .. }) => None,
+        ("accept-all", ..) => Some(
+            told(&report.why, "domain.recipients")
+                .help("its yes proves nothing, so it is never believed: all would hear 451")
+                .help("`postern probe` tells more of a mail server; else mend what it is asked"),
+        ),
+        ("late", ..) => Some(
+            told(&report.why, "domain.recipients")
+                .help("it says no only behind DATA: name a `[[callout]]` with until = \"data\""),
+        ),
+        // It was right a moment ago, when it was tried out.
+        (_, Some(_), Finding::Unavailable) if is_passing(&report) => Some(
+            told(&report.last_trouble.unwrap_or_default(), "domain.recipients")
+                .help("it answered when it was tried out, and not for the canary")
+                .passing(true),
+        ),
+        (_, Some(canary), _) => {
+            let why = report.last_trouble.unwrap_or_default();
+            Some(
+                told(&format!("the canary {canary} is not to be had: {why}"), "domain.canary")
+                    .help("until it knows its canary, nothing that it says is believed")
+                    .help("mend what it is asked, or name an address that it knows"),
+            )
+        }
+        _ => None,
+    }
+}
+
+/// Whether all the trouble that it had may end without a person.
+fn is_passing(report: &SourceReport) -> bool {
+    let mut kinds = report.troubles.iter().filter(|(_, count)| *count > 0).peekable();
+    let passing = |word: &str| TroubleKind::ALL.iter().any(|k| k.is_passing() && k.word() == word);
+    kinds.peek().is_some() && kinds.all(|(word, _)| passing(word))
+}
+
+/// A name that nobody has.
+fn made_up() -> Option<LocalPart> {
+    LocalPart::new(&format!("postern{:016x}", getrandom::u64().ok()?)).ok()
+}

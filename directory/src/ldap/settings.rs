@@ -1,0 +1,260 @@
+//! `[[ldap]]`: what the operator wrote, understood. Its keys are in `table.rs`; whether the
+//! directory agrees is left to `trial.rs`.
+
+use super::export::modes::{Mode, Use, finding, live, malformed, snapshot};
+use super::filter::Template;
+use super::preset::{Preset, Protection};
+use super::table::Written;
+use crate::settings::mistake::Mistake;
+use crate::settings::server::NextHopHost;
+use crate::settings::site::Site;
+use crate::settings::tls_keys::certificate_name;
+use crate::settings::value::{Given, Text, all};
+use crate::settings::{address, file};
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One `[[ldap]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// What domains call it.
+    pub name: String,
+    /// What it was described as.
+    pub preset: Preset,
+    /// In the order they are tried; at least one.
+    pub servers: Vec<NextHopHost>,
+    /// What connections are protected by.
+    pub protection: Protection,
+    /// The authorities that are believed; the system's when there are none.
+    pub tls_ca: Option<PathBuf>,
+    /// The name that certificates must bear, when it is not the host's.
+    pub tls_name: Option<String>,
+    /// Who we are; nobody in particular when there is none.
+    pub bind: Option<Bind>,
+    /// Where searches begin.
+    pub base: String,
+    /// What finds an address, when it is asked for.
+    pub filter: Template,
+    /// Whether addresses are asked for, or listed.
+    pub mode: Mode,
+    /// The attribute with the address that the next hop hears instead.
+    pub target_attribute: Option<String>,
+    /// Until the answer to one search.
+    pub answer_max: Duration,
+    /// Until a connection stands, TLS and bind included.
+    pub connect_max: Duration,
+    /// Connections of each thread to one server.
+    pub connections_max: u32,
+    /// Searches under way on one connection.
+    pub outstanding_max: u32,
+    /// How long a connection is kept that nothing is asked on.
+    pub idle_max: Duration,
+    /// How old a connection may grow.
+    pub age_max: Duration,
+    /// How long a yes is believed; zero is not at all.
+    pub positive: Duration,
+    /// How long a no is believed; zero is not at all.
+    pub negative: Duration,
+}
+
+impl Settings {
+    /// Whether it is asked what changed between two readings.
+    #[must_use]
+    pub fn follows_changes(&self) -> bool {
+        matches!(&self.mode, Mode::Snapshot(export) if !export.changes.is_zero())
+    }
+}
+
+/// Who we are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Bind {
+    /// The name of an entry.
+    pub dn: String,
+    /// Where its password is; read at each bind.
+    pub password_file: PathBuf,
+}
+
+/// Understands one `[[ldap]]`; what it returns counts for nothing when a mistake was reported.
+pub(super) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
+    let preset = written.preset.as_deref().copied().unwrap_or(Preset::Custom);
+    let protection = *written.tls;
+    let servers = servers(written, preset.port(protection), site);
+    let tls_ca = written.tls_ca.as_ref().and_then(|ca| file::certificates(ca, site));
+    check_tls(written, &servers, site);
+    let bind = bind(written, site);
+    let (mode, filter) = match *written.mode {
+        Use::Live => (Some(live(written, site)), filter(written, preset, site)),
+        Use::Snapshot => {
+            let mode = snapshot(written, preset, site);
+            // Nobody asks for one address.
+            let filter = match &mode {
+                Some(Mode::Snapshot(export)) => finding(&export.attributes),
+                _ => None,
+            };
+            (mode, filter)
+        }
+    };
+    check_target(written.target_attribute.as_ref(), site);
+    warn(written, preset, bind.as_ref(), site);
+    Some(Settings {
+        name: written.name.as_ref()?.to_string(),
+        preset,
+        servers,
+        protection,
+        tls_ca: tls_ca.map(|(path, _)| path),
+        tls_name: written.tls_name.as_ref().map(ToString::to_string),
+        bind,
+        base: written.base.as_ref()?.to_string(),
+        filter: filter?,
+        mode: mode?,
+        target_attribute: written.target_attribute.as_ref().map(ToString::to_string),
+        answer_max: *written.answer_seconds_max,
+        connect_max: *written.connect_seconds_max,
+        connections_max: *written.connections_max,
+        outstanding_max: *written.outstanding_max,
+        idle_max: *written.idle_seconds_max,
+        age_max: *written.age_seconds_max,
+        positive: *written.positive_seconds,
+        negative: *written.negative_seconds,
+    })
+}
+
+fn servers(written: &Written, port: u16, site: &mut Site) -> Vec<NextHopHost> {
+    let with_port = |text: &Text| {
+        let host = text.as_str();
+        let is_bare = !host.contains(':') || host.ends_with(']');
+        address::host_port(&text.with(match host.parse::<Ipv6Addr>() {
+            Ok(ip) => format!("[{ip}]:{port}"),
+            Err(_) if is_bare => format!("{host}:{port}"),
+            Err(_) => host.to_owned(),
+        }))
+    };
+    if let Some(list) = written.servers.as_ref().filter(|list| list.is_empty()) {
+        site.refuse(
+            list.wrong("a directory without servers", "expected at least one")
+                .help("for example: [\"dc1.example.test\"]"),
+        );
+    }
+    let servers = address::hosts_once(all(&written.servers), with_port, site);
+    servers.into_iter().map(Given::into_inner).collect()
+}
+
+fn check_tls(written: &Written, servers: &[NextHopHost], site: &mut Site) {
+    if *written.tls == Protection::Plain {
+        for text in [&written.tls_ca, &written.tls_name].into_iter().flatten() {
+            let message = format!("`{}` beside tls = \"plain\"", text.path().key);
+            site.refuse(
+                text.wrong(message, "nothing would be verified")
+                    .help("take one of them out: \"plain\" is without TLS"),
+            );
+        }
+    }
+    let is_v6 = |server: &NextHopHost| server.host.parse::<Ipv6Addr>().is_ok();
+    if let Some(name) = &written.tls_name {
+        certificate_name(name, "dc.example.test", site);
+    } else if let Some(list) = &written.servers
+        && *written.tls != Protection::Plain
+        && servers.len() == list.len()
+        && servers.iter().any(is_v6)
+    {
+        site.refuse(
+            list.wrong("an IPv6 address needs a name for its certificate", "")
+                .help("for example: tls_name = \"dc.example.test\""),
+        );
+    }
+}
+
+/// Who we are, if anybody.
+fn bind(written: &Written, site: &mut Site) -> Option<Bind> {
+    match (&written.bind_dn, &written.password_file) {
+        (None, None) => None,
+        (Some(dn), Some(path)) => {
+            let password_file = file::readable(path, site)?;
+            if dn.is_empty() {
+                site.refuse(
+                    dn.wrong("nobody's name", "expected the name of an entry")
+                        .help("take `bind_dn` and `password_file` out to be anonymous"),
+                );
+            }
+            Some(Bind { dn: dn.to_string(), password_file })
+        }
+        (Some(dn), None) => {
+            site.refuse(
+                dn.wrong("`bind_dn` without `password_file`", "")
+                    .help("a name without a password binds as nobody, and looks like success"),
+            );
+            None
+        }
+        (None, Some(path)) => {
+            site.refuse(path.wrong("`password_file` without `bind_dn`", "whose password?"));
+            None
+        }
+    }
+}
+
+fn filter(written: &Written, preset: Preset, site: &mut Site) -> Option<Template> {
+    let Some(text) = &written.filter else {
+        if let Some(filter) = preset.filter() {
+            return Template::parse(filter).ok();
+        }
+        let preset = written.preset.as_ref()?;
+        site.refuse(
+            preset
+                .wrong("`custom` without `filter`", "expected a filter beside it")
+                .help("for example: filter = \"(mail={address})\""),
+        );
+        return None;
+    };
+    match Template::parse(text) {
+        Ok(template) => Some(template),
+        Err(error) => {
+            let help = "for example: filter = \"(&(objectClass=person)(mail={address}))\"";
+            malformed(text, &error, help, site);
+            None
+        }
+    }
+}
+
+/// The name of an attribute, or its number (RFC 4512 §2.5).
+fn check_target(attribute: Option<&Text>, site: &mut Site) {
+    let Some(name) = attribute else { return };
+    let is_right = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b';'));
+    if !is_right {
+        let message = format!("\"{name}\" is no attribute");
+        site.refuse(name.wrong(message, "").help("for example: \"mailRoutingAddress\""));
+    }
+}
+
+fn warn(written: &Written, preset: Preset, bind: Option<&Bind>, site: &mut Site) {
+    if *written.tls == Protection::Plain && bind.is_some() {
+        let is_loopback = |host: &Text| {
+            let host = host.rsplit_once(':').map_or(host.as_str(), |(host, _)| host);
+            host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        let servers = all(&written.servers);
+        if servers.is_empty() || !servers.iter().all(is_loopback) {
+            site.warn(
+                written
+                    .tls
+                    .wrong("the password goes over the network in the clear", "")
+                    .help("where the server can: tls = \"ldaps\" or \"starttls\""),
+            );
+        }
+    }
+    let is_admin =
+        |bind: &Bind| bind.dn.to_ascii_lowercase().replace(' ', "").ends_with(",cn=admin");
+    if preset == Preset::Exchange55
+        && !bind.is_some_and(is_admin)
+        && let Some(preset) = &written.preset
+    {
+        let place = written.bind_dn.as_ref().map_or(preset.span(), Given::span);
+        site.warn(
+            Mistake::new("hidden mailboxes are not seen, and would be refused")
+                .key("ldap.bind_dn")
+                .at(place, "")
+                .help("for example: bind_dn = \"cn=postern,cn=DOMAIN,cn=admin\""),
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Sources that ask elsewhere for each address: LDAP, SQL, HTTP, the next hop. A kind of these
+//! only asks, within its own deadline; what is said is remembered, doubted and asked again in
+//! one place for all of them. A failure is never an answer.
+
+mod changes;
+pub mod class;
+mod doubt;
+mod examine;
+mod flight;
+mod kept;
+pub mod memory;
+pub mod remembered;
+mod source;
+#[cfg(test)]
+mod tests;
+pub mod trust;
+mod turned;
+
+use mail::address::Mailbox;
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What a source says of an address when it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It is there.
+    Exists {
+        /// The address that the next hop hears instead, when the source names one.
+        target: Option<Mailbox>,
+    },
+    /// The source was able to know, and there is none.
+    Unknown,
+}
+
+/// What is on its way. It ends by itself: a source keeps its own deadline.
+pub type Asking<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send>>;
+
+/// Something that can be asked about one address at a time.
+pub trait LiveSource: Send + Sync + 'static {
+    /// For logs and `explain`: `ldap ad`.
+    fn name(&self) -> &Arc<str>;
+
+    /// Asks about one address: its local part folded when the domain folds, its domain the
+    /// domain's own name and never an alias. Sub-addresses are asked for by the caller.
+    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said>;
+
+    /// Finds out whether the settings are right, as far as that can be seen without an address:
+    /// connects, authenticates, looks for the base, prepares the query. Says in one line what it
+    /// found (`2 servers, base dc=example,dc=test`). For `check` and for the start.
+    fn try_out(self: Arc<Self>) -> Asking<String>;
+
+    /// Asks further than [`Self::ask`] does, where that is possible: behind DATA. To tell a
+    /// server that refuses late from one that refuses nobody.
+    fn ask_late(self: Arc<Self>, _mailbox: Mailbox) -> Option<Asking<Said>> {
+        None
+    }
+
+    /// What it has noticed about the manners of whom it asks.
+    fn manners(&self) -> Manners {
+        Manners::default()
+    }
+
+    /// What decides about its answers, as text: whom it asks, and what for; no deadlines, numbers
+    /// of connections or lifetimes, and nothing of domains. What it said under another is the
+    /// answer to another question. Only a hash of it is kept, so it may hold a secret.
+    fn fingerprint(&self) -> String;
+
+    /// Changes when whom it asks may have become another: what was found out about it by
+    /// canaries is found out again then.
+    fn epoch(&self) -> u64 {
+        0
+    }
+}
+
+/// What asking has shown about whom is asked, beyond the answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manners {
+    /// Refuses unknown recipients only behind DATA.
+    pub is_late: bool,
+    /// Refuses the null reverse-path.
+    pub refuses_null: bool,
+    /// Takes long on purpose.
+    pub tarpits: bool,
+}
+
+/// Why a source gave no answer.
+#[derive(Debug)]
+pub struct Trouble {
+    /// Of which kind, for figures.
+    pub kind: TroubleKind,
+    /// What went wrong, for the log: hosts and names of settings, never a secret.
+    pub what: String,
+    /// What a person may do about it; empty when nothing.
+    pub remedy: &'static str,
+    /// The error below, when there is one.
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// Kinds of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TroubleKind {
+    /// No connection, or one that broke.
+    Down,
+    /// No answer within the deadline.
+    Slow,
+    /// Too much is asked already: by its limits or by ours.
+    Busy,
+    /// A person must change something: credentials, certificate, base, filter, column.
+    Misconfigured,
+    /// An answer that is none: a size limit, a referral, JSON of another shape.
+    Unexpected,
+}
+
+impl TroubleKind {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Down, Self::Slow, Self::Busy, Self::Misconfigured, Self::Unexpected];
+
+    /// Whether it may end without a person.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Down | Self::Slow | Self::Busy)
+    }
+
+    /// The word in log and figures.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Slow => "slow",
+            Self::Busy => "busy",
+            Self::Misconfigured => "misconfigured",
+            Self::Unexpected => "unexpected",
+        }
+    }
+}
+
+impl Trouble {
+    /// Trouble without a remedy or an error below; both may be added.
+    #[must_use]
+    pub fn new(kind: TroubleKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), remedy: "", source: None }
+    }
+
+    /// The same, with what a person may do about it.
+    #[must_use]
+    pub fn remedy(mut self, remedy: &'static str) -> Self {
+        self.remedy = remedy;
+        self
+    }
+
+    /// The same, with the error below.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+/// How long a source is tried out, in seconds.
+const TRY_OUT_SECONDS_MAX: u64 = 30;
+
+/// Tries a source out and waits for what comes of it; for `check`.
+/// # Errors
+/// What is wrong with it.
+pub fn try_out(live: Arc<dyn LiveSource>) -> Result<String, Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| Trouble::new(TroubleKind::Down, "it cannot be asked").because(error))?;
+    runtime.block_on(async { within_patience(live.try_out()).await })
+}
+
+/// Tries out no longer than that.
+async fn within_patience(trying: Asking<String>) -> Result<String, Trouble> {
+    let patience = std::time::Duration::from_secs(TRY_OUT_SECONDS_MAX);
+    tokio::time::timeout(patience, trying).await.unwrap_or_else(|_| {
+        let what = format!("no answer within {TRY_OUT_SECONDS_MAX} seconds");
+        Err(Trouble::new(TroubleKind::Slow, what))
+    })
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Trouble {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}

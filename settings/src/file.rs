@@ -1,0 +1,146 @@
+//! Files that the configuration names: whether they are there, can be read, and are what they
+//! are said to be. What recipient files contain is left to `directory`.
+
+use crate::mistake::Mistake;
+use crate::rights::Use;
+use crate::site::{Site, absolute};
+use crate::value::Text;
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// A certificate, a key or a list of authorities is never longer.
+const PEM_OCTETS_MAX: u64 = 8 << 20;
+
+/// A file that can be opened for reading.
+pub fn readable(written: &Text, site: &mut Site) -> Option<PathBuf> {
+    let path = site.path(written);
+    match open(&path) {
+        Ok(_) => {
+            site.warn_unless_allowed(written, &path, Use::Read);
+            Some(absolute(&path))
+        }
+        Err(why) => {
+            site.refuse(cannot_read(written, &path, &why));
+            None
+        }
+    }
+}
+
+/// Never opens a pipe, which would wait for a writer.
+fn open(path: &Path) -> Result<(File, u64), String> {
+    let described = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if described.is_dir() {
+        return Err("it is a directory".to_owned());
+    }
+    if !described.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    Ok((file, described.len()))
+}
+
+fn cannot_read(written: &Text, path: &Path, why: &str) -> Mistake {
+    let remedy = if access(path, AccessFlags::R_OK) == Err(Errno::EACCES) {
+        "whoever runs this must be able to read it"
+    } else {
+        "paths are relative to the directory of the configuration file"
+    };
+    written.wrong(format!("cannot read {}", path.display()), why).help(remedy)
+}
+
+/// A PEM file, of at most 8 MiB.
+pub fn pem(written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)> {
+    let path = site.path(written);
+    let octets = open(&path).and_then(|(file, octets)| {
+        if octets > PEM_OCTETS_MAX {
+            return Err("it is larger than 8 MiB".to_owned());
+        }
+        drop(file);
+        std::fs::read(&path).map_err(|error| error.to_string())
+    });
+    match octets {
+        Ok(octets) => {
+            site.warn_unless_allowed(written, &path, Use::Read);
+            Some((path, octets))
+        }
+        Err(why) => {
+            site.refuse(cannot_read(written, &path, &why));
+            None
+        }
+    }
+}
+
+/// A PEM file with at least one certificate in it.
+pub fn certificates(
+    written: &Text,
+    site: &mut Site,
+) -> Option<(PathBuf, Vec<CertificateDer<'static>>)> {
+    let (path, octets) = pem(written, site)?;
+    let shown = path.display();
+    let mut list = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&octets) {
+        match certificate {
+            Ok(certificate) => list.push(certificate),
+            Err(error) => {
+                site.refuse(
+                    written
+                        .wrong(format!("{shown} is damaged"), "")
+                        .help(format!("the PEM reader says: {error}")),
+                );
+                return None;
+            }
+        }
+    }
+    if list.is_empty() {
+        site.refuse(
+            written
+                .wrong(format!("{shown} has no certificate in it"), "")
+                .help("expected a PEM file with `-----BEGIN CERTIFICATE-----`"),
+        );
+        return None;
+    }
+    Some((absolute(&path), list))
+}
+
+/// A directory that is there.
+pub fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
+    let path = site.path(written);
+    let why = match std::fs::metadata(&path) {
+        Ok(described) if described.is_dir() => {
+            site.warn_unless_allowed(written, &path, Use::Fill);
+            return Some(absolute(&path));
+        }
+        Ok(_) => "it is not a directory".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let shown = path.display();
+    site.refuse(
+        written
+            .wrong(format!("cannot use {shown}"), &why)
+            .help("make it, owned by the user that Postern runs as"),
+    );
+    None
+}
+
+/// A file to append to: it may be missing, its directory may not.
+pub fn appendable(written: &Text, site: &mut Site) -> Option<PathBuf> {
+    let path = site.path(written);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let why = if path.is_dir() {
+        "it is a directory"
+    } else if parent.is_some_and(|parent| !parent.is_dir()) {
+        "its directory does not exist"
+    } else {
+        return Some(absolute(&path));
+    };
+    site.refuse(
+        written
+            .wrong(format!("cannot write to {}", path.display()), why)
+            .help("paths are relative to the directory of the configuration file"),
+    );
+    None
+}

@@ -1,0 +1,82 @@
+//! What the process listens on, presents, writes and becomes.
+
+use crate::value::choice;
+use ipnet::IpNet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use wire::tls::server::TlsFiles;
+
+/// One `[[listener]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// What it listens on.
+    pub address: ListenAddress,
+    /// Whether and when TLS begins.
+    pub tls: ListenerTls,
+    /// Who must send a PROXY header; `None` where there is none to be read. Never empty.
+    /// To be compared with the peer's canonical address (`IpAddr::to_canonical`).
+    pub proxy_from: Option<Vec<IpNet>>,
+    /// How long the greeting is held back.
+    pub greeting_delay: Duration,
+}
+
+/// What a listener listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// A socket of our own. Port 0 lets the system choose.
+    Socket(SocketAddr),
+    /// The n-th socket that systemd has opened, from 0.
+    InheritedIndex(usize),
+    /// The socket that systemd has opened under this `FileDescriptorName`.
+    InheritedName(String),
+}
+
+/// Whether and when TLS begins on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerTls {
+    /// Not at all.
+    None,
+    /// After STARTTLS (RFC 3207).
+    StartTls,
+    /// At once.
+    Implicit,
+}
+
+choice!(ListenerTls { None = "none", StartTls = "starttls", Implicit = "implicit" });
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `None`: standard output.
+    pub file: Option<PathBuf>,
+    /// How an event is written.
+    pub format: LogFormat,
+}
+
+/// How an event is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+    /// Text on a terminal, else JSON.
+    Auto,
+}
+
+choice!(LogFormat { Json = "json", Text = "text", Auto = "auto" });
+
+/// `user` and `group`, which exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropTo {
+    /// Its name.
+    pub user: String,
+    /// Its number.
+    pub uid: u32,
+    /// The group's name.
+    pub group: String,
+    /// The group's number.
+    pub gid: u32,
+}
