@@ -1,8 +1,13 @@
 //! The one vocabulary of log, metrics, ledger and dialogues. Events borrow: on the way from the
 //! exchange to the log nothing is copied.
 
+pub mod process;
+
+pub use process::ProcessEvent;
+
 use crate::client::Client;
 use crate::policy::Stage;
+use crate::recipient::Ground;
 use mail::address::{ForwardPath, Mailbox, ReversePath};
 use mail::smtp::reply::{Reply, ReplyId};
 use std::fmt::Display;
@@ -63,6 +68,8 @@ pub enum Kind<'a> {
     RecipientAccepted {
         /// Who.
         forward_path: &'a ForwardPath,
+        /// Why it is thought to exist.
+        ground: Ground,
     },
     /// The next hop said 250 to the final dot, before we did.
     Delivered {
@@ -99,8 +106,8 @@ pub enum Kind<'a> {
     },
     /// Something about the process, told by the edge.
     Process {
-        /// `Started`, `NextHopDown` …
-        name: &'static str,
+        /// What.
+        event: ProcessEvent,
         /// What it is about: a host, a file, an address.
         subject: &'a str,
         /// What happened to it.
@@ -146,7 +153,7 @@ impl Kind<'_> {
             Self::Delivered { .. } => "MessageDelivered",
             Self::Discarded { .. } => "MessageDiscarded",
             Self::OutcomeUnknown { .. } => "OutcomeUnknown",
-            Self::Process { name, .. } => name,
+            Self::Process { event, .. } => event.name(),
         }
     }
 
@@ -202,7 +209,7 @@ impl Kind<'_> {
                     visit("id", Value::Shown(&id));
                 }
             }
-            Self::RecipientAccepted { forward_path } => visit("to", Value::Shown(forward_path)),
+            Self::RecipientAccepted { forward_path, .. } => visit("to", Value::Shown(forward_path)),
             Self::Delivered { message, recipients, octets, host, reply } => {
                 visit("message", Value::Shown(message));
                 visit("to", Value::List(recipients));

@@ -6,6 +6,7 @@ use super::mistake::Mistake;
 use super::reader::{FromTable, Raw, Reader};
 use super::server::ClientDetails;
 use super::site::Site;
+use relay::recipient::Unseen;
 use relay::settings::LocalPartCase;
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -55,6 +56,12 @@ impl<T> Given<T> {
     #[must_use]
     pub fn is_written(&self) -> bool {
         self.is_written
+    }
+
+    /// That it is written, and where; `None` of a default.
+    #[must_use]
+    pub fn written(&self) -> Option<Given<()>> {
+        self.is_written.then(|| self.with(()))
     }
 
     /// The key that it is the value of.
@@ -228,6 +235,7 @@ pub use choice;
 // Types of crates that know nothing of what is written.
 choice!(ClientDetails { Auto = "auto", Xforward = "xforward", Xclient = "xclient", None = "none" });
 choice!(LocalPartCase { Folded = "folded", Exact = "exact" });
+choice!(Unseen { Defer = "defer", Refuse = "refuse", Accept = "accept" });
 
 impl Value for String {
     const KIND: Kind = Kind::Text;

@@ -5,6 +5,7 @@ use crate::settings::mistake::Mistake;
 use crate::settings::recipients::RECIPIENTS;
 use crate::settings::site::Site;
 use crate::settings::value::{Given, choice};
+pub use relay::recipient::Unseen;
 
 /// One `{ learned = true }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,19 +26,6 @@ pub enum Mode {
 }
 
 choice!(Mode { Observe = "observe", Enforce = "enforce" });
-
-/// What becomes of an address that nothing is known of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Unseen {
-    /// Nobody knows: 451, unless another source does.
-    Defer,
-    /// The operator says that everybody has been seen: 550.
-    Refuse,
-    /// It passes: only whom the next hop has refused is refused.
-    Accept,
-}
-
-choice!(Unseen { Defer = "defer", Refuse = "refuse", Accept = "accept" });
 
 table! {
     /// What mail itself shows.
