@@ -123,7 +123,24 @@ pub const fn optional<T: Value>(words: &'static str) -> Key<Option<Given<T>>> {
     key(Default::Words(words), ())
 }
 
-/// A number with its default and its limits. A default out of them does not compile.
+/// A number with its default and its limits:
+/// ```
+/// use settings::keys::{Key, number};
+/// use settings::value::Given;
+/// const CONNECTIONS: Key<Given<u32>> = number(8, 1..=64);
+/// ```
+/// A default out of them does not compile:
+/// ```compile_fail
+/// use settings::keys::{Key, number};
+/// use settings::value::Given;
+/// const CONNECTIONS: Key<Given<u32>> = number(0, 1..=64);
+/// ```
+/// Nor do limits that the type cannot hold:
+/// ```compile_fail
+/// use settings::keys::{Key, number};
+/// use settings::value::Given;
+/// const OCTETS: Key<Given<u32>> = number(1, 1..=1 << 40);
+/// ```
 pub const fn number<T>(default: u64, limits: RangeInclusive<u64>) -> Key<Given<T>>
 where
     T: Fallback<Default = u64>,
@@ -135,7 +152,18 @@ where
     key
 }
 
-/// A choice with the word that holds by default. One that is none of its words does not compile.
+/// A choice with the word that holds by default:
+/// ```
+/// use settings::keys::{Key, choice};
+/// use settings::{tls_keys::TlsUse, value::Given};
+/// const TLS: Key<Given<TlsUse>> = choice("require");
+/// ```
+/// One that is none of its words does not compile:
+/// ```compile_fail
+/// use settings::keys::{Key, choice};
+/// use settings::{tls_keys::TlsUse, value::Given};
+/// const TLS: Key<Given<TlsUse>> = choice("optional");
+/// ```
 pub const fn choice<T: Choice>(word: &'static str) -> Key<Given<T>> {
     let mut at = 0;
     while !is_same(T::WORDS[at], word) {

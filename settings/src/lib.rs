@@ -14,6 +14,9 @@ pub mod reader;
 pub mod recipients;
 mod rights;
 pub mod site;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop")]
+mod tests;
 pub mod tls_keys;
 pub mod value;
 

@@ -1,10 +1,11 @@
 //! `[[ldap]]`: what the operator wrote, understood. Its keys are in `table.rs`; whether the
 //! directory agrees is left to `trial.rs`.
 
-use super::export::modes::{Mode, Use, finding, live, malformed, snapshot};
+use super::export::modes::{Mode, finding, live, malformed, snapshot};
 use super::filter::Template;
 use super::preset::{Preset, Protection};
 use super::table::Written;
+use crate::kinds::Use;
 use crate::settings::mistake::Mistake;
 use crate::settings::server::NextHopHost;
 use crate::settings::site::Site;

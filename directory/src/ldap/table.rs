@@ -1,7 +1,7 @@
 //! The keys of `[[ldap]]`. What they mean is in `settings.rs`.
 
-use super::export::modes::Use;
 use super::preset::{Preset, Protection};
+use crate::kinds::Use;
 use crate::settings::keys::table;
 use crate::settings::value::{Given, List, Text};
 use std::time::Duration;

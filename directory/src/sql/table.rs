@@ -1,5 +1,6 @@
 //! The keys of `[[sql]]`. What they mean is in `written.rs`.
 
+use crate::kinds::Use;
 use crate::settings::keys::table;
 use crate::settings::value::{Given, Text, choice};
 use std::time::Duration;
@@ -71,14 +72,3 @@ pub(super) enum TlsUse {
 }
 
 choice!(TlsUse { Require = "require", Plain = "plain" });
-
-/// `mode` of a database: how it is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
-    /// It is asked for each address.
-    Live,
-    /// All addresses are listed.
-    Snapshot,
-}
-
-choice!(Use { Live = "live", Snapshot = "snapshot" });

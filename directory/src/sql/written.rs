@@ -3,11 +3,12 @@
 
 use super::settings::{Database, Mode, Place, Server, Settings, Tls};
 use super::statement::{Dialect, Fault, Statement};
-use super::table::{TlsUse, Use, Written};
+use super::table::{TlsUse, Written};
+use crate::kinds::Use;
 use crate::settings::file;
 use crate::settings::mistake::Mistake;
 use crate::settings::site::Site;
-use crate::settings::value::Text;
+use crate::settings::value::{Given, Text};
 use std::net::IpAddr;
 
 /// An example that works.
@@ -109,11 +110,9 @@ fn database(written: &Written, name: &Text, site: &mut Site) -> Option<Database>
 
 /// What means nothing to a file.
 fn foreign_to_file(written: &Written, site: &mut Site) {
-    let Written { socket, password_file, tls_ca, .. } = written;
-    let mut foreign: Vec<_> =
-        [socket, password_file, tls_ca].into_iter().flatten().map(|text| text.with(())).collect();
-    foreign.extend(written.tls.as_ref().map(|tls| tls.with(())));
-    for key in foreign {
+    let Written { socket, password_file, tls_ca, tls, .. } = written;
+    let texts = [socket, password_file, tls_ca].into_iter().flatten().filter_map(Given::written);
+    for key in texts.chain(tls.as_ref().and_then(Given::written)) {
         let message = format!("`{}` beside `file`", key.path().key);
         site.refuse(key.wrong(message, "belongs to a `server`").help("take it out"));
     }

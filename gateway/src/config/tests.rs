@@ -147,6 +147,28 @@ fn file_of(config: &Config, domain: usize) -> &FileSettings {
     config.domains[domain].sources[0].settings.file().unwrap()
 }
 
+/// Within one list of keys the compiler sees to it.
+#[test]
+fn no_table_is_there_twice_and_no_key_in_a_table_that_several_make() {
+    let mut paths: Vec<&str> = KEYS.iter().map(|table| table.path).collect();
+    for table in KEYS.iter() {
+        let mut names: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|two| two[0] != two[1]), "{}: {names:?}", table.path);
+    }
+    paths.sort_unstable();
+    assert!(paths.windows(2).all(|two| two[0] != two[1]), "{paths:?}");
+}
+
+/// Without one, whoever forgets the key is shown a line that does not work.
+#[test]
+fn every_key_has_an_example() {
+    for (table, key) in KEYS.iter().flat_map(|t| t.keys.iter().map(move |key| (t, key))) {
+        let value = key.example();
+        assert!(!value.ends_with("= ") && !value.is_empty(), "{}.{}", table.path, key.name);
+    }
+}
+
 #[test]
 fn every_default_number_is_within_its_bounds() {
     for (table, key) in KEYS.iter().flat_map(|t| t.keys.iter().map(move |key| (t, key))) {

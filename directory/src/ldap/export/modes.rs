@@ -6,19 +6,8 @@ use super::super::preset::Preset;
 use super::super::table::Written;
 use crate::settings::mistake::Mistake;
 use crate::settings::site::Site;
-use crate::settings::value::{Given, Text, choice};
+use crate::settings::value::{Given, Text};
 use std::time::Duration;
-
-/// `mode`: how a directory is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
-    /// It is asked for each address.
-    Live,
-    /// All addresses are listed.
-    Snapshot,
-}
-
-choice!(Use { Live = "live", Snapshot = "snapshot" });
 
 /// How a directory is used, with all that this takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,10 +35,10 @@ pub struct Export {
 pub(in super::super) fn live(written: &Written, site: &mut Site) -> Mode {
     let w = written;
     let foreign = [
-        misplaced(Some(&w.every_seconds)),
-        misplaced(Some(&w.changes_seconds)),
-        misplaced(w.address_attributes.as_ref()),
-        misplaced(w.list_filter.as_ref()),
+        w.every_seconds.written(),
+        w.changes_seconds.written(),
+        w.address_attributes.as_ref().and_then(Given::written),
+        w.list_filter.as_ref().and_then(Given::written),
     ];
     refuse(foreign, "live", "add mode = \"snapshot\", or take it out", site);
     Mode::Live
@@ -63,13 +52,13 @@ pub(in super::super) fn snapshot(
 ) -> Option<Mode> {
     let w = written;
     let foreign = [
-        misplaced(w.filter.as_ref()),
-        misplaced(Some(&w.connections_max)),
-        misplaced(Some(&w.outstanding_max)),
-        misplaced(Some(&w.idle_seconds_max)),
-        misplaced(Some(&w.age_seconds_max)),
-        misplaced(Some(&w.positive_seconds)),
-        misplaced(Some(&w.negative_seconds)),
+        w.filter.as_ref().and_then(Given::written),
+        w.connections_max.written(),
+        w.outstanding_max.written(),
+        w.idle_seconds_max.written(),
+        w.age_seconds_max.written(),
+        w.positive_seconds.written(),
+        w.negative_seconds.written(),
     ];
     let help = "take it out; what finds everybody is `list_filter`, how often is `every_seconds`";
     refuse(foreign, "snapshot", help, site);
@@ -89,11 +78,7 @@ pub(in super::super) fn finding(attributes: &[String]) -> Option<Template> {
     Template::parse(&format!("(|{})", each.collect::<String>())).ok()
 }
 
-/// A key of the other mode, when it is written.
-fn misplaced<T>(value: Option<&Given<T>>) -> Option<Given<()>> {
-    value.filter(|value| value.is_written()).map(|value| value.with(()))
-}
-
+/// Keys of the other mode.
 fn refuse<const N: usize>(keys: [Option<Given<()>>; N], mode: &str, help: &str, site: &mut Site) {
     for key in keys.iter().flatten() {
         let message = format!("`{}` means nothing with `mode = \"{mode}\"`", key.path().key);
