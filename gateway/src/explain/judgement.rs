@@ -150,9 +150,6 @@ impl Sink for World<'_> {
         facts: &Facts<'_>,
         refusal: Option<&Refusal>,
     ) {
-        if self.ran.iter().any(|ran| ran.stage == stage && ran.rule.name == rule.name) {
-            return;
-        }
         let (asked, refusal) = (self.asked.take(), refusal.cloned());
         let mut fact = (rule.looked_at)(facts, &self.config.settings);
         if let Some(asked) = &asked {
@@ -253,7 +250,7 @@ impl World<'_> {
         let (text, more) = ("ok".into(), Vec::new());
         let reply = HeardReply { code: 250, status: None, text, more, contradicts: false };
         match request {
-            Request::Open { next_hop, recipient, .. } => {
+            Request::Open { route: relay::route::Route::Hop(next_hop), recipient, .. } => {
                 self.next_hop = Some(Route::new(self.config, next_hop, recipient));
                 Outcome::Recipient(reply)
             }
