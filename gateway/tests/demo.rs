@@ -1,9 +1,9 @@
 //! The demo as it is given, small: what both halves come to, and what is printed.
 
-use gateway::demo::figures::Figures;
-use gateway::demo::progress::Progress;
-use gateway::demo::stream::Size;
-use gateway::demo::{Wishes, compare, give};
+use tools::demo::figures::Figures;
+use tools::demo::progress::Progress;
+use tools::demo::stream::Size;
+use tools::demo::{Wishes, compare, give};
 
 const WISHES: Wishes = Wishes {
     size: Size::SMALL,

@@ -14,9 +14,9 @@ use crate::client::Client;
 use crate::event::{Event, Kind};
 use crate::moment::Moment;
 use crate::next_hop::{Outcome, Request};
-use crate::policy::facts::{Arrival, Found, Need, Standing};
-use crate::policy::judge_from;
+use crate::policy::facts::{Arrival, Facts, Found, Need, Standing};
 use crate::policy::verdict::Refusal;
+use crate::policy::{Rule, Stage, judge_from};
 use crate::recipient::RecipientStatus;
 use crate::settings::{DomainId, Pressure, Settings};
 use clock::Clock;
@@ -85,6 +85,9 @@ pub trait Sink {
     fn record(&mut self, event: &Event<'_>);
     /// An envelope whose recipients are to come one by one from now on.
     fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]);
+    /// A rule has run over these facts: to explain it. Those before it may run, and be told,
+    /// again.
+    fn ran(&mut self, _: Stage, _: &'static Rule, _: &Facts<'_>, _: Option<&Refusal>) {}
 }
 
 /// What the exchange is in the middle of.
@@ -346,8 +349,10 @@ impl Exchange {
             self.begin_content();
             return None;
         };
-        let mut at = case.at;
-        let judged = judge_from(&mut at, stage, &self.facts(&case), &self.settings);
+        let (mut at, facts) = (case.at, self.facts(&case));
+        let judged = judge_from(&mut at, stage, &facts, &self.settings, |rule, refusal| {
+            sink.ran(stage, rule, &facts, refusal);
+        });
         case.at = at;
         match judged {
             Err(need) => {

@@ -12,7 +12,7 @@ use crate::next_hop::transaction::Load;
 use crate::state::{Live, State, lock};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::smtp::reply::Reply;
-use relay::event::Event;
+use relay::event::{Event, ProcessEvent};
 use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::moment::Moment;
 use relay::next_hop::Request;
@@ -324,7 +324,11 @@ impl Session {
                 true
             }
             Ok((_, Err(error))) => {
-                self.sink.state.observer.tell("SpillFailed", "temporary file", &error.to_string());
+                self.sink.state.observer.tell(
+                    ProcessEvent::SpillFailed,
+                    "temporary file",
+                    &error.to_string(),
+                );
                 Refusal::LocalTrouble.reply().write_to(&mut self.sink.output);
                 let _ = self.flush().await;
                 false
@@ -374,7 +378,11 @@ impl Session {
 
     async fn on_bug(&mut self) {
         let client = self.exchange.client().address.to_string();
-        self.sink.state.observer.tell("Bug", &client, "the session panicked and was ended");
+        self.sink.state.observer.tell(
+            ProcessEvent::Bug,
+            &client,
+            "the session panicked and was ended",
+        );
         Refusal::Bug.reply().write_to(&mut self.sink.output);
         self.close().await;
     }

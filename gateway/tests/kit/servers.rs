@@ -37,7 +37,8 @@ impl Server {
     pub fn start(kind: &str, more: &str) -> Self {
         let folder = Folder::new();
         let port = lasting_port();
-        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(kind);
+        let templates =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/tests/servers").join(kind);
         for entry in fs::read_dir(templates).unwrap() {
             let template = entry.unwrap();
             let name = template.file_name().into_string().unwrap();

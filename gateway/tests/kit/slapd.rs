@@ -193,7 +193,7 @@ impl Shape {
     /// Lines of the configuration that make the attributes known, beside core, and those to be
     /// indexed.
     fn schema(self, folder: &Folder) -> (String, &'static str) {
-        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/slapd");
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/tests/servers/slapd");
         let theirs = |name: &str| Path::new(SCHEMAS).join(name);
         let (mut files, attributes) = match self {
             Self::OpenLdap => (vec![theirs("cosine.schema")], "mail,uid"),

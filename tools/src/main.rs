@@ -4,5 +4,5 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gateway::cli::run(gateway::cli::Arguments::parse())
+    tools::cli::run(tools::cli::Arguments::parse())
 }
