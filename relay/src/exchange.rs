@@ -18,8 +18,8 @@ use crate::policy::facts::{Arrival, Facts, Found, Need, Standing};
 use crate::policy::verdict::Refusal;
 use crate::policy::{Rule, Stage, judge_from};
 use crate::recipient::RecipientStatus;
-use crate::settings::{DomainId, Pressure, Settings};
-use clock::Clock;
+use crate::settings::{DomainId, ListenerTerms, Pressure, SessionLimits, Settings};
+use clock::{Awaited, Clock};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::message::received::Trace;
 use mail::smtp::content::ContentLimits;
@@ -31,31 +31,70 @@ use mail::smtp::status;
 use std::sync::Arc;
 use transaction::Transaction;
 
-/// The one thing the edge must do now; it reports with the [`Done`] named.
+/// The one thing the edge must do now; it reports with the [`Done`] named. What waits has a
+/// deadline: when it has passed, [`Done::Elapsed`] is reported in place of what was awaited.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Do {
-    /// Send what was written, then read: [`Done::Bytes`], [`Done::Gone`] or, at this moment,
-    /// [`Done::Elapsed`].
+    /// Send what was written: [`Done::Yes`] or [`Done::Gone`].
+    Send {
+        /// Until when it must have left.
+        until: Moment,
+    },
+    /// Read: [`Done::Bytes`] or [`Done::Gone`].
     Read {
         /// Until when.
         until: Moment,
     },
     /// Look a fact up: [`Done::Found`].
-    LookUp(Need),
-    /// Ask the next hop: [`Done::NextHop`].
-    NextHop(Request),
+    LookUp {
+        /// Which.
+        need: Need,
+        /// Until when; then nobody was able to say.
+        until: Moment,
+    },
+    /// Ask the next hop: [`Done::Carried`]. Only the edge knows whether the next hop may have the
+    /// message when the time is over, so it says so itself.
+    Carry {
+        /// What.
+        request: Request,
+        /// Until when.
+        until: Moment,
+    },
     /// The transaction is over: drop what was kept, give the next hop's connection back.
     /// [`Done::Yes`].
-    Forget,
+    Forget {
+        /// Until when the next hop must have been told.
+        until: Moment,
+    },
     /// Do nothing for a while: [`Done::Yes`].
     Wait {
         /// Until when.
         until: Moment,
     },
-    /// Send what was written, then shake hands: [`Done::Yes`] or [`Done::Gone`].
-    StartTls,
-    /// Send what was written, then close. There is nothing after it.
+    /// Shake hands: [`Done::Yes`], after [`Exchange::behind_tls`], or [`Done::Gone`].
+    StartTls {
+        /// Until when.
+        until: Moment,
+    },
+    /// Close. There is nothing after it, and nothing is waited for.
     Close,
+}
+
+impl Do {
+    /// Until when it may last; only what waits for nothing has no deadline.
+    #[must_use]
+    pub fn until(&self) -> Option<Moment> {
+        match self {
+            Self::Send { until }
+            | Self::Read { until }
+            | Self::LookUp { until, .. }
+            | Self::Carry { until, .. }
+            | Self::Forget { until }
+            | Self::Wait { until }
+            | Self::StartTls { until } => Some(*until),
+            Self::Close => None,
+        }
+    }
 }
 
 /// How it went.
@@ -72,7 +111,7 @@ pub enum Done {
     /// A fact.
     Found(Found),
     /// What came of a request to the next hop.
-    NextHop(Outcome),
+    Carried(Outcome),
 }
 
 /// Takes what needs no waiting.
@@ -97,12 +136,19 @@ enum Activity {
     Idle,
     /// The rules run on the question; a fact is being looked up.
     Judging(Case),
+    /// No rule objects to the client, who shakes hands before it is greeted.
+    Welcome,
     /// The next hop is being asked.
     Asking,
     /// It has answered.
     Heard(Outcome),
     /// A refusal is being held back.
-    Delaying(Reply),
+    Delaying {
+        /// It.
+        reply: Reply,
+        /// Until then.
+        until: Moment,
+    },
 }
 
 /// One question before the rules: what was found out for it so far.
@@ -133,6 +179,7 @@ pub struct Exchange {
     settings: Arc<Settings>,
     client: Client,
     arrival: Arrival,
+    listener: ListenerTerms,
     offer: Offer,
     pressure: Pressure,
     session: ServerSession,
@@ -141,6 +188,10 @@ pub struct Exchange {
     counts: Counts,
     clock: Clock,
     draining: bool,
+    /// Replies were written and have not been sent.
+    has_unsent: bool,
+    /// The end of the session has been told.
+    has_ended: bool,
     why_closed: &'static str,
     last_code: u16,
 }
@@ -157,12 +208,13 @@ impl Exchange {
         now: Moment,
     ) -> Self {
         let terms = terms(&settings, &client, &offer, pressure);
-        let clock = Clock::new(now, settings.limits.under(pressure));
+        let clock = Clock::new(now);
         Self {
             session: ServerSession::new(terms),
             settings,
             client,
             arrival,
+            listener: ListenerTerms::default(),
             offer,
             pressure,
             activity: Activity::Idle,
@@ -170,9 +222,20 @@ impl Exchange {
             counts: Counts::default(),
             clock,
             draining: false,
+            has_unsent: false,
+            has_ended: false,
             why_closed: "quit",
             last_code: 0,
         }
+    }
+
+    /// As this listener receives it.
+    #[must_use]
+    pub fn received_by(mut self, listener: ListenerTerms) -> Self {
+        self.listener = listener;
+        self.arrival.is_unheard =
+            !listener.is_tls_first && listener.greeting_delay_milliseconds > 0;
+        self
     }
 
     /// Who the client is.
@@ -225,6 +288,17 @@ impl Exchange {
         self.draining = true;
     }
 
+    /// Until when what is being done may last: as it was said by the last [`Do`], unless the
+    /// pressure has changed since, or we are going down and nothing is open.
+    #[must_use]
+    pub fn until(&self) -> Option<Moment> {
+        match self.clock.awaited() {
+            Awaited::Reading if self.is_over_when_idle() => Some(self.clock.now),
+            Awaited::Reading => Some(self.read_until()),
+            _ => self.clock.until(self.limits()),
+        }
+    }
+
     /// Whether nothing is lost if the session ends now.
     #[must_use]
     pub fn is_between_transactions(&self) -> bool {
@@ -240,32 +314,80 @@ impl Exchange {
     pub fn done(&mut self, done: Done, now: Moment, sink: &mut impl Sink) {
         self.clock.now = now;
         match done {
-            Done::Yes => {}
+            Done::Yes => self.on_yes(),
             // A client that never stops talking never lets the edge's deadline pass.
-            Done::Bytes(_) if self.is_overdue() => self.on_elapsed(sink),
+            Done::Bytes(_) if self.is_overdue() => self.on_read_elapsed(sink),
             Done::Bytes(bytes) => {
                 if self.session.is_in_content() {
                     self.on_content_bytes(bytes.len(), sink);
                 }
                 self.session.receive(bytes);
             }
-            Done::Gone => {
-                self.why_closed = "client_gone";
-                self.session.abandon();
-            }
+            Done::Gone => self.on_gone(),
             Done::Elapsed => self.on_elapsed(sink),
-            Done::Found(found) => {
-                if let Activity::Judging(case) = &mut self.activity {
-                    case.put(found);
-                }
-            }
-            Done::NextHop(outcome) => self.activity = Activity::Heard(outcome),
+            Done::Found(found) => self.on_found(found),
+            Done::Carried(outcome) => self.activity = Activity::Heard(outcome),
+        }
+        self.clock.begin(Awaited::Nothing);
+    }
+
+    fn on_found(&mut self, found: Found) {
+        if let Found::EarlyTalker(early_talker) = found {
+            (self.arrival.is_unheard, self.arrival.early_talker) = (false, early_talker);
+        } else if let Activity::Judging(case) = &mut self.activity {
+            case.put(found);
         }
     }
 
-    /// TLS was on before the first word.
-    pub fn over_tls(&mut self) {
-        self.client.tls = true;
+    fn on_yes(&mut self) {
+        match self.clock.awaited() {
+            Awaited::Sending => self.has_unsent = false,
+            Awaited::Pause(_) => self.end_pause(),
+            _ => {}
+        }
+    }
+
+    fn on_gone(&mut self) {
+        self.why_closed = "client_gone";
+        self.has_unsent = false;
+        self.session.abandon();
+    }
+
+    /// What was awaited did not come.
+    fn on_elapsed(&mut self, sink: &mut impl Sink) {
+        match self.clock.awaited() {
+            Awaited::Nothing | Awaited::Forgetting => {}
+            Awaited::Sending | Awaited::Handshake => self.on_gone(),
+            Awaited::Reading => self.on_read_elapsed(sink),
+            Awaited::Fact { need, .. } => self.on_found(nobody_says(need)),
+            Awaited::Recipient => self.activity = Activity::Heard(Outcome::Lost),
+            // Whoever does not say so may have passed the dot on.
+            Awaited::FinalReply => {
+                self.activity = Activity::Heard(Outcome::Unknown { host: "".into() });
+            }
+            Awaited::Pause(_) => self.end_pause(),
+        }
+    }
+
+    fn end_pause(&mut self) {
+        if let Activity::Delaying { until, .. } = &mut self.activity {
+            *until = self.clock.now;
+        }
+    }
+
+    fn limits(&self) -> &SessionLimits {
+        self.settings.limits.under(self.pressure)
+    }
+
+    /// From now on this is awaited; until when.
+    fn begin(&mut self, awaited: Awaited) -> Moment {
+        self.clock.begin(awaited);
+        self.until().unwrap_or(self.clock.now)
+    }
+
+    /// We go down, and nothing of this session would be lost.
+    fn is_over_when_idle(&self) -> bool {
+        self.draining && self.is_between_transactions()
     }
 
     /// Who the client is, for a next hop that wants to know.
@@ -274,10 +396,13 @@ impl Exchange {
         ClientDetails { address: self.client.address, hello: self.session.hello().cloned() }
     }
 
-    /// The handshake is over: the session begins anew.
+    /// The handshake is over: the session begins anew, unless it has not begun.
     pub fn behind_tls(&mut self) {
         self.client.tls = true;
         self.offer.start_tls = false;
+        if self.session.question() == Some(&Question::Connect) {
+            return;
+        }
         self.session = ServerSession::behind_tls(self.session.terms());
     }
 
@@ -287,56 +412,87 @@ impl Exchange {
             // The transaction lives exactly as long as the session's envelope.
             if self.transaction.is_some() && self.session.envelope().is_none() {
                 self.transaction = None;
-                return Do::Forget;
+                return Do::Forget { until: self.begin(Awaited::Forgetting) };
             }
             match self.session.step() {
                 Step::Send(reply) => {
-                    self.clock.expect_command(self.settings.limits.under(self.pressure));
+                    self.clock.expect_command();
                     self.last_code = reply.code();
-                    sink.write(&reply);
+                    // What is said before the handshake, nobody could hear.
+                    if !self.is_before_handshake() {
+                        self.has_unsent = true;
+                        sink.write(&reply);
+                    }
                 }
-                Step::Receive if self.draining && self.is_between_transactions() => {
-                    self.end(&Refusal::Shutdown, sink);
-                }
-                Step::Receive => return Do::Read { until: self.read_until() },
+                Step::Receive if self.is_over_when_idle() => self.end(&Refusal::Shutdown, sink),
+                Step::Receive | Step::StartTls if self.has_unsent => return self.send(),
+                Step::Receive => return Do::Read { until: self.begin(Awaited::Reading) },
                 Step::Content => self.carry(sink),
-                Step::StartTls => return Do::StartTls,
+                Step::StartTls => return Do::StartTls { until: self.begin(Awaited::Handshake) },
                 Step::Ask => {
                     if let Some(act) = self.consider(sink) {
                         return act;
                     }
                 }
                 Step::Close => {
-                    let Counts { delivered, refusals, .. } = self.counts;
-                    // The session ends by itself when the client quits, or breaks the protocol.
-                    let broken = self.why_closed == "quit" && self.last_code != 221;
-                    let why = if broken { "protocol" } else { self.why_closed };
-                    self.record(Kind::SessionClosed { why, delivered, refusals }, sink);
-                    return Do::Close;
+                    self.tell_end(sink);
+                    return if self.has_unsent { self.send() } else { Do::Close };
                 }
             }
         }
+    }
+
+    fn send(&mut self) -> Do {
+        Do::Send { until: self.begin(Awaited::Sending) }
+    }
+
+    fn tell_end(&mut self, sink: &mut impl Sink) {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
+        let Counts { delivered, refusals, .. } = self.counts;
+        // The session ends by itself when the client quits, or breaks the protocol.
+        let broken = self.why_closed == "quit" && self.last_code != 221;
+        let why = if broken { "protocol" } else { self.why_closed };
+        self.record(Kind::SessionClosed { why, delivered, refusals }, sink);
     }
 
     /// Moves the question on: judge it, ask the next hop, answer it.
     fn consider(&mut self, sink: &mut impl Sink) -> Option<Do> {
         match std::mem::replace(&mut self.activity, Activity::Idle) {
             // A whole flight of commands may be there already, each of which takes its time.
-            Activity::Idle if self.clock.session_is_over() && !self.is_content_complete() => {
+            Activity::Idle
+                if self.clock.session_is_over(self.limits()) && !self.is_content_complete() =>
+            {
                 self.end(&Refusal::SessionTimeout, sink);
                 None
             }
             Activity::Idle | Activity::Asking => {
+                if self.is_content_complete() {
+                    self.clock.complete(self.settings.limits.final_reply_seconds_max);
+                }
                 let case = self.open_case();
                 self.judge(case, sink)
             }
             Activity::Judging(case) => self.judge(case, sink),
+            Activity::Welcome => self.accept(Case::default(), sink),
             Activity::Heard(outcome) => self.on_outcome(outcome, sink),
-            Activity::Delaying(reply) => {
+            Activity::Delaying { reply, until } if self.clock.now < until => {
+                self.activity = Activity::Delaying { reply, until };
+                if self.has_unsent {
+                    return Some(self.send());
+                }
+                Some(Do::Wait { until: self.begin(Awaited::Pause(until)) })
+            }
+            Activity::Delaying { reply, .. } => {
                 self.session.answer(Err(reply));
                 None
             }
         }
+    }
+
+    fn is_before_handshake(&self) -> bool {
+        self.listener.is_tls_first && !self.client.tls
     }
 
     fn is_content_complete(&self) -> bool {
@@ -357,7 +513,12 @@ impl Exchange {
         match judged {
             Err(need) => {
                 self.activity = Activity::Judging(case);
-                Some(Do::LookUp(need))
+                let milliseconds = match need {
+                    Need::EarlyTalker => u64::from(self.listener.greeting_delay_milliseconds),
+                    _ => u64::from(self.limits().lookup_seconds_max) * 1_000,
+                };
+                let until = self.clock.now.plus_milliseconds(milliseconds);
+                Some(Do::LookUp { need, until: self.begin(Awaited::Fact { need, until }) })
             }
             Ok(Some((rule, refusal))) => self.refuse_by_rule(stage, rule, &refusal, sink),
             Ok(None) => self.accept(case, sink),
@@ -367,6 +528,10 @@ impl Exchange {
     /// No rule objects.
     fn accept(&mut self, case: Case, sink: &mut impl Sink) -> Option<Do> {
         let reply = match self.session.question() {
+            Some(Question::Connect) if self.is_before_handshake() => {
+                self.activity = Activity::Welcome;
+                return Some(Do::StartTls { until: self.begin(Awaited::Handshake) });
+            }
             Some(Question::Connect) => {
                 self.record(Kind::SessionOpened, sink);
                 Reply::bare(220, format!("{} ESMTP Postern", self.settings.hostname))
@@ -396,7 +561,19 @@ impl Case {
             Found::Recipient(status) => self.recipient = Some(status),
             Found::Standing(standing) => self.standing = Some(standing),
             Found::Split(split) => self.split = Some(split),
+            // Of the connection, not of the question.
+            Found::EarlyTalker(_) => {}
         }
+    }
+}
+
+/// What is found where nobody answered in time.
+fn nobody_says(need: Need) -> Found {
+    match need {
+        Need::Recipient => Found::Recipient(RecipientStatus::Unavailable),
+        Need::Standing => Found::Standing(Standing::default()),
+        Need::Split => Found::Split(false),
+        Need::EarlyTalker => Found::EarlyTalker(false),
     }
 }
 

@@ -216,9 +216,13 @@ fn play(
                 stage = next;
                 Done::Bytes(line.into_bytes())
             }
-            Do::LookUp(need) => Done::Found(find(need, &exchange, config, directory, case, heard)?),
-            Do::NextHop(request) => Done::NextHop(take(request, config, heard)),
-            Do::Forget | Do::Wait { .. } | Do::StartTls => Done::Yes,
+            Do::LookUp { need, .. } => {
+                Done::Found(find(need, &exchange, config, directory, case, heard)?)
+            }
+            Do::Carry { request, .. } => Done::Carried(take(request, config, heard)),
+            Do::Send { .. } | Do::Forget { .. } | Do::Wait { .. } | Do::StartTls { .. } => {
+                Done::Yes
+            }
             Do::Close => break,
         };
         exchange.done(done, Moment(0), heard);
@@ -247,6 +251,7 @@ fn find(
     Ok(match need {
         Need::Standing => Found::Standing(case.standing),
         Need::Split => Found::Split(false),
+        Need::EarlyTalker => Found::EarlyTalker(false),
         Need::Recipient => {
             let settings = &config.settings;
             let path = exchange.envelope_in_question().map(|(_, path)| path);

@@ -26,7 +26,7 @@ use crate::observe::server::{self, FigureLimits};
 use crate::observe::write::LineFormat;
 use crate::settings::mistake::Mistake;
 use crate::settings::process::{ListenAddress, Listener, LogFormat};
-use crate::state::{Books, State, random_key};
+use crate::state::{Books, Conditions, State, random_key};
 use arc_swap::ArcSwap;
 use build::{Assembled, Before};
 use relay::event::ProcessEvent;
@@ -127,7 +127,7 @@ impl Running {
         let services = Services::start(&config, &observer)?;
         let Assembled { live, watched, .. } =
             build::assemble(config, &observer, &services, Before::default())?;
-        let (drain, _) = watch::channel(false);
+        let (conditions, _) = watch::channel(Conditions::default());
         let state = Arc::new(State {
             live: ArcSwap::from_pointee(live),
             seats: Arc::new(Seats::new(seats_max)),
@@ -141,7 +141,7 @@ impl Running {
             split: Mutex::new(SplitMemory::new(random_key()?)),
             draining: Arc::new(AtomicBool::new(false)),
             observer,
-            drain,
+            conditions,
         });
         add_gauges(&state);
         let addresses = listeners.iter().map(|(_, l)| l.local_addr()).collect::<Result<_, _>>()?;
@@ -195,7 +195,7 @@ impl Running {
         let Self { state, workers, log_writer, watched, services, control, .. } = self;
         state.draining.store(true, Ordering::Relaxed);
         state.observer.tell(ProcessEvent::Draining, "", "no new connections");
-        state.drain.send_replace(true);
+        state.conditions.send_modify(|conditions| conditions.draining = true);
         let until = Instant::now() + DRAIN_PATIENCE;
         while state.seats.taken() > 0 && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
@@ -315,13 +315,13 @@ fn append_to(path: &Path) -> io::Result<std::fs::File> {
 fn start_figures(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>> {
     let state = Arc::clone(state);
     worker::spawn("figures", async move {
-        let mut drain = state.drain.subscribe();
+        let mut conditions = state.conditions.subscribe();
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
         let metrics = Arc::clone(&state.observer.metrics);
         let draining = Arc::clone(&state.draining);
         // While we drain, whoever watches us is told so.
         let drained = async {
-            let _ = drain.wait_for(|draining| *draining).await;
+            let _ = conditions.wait_for(|conditions| conditions.draining).await;
             while state.seats.taken() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
