@@ -5,20 +5,23 @@
 //! Order at the final dot: content complete → rules → next hop's own reply → ours. A 250 there
 //! means that the next hop said 250, or that every recipient is a bitbucket; nothing else does.
 
+mod act;
 mod clock;
 mod facts;
 mod refuse;
+mod report;
 mod transaction;
 
 use crate::client::Client;
-use crate::event::{Event, Kind};
+use crate::event::Kind;
 use crate::moment::Moment;
-use crate::next_hop::{Outcome, Request};
-use crate::policy::facts::{Arrival, Facts, Found, Need, Standing};
+use crate::next_hop::Outcome;
+use crate::policy::facts::{Arrival, Found, Need, Standing};
+use crate::policy::judge_from;
 use crate::policy::verdict::Refusal;
-use crate::policy::{Rule, Stage, judge_from};
 use crate::recipient::RecipientStatus;
-use crate::settings::{DomainId, ListenerTerms, Pressure, SessionLimits, Settings};
+use crate::settings::{DomainId, ListenerTerms, Pressure, Settings};
+pub use act::{Do, Done, Sink};
 use clock::{Awaited, Clock};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::message::received::Trace;
@@ -30,104 +33,6 @@ use mail::smtp::server::{Question, ServerSession, Step, Terms, Tolerance};
 use mail::smtp::status;
 use std::sync::Arc;
 use transaction::Transaction;
-
-/// The one thing the edge must do now; it reports with the [`Done`] named. What waits has a
-/// deadline: when it has passed, [`Done::Elapsed`] is reported in place of what was awaited.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Do {
-    /// Send what was written: [`Done::Yes`] or [`Done::Gone`].
-    Send {
-        /// Until when it must have left.
-        until: Moment,
-    },
-    /// Read: [`Done::Bytes`] or [`Done::Gone`].
-    Read {
-        /// Until when.
-        until: Moment,
-    },
-    /// Look a fact up: [`Done::Found`].
-    LookUp {
-        /// Which.
-        need: Need,
-        /// Until when; then nobody was able to say.
-        until: Moment,
-    },
-    /// Ask the next hop: [`Done::Carried`]. Only the edge knows whether the next hop may have the
-    /// message when the time is over, so it says so itself.
-    Carry {
-        /// What.
-        request: Request,
-        /// Until when.
-        until: Moment,
-    },
-    /// The transaction is over: drop what was kept, give the next hop's connection back.
-    /// [`Done::Yes`].
-    Forget {
-        /// Until when the next hop must have been told.
-        until: Moment,
-    },
-    /// Do nothing for a while: [`Done::Yes`].
-    Wait {
-        /// Until when.
-        until: Moment,
-    },
-    /// Shake hands: [`Done::Yes`], after [`Exchange::behind_tls`], or [`Done::Gone`].
-    StartTls {
-        /// Until when.
-        until: Moment,
-    },
-    /// Close. There is nothing after it, and nothing is waited for.
-    Close,
-}
-
-impl Do {
-    /// Until when it may last; only what waits for nothing has no deadline.
-    #[must_use]
-    pub fn until(&self) -> Option<Moment> {
-        match self {
-            Self::Send { until }
-            | Self::Read { until }
-            | Self::LookUp { until, .. }
-            | Self::Carry { until, .. }
-            | Self::Forget { until }
-            | Self::Wait { until }
-            | Self::StartTls { until } => Some(*until),
-            Self::Close => None,
-        }
-    }
-}
-
-/// How it went.
-#[derive(Debug)]
-pub enum Done {
-    /// It is done.
-    Yes,
-    /// Bytes from the client.
-    Bytes(Vec<u8>),
-    /// The client is gone.
-    Gone,
-    /// The time is over.
-    Elapsed,
-    /// A fact.
-    Found(Found),
-    /// What came of a request to the next hop.
-    Carried(Outcome),
-}
-
-/// Takes what needs no waiting.
-pub trait Sink {
-    /// A reply to the client, to be sent before the next read.
-    fn write(&mut self, reply: &Reply);
-    /// Content of the open transaction, transparency undone.
-    fn keep(&mut self, content: &[u8]);
-    /// Something to be told.
-    fn record(&mut self, event: &Event<'_>);
-    /// An envelope whose recipients are to come one by one from now on.
-    fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]);
-    /// A rule has run over these facts: to explain it. Those before it may run, and be told,
-    /// again.
-    fn ran(&mut self, _: Stage, _: &'static Rule, _: &Facts<'_>, _: Option<&Refusal>) {}
-}
 
 /// What the exchange is in the middle of.
 #[derive(Debug)]
@@ -310,81 +215,6 @@ impl Exchange {
         self.session.take_buffer()
     }
 
-    /// Reports what came of the last [`Do`].
-    pub fn done(&mut self, done: Done, now: Moment, sink: &mut impl Sink) {
-        self.clock.now = now;
-        match done {
-            Done::Yes => self.on_yes(),
-            // A client that never stops talking never lets the edge's deadline pass.
-            Done::Bytes(_) if self.is_overdue() => self.on_read_elapsed(sink),
-            Done::Bytes(bytes) => {
-                if self.session.is_in_content() {
-                    self.on_content_bytes(bytes.len(), sink);
-                }
-                self.session.receive(bytes);
-            }
-            Done::Gone => self.on_gone(),
-            Done::Elapsed => self.on_elapsed(sink),
-            Done::Found(found) => self.on_found(found),
-            Done::Carried(outcome) => self.activity = Activity::Heard(outcome),
-        }
-        self.clock.begin(Awaited::Nothing);
-    }
-
-    fn on_found(&mut self, found: Found) {
-        if let Found::EarlyTalker(early_talker) = found {
-            (self.arrival.is_unheard, self.arrival.early_talker) = (false, early_talker);
-        } else if let Activity::Judging(case) = &mut self.activity {
-            case.put(found);
-        }
-    }
-
-    fn on_yes(&mut self) {
-        match self.clock.awaited() {
-            Awaited::Sending => self.has_unsent = false,
-            Awaited::Pause(_) => self.end_pause(),
-            _ => {}
-        }
-    }
-
-    fn on_gone(&mut self) {
-        self.why_closed = "client_gone";
-        self.has_unsent = false;
-        self.session.abandon();
-    }
-
-    /// What was awaited did not come.
-    fn on_elapsed(&mut self, sink: &mut impl Sink) {
-        match self.clock.awaited() {
-            Awaited::Nothing | Awaited::Forgetting => {}
-            Awaited::Sending | Awaited::Handshake => self.on_gone(),
-            Awaited::Reading => self.on_read_elapsed(sink),
-            Awaited::Fact { need, .. } => self.on_found(nobody_says(need)),
-            Awaited::Recipient => self.activity = Activity::Heard(Outcome::Lost),
-            // Whoever does not say so may have passed the dot on.
-            Awaited::FinalReply => {
-                self.activity = Activity::Heard(Outcome::Unknown { host: "".into() });
-            }
-            Awaited::Pause(_) => self.end_pause(),
-        }
-    }
-
-    fn end_pause(&mut self) {
-        if let Activity::Delaying { until, .. } = &mut self.activity {
-            *until = self.clock.now;
-        }
-    }
-
-    fn limits(&self) -> &SessionLimits {
-        self.settings.limits.under(self.pressure)
-    }
-
-    /// From now on this is awaited; until when.
-    fn begin(&mut self, awaited: Awaited) -> Moment {
-        self.clock.begin(awaited);
-        self.until().unwrap_or(self.clock.now)
-    }
-
     /// We go down, and nothing of this session would be lost.
     fn is_over_when_idle(&self) -> bool {
         self.draining && self.is_between_transactions()
@@ -520,7 +350,7 @@ impl Exchange {
                 let until = self.clock.now.plus_milliseconds(milliseconds);
                 Some(Do::LookUp { need, until: self.begin(Awaited::Fact { need, until }) })
             }
-            Ok(Some((rule, refusal))) => self.refuse_by_rule(stage, rule, &refusal, sink),
+            Ok(Some((by, refusal))) => self.refuse_by_rule(stage, by, &refusal, sink),
             Ok(None) => self.accept(case, sink),
         }
     }
@@ -564,16 +394,6 @@ impl Case {
             // Of the connection, not of the question.
             Found::EarlyTalker(_) => {}
         }
-    }
-}
-
-/// What is found where nobody answered in time.
-fn nobody_says(need: Need) -> Found {
-    match need {
-        Need::Recipient => Found::Recipient(RecipientStatus::Unavailable),
-        Need::Standing => Found::Standing(Standing::default()),
-        Need::Split => Found::Split(false),
-        Need::EarlyTalker => Found::EarlyTalker(false),
     }
 }
 

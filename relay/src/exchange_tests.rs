@@ -1,6 +1,8 @@
 //! The exchange against a scripted edge: what the simulation found, as small as it goes.
 
 use super::*;
+use crate::event::Event;
+use crate::next_hop::Request;
 use crate::settings::{DomainSettings, Harvest, Limits, LocalPartCase, NextHopId, Rates};
 use mail::address::Domain;
 use mail::smtp::line::LineEndings;

@@ -18,11 +18,12 @@ pub use memory::{Learned, NEGATIVE_ADDRESSES_MAX, POSITIVE_ADDRESSES_MAX, REPORT
 pub use observe::Circumstances;
 pub use settings::{LearnedSettings, Mode, Unseen};
 
-use super::kinds::Kind as SourceKind;
+use super::kinds::{Kind as SourceKind, Listed};
 use super::{
     Canonical, Finding, Matched, Opened, Question, RecipientSource, SourceAnswer, SourceSettings,
 };
 use crate::observe::reports::SourceReport;
+use crate::settings::reader::FromTable;
 use mail::address::{DOMAIN_OCTETS_MAX, Domain, LOCAL_PART_OCTETS_MAX, Mailbox};
 use relay::recipient::Ground;
 use relay::settings::{DomainId, DomainSettings, Settings};
@@ -32,9 +33,12 @@ use std::sync::Arc;
 pub const KIND: SourceKind = SourceKind {
     name: "learned",
     help: "What mail itself shows: who writes, whose mail is taken, who is refused.",
-    entry: settings::KEYS,
+    entry: settings::Entry::TABLE.keys,
     table: None,
-    read: |entry, _, site| settings::read(entry, site).map(SourceSettings::Learned),
+    read: |entry, _, site| {
+        let settings = settings::read(&settings::Entry::read_from(entry, site), site)?;
+        Some(Listed::Itself(SourceSettings::Learned(settings)))
+    },
     try_out: |_, _| None,
     open: |settings, domains, environment| {
         let SourceSettings::Learned(settings) = settings else { return None };

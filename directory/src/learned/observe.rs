@@ -8,6 +8,7 @@ use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::reply::Reply;
 use relay::event::{self, Event, Scene};
 use relay::policy::Stage;
+use relay::policy::verdict::Words;
 use relay::recipient::Ground;
 use relay::settings::{DomainId, NextHopId, Settings};
 
@@ -45,7 +46,7 @@ impl Learned {
             (
                 event::Kind::Refused {
                     stage: Stage::Recipient,
-                    refusal: "next_hop_refused",
+                    words: Words::NextHop,
                     reply,
                     forward_path: Some(forward_path),
                     unknown,

@@ -16,7 +16,8 @@ use mail::smtp::status::Status;
 use proptest::prelude::*;
 use relay::client::Client;
 use relay::event::{self, Event, Scene};
-use relay::policy::Stage;
+use relay::policy::verdict::Words;
+use relay::policy::{Refuser, Stage};
 use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{Harvest, Limits, LocalPartCase, NextHopId, Rates};
 use std::cell::RefCell;
@@ -310,9 +311,10 @@ impl Played {
         });
         let kind = event::Kind::Refused {
             stage: Stage::Recipient,
-            rule: "next_hop",
+            by: Refuser::NextHop,
             refusal: "next_hop_refused",
             reply: &reply,
+            words: Words::NextHop,
             forward_path: Some(&path(to)),
             unknown,
         };

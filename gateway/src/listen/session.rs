@@ -6,8 +6,8 @@ use super::outbox::Outbox;
 use super::seats::Seat;
 use super::stream::Stream;
 use super::wait::{Alarm, Waiter};
+use crate::audience::{self, Occasion};
 use crate::clock;
-use crate::directory::learned::Circumstances;
 use crate::directory::{self, Answer};
 use crate::next_hop::Transaction;
 use crate::next_hop::transaction::Envelope;
@@ -69,17 +69,7 @@ impl Sink for EdgeSink {
     }
 
     fn record(&mut self, event: &Event<'_>) {
-        self.state.observer.record(event);
-        self.state.books.observe(event, &self.live.config.settings.harvest, self.now);
-        let config = &self.live.config;
-        let circumstances = Circumstances {
-            settings: &config.settings,
-            networks: &config.networks,
-            lists_learned: &|id| config.lists_learned(id),
-            is_honest: &|next_hop| self.live.is_honest(next_hop),
-            shown: &|domain, local_part| self.live.directory.shown(domain, local_part),
-        };
-        self.state.learned.observe(event, &circumstances);
+        audience::tell(&self.state, event, &Occasion { live: &self.live, now: self.now });
     }
 
     fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]) {

@@ -1,6 +1,6 @@
-//! The one wait of a session: for whatever it waits, until the exchange's deadline for it. Meanwhile
-//! it hears that we go down and that the pressure changes, both of which may move the deadline, and
-//! gives the next hop's connection back when somebody else needs it.
+//! The one wait of a session: for whatever it waits, until the exchange's deadline for it.
+//! Meanwhile it hears that we go down and that the pressure changes, both of which may move the
+//! deadline, and gives the next hop's connection back when somebody else needs it.
 
 use crate::clock;
 use crate::next_hop::Transaction;

@@ -8,10 +8,11 @@ use crate::settings::SessionLimits;
 
 /// How long a client may take to take our replies, in seconds.
 const SEND_SECONDS_MAX: u32 = 60;
-/// From asking a next hop about a recipient to its answer, over all hosts, in seconds. A client waits five
-/// minutes (RFC 5321 §4.5.3.2.3).
+/// From asking a next hop about a recipient to its answer, over all hosts, in seconds. A client
+/// waits five minutes (RFC 5321 §4.5.3.2.3).
 const CARRY_SECONDS_MAX: u32 = 240;
-/// Until the end of a transaction has left for the next hop, in seconds; nobody waits for its reply.
+/// Until the end of a transaction has left for the next hop, in seconds; nobody waits for its
+/// reply.
 const FORGET_SECONDS_MAX: u32 = 5;
 
 /// What is being waited for.

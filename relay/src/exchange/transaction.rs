@@ -2,12 +2,13 @@
 //! hop knows, the content, and what the client is told in the end.
 
 use super::clock::Awaited;
+use super::refuse::No;
 use super::{Activity, Case, Do, Exchange, Sink};
 use crate::event::Kind;
 use crate::moment::Moment;
 use crate::next_hop::{Lack, Outcome, Request};
-use crate::policy::Stage;
-use crate::policy::verdict::{Guilt, Refusal};
+use crate::policy::verdict::{Guilt, Refusal, Words};
+use crate::policy::{Refuser, Stage};
 use crate::recipient::{Ground, RecipientStatus};
 use crate::route::{Accepted, Destination, Plan, Route};
 use crate::settings::DomainId;
@@ -92,14 +93,14 @@ impl Exchange {
                 );
             }
             Some(RecipientStatus::Exists { target, ground }) => (target, ground),
-            _ => return self.refuse(Stage::Recipient, "route", &Refusal::NoRoute, sink),
+            _ => return self.refuse(Stage::Recipient, Refuser::Route, &Refusal::NoRoute, sink),
         };
         let Some((asked, request)) = self.ask(case.domain, target, ground) else {
-            return self.refuse(Stage::Recipient, "route", &Refusal::NoRoute, sink);
+            return self.refuse(Stage::Recipient, Refuser::Route, &Refusal::NoRoute, sink);
         };
         let transaction = self.transaction.get_or_insert_default();
         if transaction.hop == Hop::Lost {
-            return self.refuse(Stage::Recipient, "next_hop", &Refusal::NextHopLost, sink);
+            return self.refuse(Stage::Recipient, Refuser::NextHop, &Refusal::NextHopLost, sink);
         }
         if matches!(request, Request::Open { .. }) {
             // Another next hop may be open when it has accepted nobody: then there is no plan, and
@@ -227,7 +228,7 @@ impl Exchange {
             return Some(Do::Carry { request, until: self.begin(Awaited::FinalReply) });
         }
         // Whoever was promised to a next hop is never discarded, whatever became of that.
-        self.refuse(Stage::Content, "next_hop", &Refusal::NextHopLost, sink)
+        self.refuse(Stage::Content, Refuser::NextHop, &Refusal::NextHopLost, sink)
     }
 
     /// All recipients are bitbuckets: accepted and discarded, on the operator's word.
@@ -276,13 +277,13 @@ impl Exchange {
             Outcome::Incapable(Lack::LineLength) => Refusal::LineTooLong,
             Outcome::LocalTrouble => Refusal::LocalTrouble,
         };
-        self.refuse(stage, "next_hop", &refusal, sink)
+        self.refuse(stage, Refuser::NextHop, &refusal, sink)
     }
 
     /// The next hop's reply to a recipient.
     fn on_recipient(&mut self, reply: &HeardReply, sink: &mut impl Sink) -> Option<Do> {
         let Some(transaction) = &mut self.transaction else {
-            return self.refuse(Stage::Recipient, "next_hop", &Refusal::NextHopLost, sink);
+            return self.refuse(Stage::Recipient, Refuser::NextHop, &Refusal::NextHopLost, sink);
         };
         let is_accepted = reply.class() == Class::Completion;
         match transaction.asked.take() {
@@ -330,7 +331,7 @@ impl Exchange {
         if envelope.recipients.len() > 1 && reply.class() == Class::Permanent {
             let from: &ReversePath = &envelope.reverse_path;
             sink.split(from, &envelope.recipients);
-            return self.refuse(Stage::Content, "next_hop", &Refusal::RefusedAsAWhole, sink);
+            return self.refuse(Stage::Content, Refuser::NextHop, &Refusal::RefusedAsAWhole, sink);
         }
         self.refuse_relayed(Stage::Content, false, reply, sink)
     }
@@ -347,16 +348,20 @@ impl Exchange {
             Class::Transient | Class::Permanent if !is_about_us(reply.code) => reply.clone(),
             Class::Transient | Class::Permanent => HeardReply { code: 451, ..reply.clone() },
             Class::Completion | Class::Intermediate => {
-                return self.refuse(stage, "next_hop", &Refusal::NextHopLost, sink);
+                return self.refuse(stage, Refuser::NextHop, &Refusal::NextHopLost, sink);
             }
         };
         let unknown = stage == Stage::Recipient
             && !of_mail
             && matches!(reply.code, 550 | 551 | 553)
             && reply.status.is_none_or(|s| s == status::BAD_DESTINATION_MAILBOX);
-        let relayed = Reply::relayed(&reply);
-        let guilt = if unknown { Guilt::Guess } else { Guilt::None };
-        self.refuse_with(stage, "next_hop", "next_hop_refused", relayed, guilt, sink)
+        let no = No {
+            name: "next_hop_refused",
+            reply: Reply::relayed(&reply),
+            words: Words::NextHop,
+            guilt: if unknown { Guilt::Guess } else { Guilt::None },
+        };
+        self.refuse_with(stage, Refuser::NextHop, no, sink)
     }
 
     fn message_id(&self) -> ReplyId {

@@ -91,6 +91,17 @@ pub enum Refusal {
     Bug,
 }
 
+/// Whose words a refusal has. Ours follow from its name; others are told with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// Those of the one table below.
+    Ours,
+    /// What the operator wrote for somebody who has left.
+    Operator,
+    /// What the next hop answered.
+    NextHop,
+}
+
 /// What a refusal says of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guilt {
@@ -164,6 +175,15 @@ impl Refusal {
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         Self::WORDED.iter().find(|refusal| refusal.name() == name)
+    }
+
+    /// Whose words the client hears.
+    #[must_use]
+    pub fn words(&self) -> Words {
+        match self {
+            Self::RecipientLeft(_) => Words::Operator,
+            _ => Words::Ours,
+        }
     }
 
     /// As it is written in the log.
