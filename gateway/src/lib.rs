@@ -7,8 +7,10 @@
 //! - [`directory`]: which recipients exist. [`observe`]: log and figures.
 //! - [`control`]: what a process that serves does for the commands.
 //! - [`explain`]: why something is, or was, answered as it is.
-//! - [`run`]: start, reload, drain. [`state`]: what sessions share. [`clock`]: the time.
+//! - [`run`]: start, reload, drain. [`state`]: what sessions share. [`audience`]: who hears of what
+//!   happens in them. [`clock`]: the time.
 
+pub mod audience;
 pub mod config;
 pub mod control;
 pub mod explain;

@@ -26,10 +26,7 @@ pub use pool::Pool;
 pub use preset::{Preset, Protection};
 pub use server::Server;
 pub use settings::{Bind, Settings};
-pub use table::{ENTRY, TABLE};
 pub use trouble::Problem;
-
-pub(crate) use settings::read;
 
 use super::list::{self, DomainScope};
 use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};

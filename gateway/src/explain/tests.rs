@@ -12,8 +12,8 @@ use mail::smtp::reply::{ReplyId, SessionId};
 use relay::client::Client;
 use relay::event::{Event, Kind, Scene};
 use relay::policy::facts::Standing;
-use relay::policy::verdict::Refusal;
-use relay::policy::{Stage, rules};
+use relay::policy::verdict::{Refusal, Words};
+use relay::policy::{Refuser, Stage, rules};
 
 const CONFIG: &str = r#"
 hostname = "mx.example.test"
@@ -119,6 +119,8 @@ fn log(format: LineFormat) -> (Vec<u8>, Id) {
     let path = ForwardPath::parse("<\"a = \\\"b\\\"\"@example.test>").unwrap();
     let from = ReversePath::parse("<x@example.net>").unwrap();
     let id = ReplyId { session: SessionId(99), count: 3 };
+    let mut refusers = Refuser::at(Stage::Recipient);
+    let recipient = refusers.find(|by| by.name(Stage::Recipient) == "recipient").unwrap();
     for n in [98, 99] {
         let client = client(n);
         let scene =
@@ -126,9 +128,10 @@ fn log(format: LineFormat) -> (Vec<u8>, Id) {
         let reply = Refusal::RecipientUnknown.reply().with_id(id);
         let kind = Kind::Refused {
             stage: Stage::Recipient,
-            rule: "recipient",
+            by: recipient,
             refusal: "recipient_unknown",
             reply: &reply,
+            words: Words::Ours,
             forward_path: Some(&path),
             unknown: true,
         };
