@@ -57,6 +57,7 @@ fn all() -> Vec<(String, String)> {
         "directory",
         "gateway",
         "tools",
+        "kit",
         "fuzz",
     ])
 }
@@ -66,7 +67,10 @@ fn without_tests(text: &str) -> &str {
 }
 
 fn is_test(name: &str) -> bool {
-    name.contains("/tests") || name.ends_with("_tests.rs") || name.contains("/benches/")
+    name.starts_with("kit/")
+        || name.contains("/tests")
+        || name.ends_with("_tests.rs")
+        || name.contains("/benches/")
 }
 
 fn complain(faults: Vec<String>, rule: &str) {
