@@ -203,6 +203,12 @@ pub trait RecipientSource: Send + Sync {
         Vec::new()
     }
 
+    /// Leaves a person's word, as for [`Self::reload`], in the state directory for a process that
+    /// starts, and says where. Nothing for sources that keep nothing there.
+    fn leave_word(&self, _confirmation: Confirmation) -> Option<io::Result<PathBuf>> {
+        None
+    }
+
     /// How old what it says of an address is, and why it may say nothing: for `explain`. Asked
     /// behind [`Self::look_up`].
     fn account(&self, _question: &Question<'_>) -> Account {

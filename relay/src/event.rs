@@ -1,6 +1,10 @@
 //! The one vocabulary of log, metrics, ledger and dialogues. Events borrow: on the way from the
 //! exchange to the log nothing is copied.
 
+pub mod process;
+
+pub use process::ProcessEvent;
+
 use crate::client::Client;
 use crate::policy::Stage;
 use mail::address::{ForwardPath, Mailbox, ReversePath};
@@ -99,8 +103,8 @@ pub enum Kind<'a> {
     },
     /// Something about the process, told by the edge.
     Process {
-        /// `Started`, `NextHopDown` …
-        name: &'static str,
+        /// What.
+        event: ProcessEvent,
         /// What it is about: a host, a file, an address.
         subject: &'a str,
         /// What happened to it.
@@ -146,7 +150,7 @@ impl Kind<'_> {
             Self::Delivered { .. } => "MessageDelivered",
             Self::Discarded { .. } => "MessageDiscarded",
             Self::OutcomeUnknown { .. } => "OutcomeUnknown",
-            Self::Process { name, .. } => name,
+            Self::Process { event, .. } => event.name(),
         }
     }
 

@@ -14,9 +14,9 @@ use crate::client::Client;
 use crate::event::{Event, Kind};
 use crate::moment::Moment;
 use crate::next_hop::{Outcome, Request};
-use crate::policy::facts::{Arrival, Found, Need, Standing};
-use crate::policy::judge;
+use crate::policy::facts::{Arrival, Facts, Found, Need, Standing};
 use crate::policy::verdict::Refusal;
+use crate::policy::{Rule, Stage, judge};
 use crate::recipient::RecipientStatus;
 use crate::settings::{DomainId, Pressure, Settings};
 use clock::Clock;
@@ -85,6 +85,9 @@ pub trait Sink {
     fn record(&mut self, event: &Event<'_>);
     /// An envelope whose recipients are to come one by one from now on.
     fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]);
+    /// A rule has run over these facts: to explain it. Those before it may run, and be told,
+    /// again.
+    fn ran(&mut self, _: Stage, _: &'static Rule, _: &Facts<'_>, _: Option<&Refusal>) {}
 }
 
 /// What the exchange is in the middle of.
@@ -341,12 +344,16 @@ impl Exchange {
             self.begin_content();
             return None;
         };
-        match judge(stage, &self.facts(&known), &self.settings) {
+        let facts = self.facts(&known);
+        let judged = judge(stage, &facts, &self.settings, |rule, refusal| {
+            sink.ran(stage, rule, &facts, refusal);
+        });
+        match judged {
             Err(need) => {
                 self.activity = Activity::Judging(known);
                 Some(Do::LookUp(need))
             }
-            Ok(Some((rule, refusal))) => self.refuse(stage, rule, &refusal, sink),
+            Ok(Some((rule, refusal))) => self.refuse_by_rule(stage, rule, &refusal, sink),
             Ok(None) => self.accept(known, sink),
         }
     }

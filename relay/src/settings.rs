@@ -159,7 +159,8 @@ pub struct SessionLimits {
     pub message_seconds_max: u32,
     /// From the greeting to the end, in seconds.
     pub session_seconds_max: u32,
-    /// Commands refused for their syntax or order before 421.
+    /// Errors before 421: commands refused for their syntax or order, relaying, address tricks,
+    /// messages that are too big.
     pub errors_max: u32,
     /// NOOP, RSET, VRFY, HELP and the like without a message between, before 421.
     pub junk_commands_max: u32,

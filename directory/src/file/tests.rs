@@ -3,9 +3,7 @@
 use super::*;
 use crate::directory::chain::{Answer, Directory, DomainDirectory};
 use crate::directory::guard::{Confirmation, Hold, Origin, Outcome};
-use crate::directory::list::{
-    self, Checked, DomainScope, LineProblem as P, MALFORMED_KEPT_MAX, confirm,
-};
+use crate::directory::list::{self, Checked, DomainScope, LineProblem as P, MALFORMED_KEPT_MAX};
 use crate::directory::snapshot::HashKey;
 use crate::directory::snapshot::overlay::Change;
 use crate::directory::{Environment, RecipientSource};
@@ -575,19 +573,19 @@ fn statistics_say_what_an_address_costs() {
 fn a_confirmation_in_the_state_directory_is_taken_at_the_next_poll() {
     let mut bench = Bench::new("users.txt");
     bench.keep = true;
-    let (source, state) = (bench.with(people(100)), bench.folder.path().join("state"));
+    let source = bench.with(people(100));
     source.poll();
     bench.write(people(70));
     source.poll();
     assert_eq!(holds(&source.poll()), [Hold::Shrunk { before: 100, now: 70 }]);
-    confirm(&state, &FileLister::new(bench.source()), Confirmation { entries: 71 }).unwrap();
+    source.leave_word(Confirmation { entries: 71 }).unwrap().unwrap();
     assert_eq!(holds(&source.poll()), [Hold::Shrunk { before: 100, now: 70 }]);
     assert!(source.poll().is_empty());
-    confirm(&state, &FileLister::new(bench.source()), Confirmation { entries: 70 }).unwrap();
+    source.leave_word(Confirmation { entries: 70 }).unwrap().unwrap();
     assert!(source.poll()[0].is_adopted());
     assert!(!bench.exists(&source, "p99@example.test"));
     // One that comes too late is not kept for another day.
-    confirm(&state, &FileLister::new(bench.source()), Confirmation { entries: 10 }).unwrap();
+    source.leave_word(Confirmation { entries: 10 }).unwrap().unwrap();
     bench.write(people(69));
     source.poll();
     assert!(source.poll()[0].is_adopted());

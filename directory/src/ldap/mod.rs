@@ -39,6 +39,7 @@ use super::{Environment, Opened};
 use crate::next_hop::tls::TrustError;
 use ldap3::Scope;
 use mail::address::{Host, Mailbox};
+use relay::event::ProcessEvent;
 use std::sync::Arc;
 use std::time::Duration;
 use trouble::{Asked, of_code, shortened};
@@ -129,7 +130,7 @@ fn open_listed(
         }
         Err(error) => {
             let name = format!("ldap {}", settings.name);
-            (environment.tell)("SourceRefused", &name, &error.to_string());
+            (environment.tell)(ProcessEvent::SourceRefused, &name, &error.to_string());
             None
         }
     }

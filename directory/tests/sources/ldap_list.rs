@@ -95,7 +95,7 @@ impl Listing {
         let environment = Environment {
             state_directory: Some(folder.path().to_owned()),
             tell: Arc::new(move |event, _, detail| {
-                teller.lock().unwrap().push(format!("{event}: {detail}"));
+                teller.lock().unwrap().push(format!("{}: {detail}", event.name()));
             }),
             ..Environment::bare(Domain::new("mx.example.test").unwrap())
         };

@@ -86,7 +86,8 @@ const fn session_keys(p: usize) -> [Key; SESSION_KEYS] {
             p,
             errors_max,
             (1, 10_000),
-            "Commands refused for their syntax or order before 421."
+            "Errors before 421: commands refused for their syntax or order, relaying, address \
+             tricks, messages that are too big."
         ),
         session!(
             p,

@@ -12,7 +12,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -71,17 +71,17 @@ impl Drop for Server {
 /// The routes; `docs/control.md` describes them.
 fn router(work: Work) -> Router {
     let quick = Router::new()
-        .route("/v1/sources", get(sources))
-        .route("/v1/lookup", post(lookup))
-        .route("/v1/why", post(why))
-        .route("/v1/report", post(report))
-        .route("/v1/flush", post(flush))
-        .route("/v1/sync", post(sync))
-        .route("/v1/sync/progress", post(progress))
+        .route("/v1/sources", get(async |State(here): State<Work>| answer(here.sources())))
+        .route("/v1/lookup", asked(async |here: Work, of| here.look_up(of).await))
+        .route("/v1/why", asked(async |here: Work, of| here.why(&of)))
+        .route("/v1/report", asked(async |here: Work, of| here.report(of)))
+        .route("/v1/flush", asked(async |here: Work, flush| here.flush(flush).await))
+        .route("/v1/sync", asked(async |here: Work, of| here.sync(&of)))
+        .route("/v1/sync/progress", asked(async |here: Work, of| here.progress(&of)))
         .layer(from_fn_with_state(Duration::from_secs(ANSWER_SECONDS_MAX), within));
     let reading = Router::new()
-        .route("/v1/diff", post(diff))
-        .route("/v1/confirm", post(confirm))
+        .route("/v1/diff", asked(async |here: Work, of| here.diff(&of).await))
+        .route("/v1/confirm", asked(async |here: Work, word| here.confirm(&word).await))
         .layer(from_fn_with_state(Duration::from_secs(READ_SECONDS_MAX), within));
     let seats = Arc::new(Semaphore::new(REQUESTS_MAX));
     let routes = quick.merge(reading).fallback(nothing_here);
@@ -109,52 +109,19 @@ async fn nothing_here() -> Response {
     refused(StatusCode::NOT_FOUND, "no such route; see docs/control.md")
 }
 
-async fn sources(State(work): State<Work>) -> Response {
-    answer(work.sources())
-}
-
-async fn lookup(State(work): State<Work>, body: Bytes) -> Response {
-    match read(&body) {
-        Ok(of) => answer(work.look_up(of).await),
-        Err(refusal) => answer::<()>(Err(refusal)),
-    }
-}
-
-async fn why(State(work): State<Work>, body: Bytes) -> Response {
-    answer(read(&body).and_then(|of| work.why(&of)))
-}
-
-async fn report(State(work): State<Work>, body: Bytes) -> Response {
-    answer(read(&body).and_then(|of| work.report(of)))
-}
-
-async fn flush(State(work): State<Work>, body: Bytes) -> Response {
-    match read(&body) {
-        Ok(flush) => answer(work.flush(flush).await),
-        Err(refusal) => answer::<()>(Err(refusal)),
-    }
-}
-
-async fn sync(State(work): State<Work>, body: Bytes) -> Response {
-    answer(read(&body).and_then(|of| work.sync(&of)))
-}
-
-async fn progress(State(work): State<Work>, body: Bytes) -> Response {
-    answer(read(&body).and_then(|of| work.progress(&of)))
-}
-
-async fn diff(State(work): State<Work>, body: Bytes) -> Response {
-    match read(&body) {
-        Ok(of) => answer(work.diff(&of).await),
-        Err(refusal) => answer::<()>(Err(refusal)),
-    }
-}
-
-async fn confirm(State(work): State<Work>, body: Bytes) -> Response {
-    match read(&body) {
-        Ok(confirm) => answer(work.confirm(&confirm).await),
-        Err(refusal) => answer::<()>(Err(refusal)),
-    }
+/// A route with a question.
+fn asked<Q, A, F>(
+    work: impl FnOnce(Work, Q) -> F + Clone + Send + Sync + 'static,
+) -> MethodRouter<Work>
+where
+    Q: DeserializeOwned + Send,
+    A: Serialize,
+    F: Future<Output = Result<A, Refusal>> + Send,
+{
+    post(async move |State(here): State<Work>, body: Bytes| match read(&body) {
+        Ok(question) => answer(work(here, question).await),
+        Err(refusal) => answer::<A>(Err(refusal)),
+    })
 }
 
 /// The question; an empty one is a question without any field.
@@ -187,9 +154,10 @@ fn code(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Closing | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Unclear(_) => StatusCode::NOT_FOUND,
-        Refusal::Malformed(_) | Refusal::Address { .. } | Refusal::FlushWhat => {
-            StatusCode::BAD_REQUEST
-        }
+        Refusal::Malformed(_)
+        | Refusal::Address { .. }
+        | Refusal::FlushWhat
+        | Refusal::EntriesMissing(_) => StatusCode::BAD_REQUEST,
         Refusal::Learned(Unsaid::Address(_)) => StatusCode::BAD_REQUEST,
         Refusal::NoList(_) | Refusal::NotHeld(_) | Refusal::NobodyDoubted(_) => {
             StatusCode::CONFLICT

@@ -56,8 +56,8 @@ fn judged(case: &Case) -> Judgement {
 
 fn decided_by(case: &Case) -> String {
     match judged(case).decision {
-        Decision::Refused(_, rule, _) => rule.name.into(),
-        Decision::Malformed(stage, _) => format!("malformed at {}", stage.name()),
+        Decision::Refused(rule) => rule.name.into(),
+        Decision::Malformed(stage) => format!("malformed at {}", stage.name()),
         Decision::Relayed(route) => route.recipient.to_string(),
         Decision::Discarded(reason) => reason.into(),
     }
@@ -98,7 +98,7 @@ fn every_rule_is_run_or_named_as_not_run_and_has_words_for_its_facts() {
     let accepted = judged(&case("192.0.2.7", "a@example.net", "smith@example.test"));
     assert_eq!((accepted.ran.len(), accepted.not_run.len()), (all, 0));
     for ran in &accepted.ran {
-        assert!(!ran.fact.is_empty(), "facts.rs has no words for {}", ran.rule.name);
+        assert!(!ran.fact.is_empty(), "no words for {}", ran.rule.name);
     }
     let refused = judged(&case("192.0.2.7", "a@example.net", "nobody@example.test"));
     assert_eq!(refused.ran.len() + refused.not_run.len(), all);

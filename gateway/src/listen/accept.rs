@@ -12,6 +12,7 @@ use mail::smtp::reply::SessionId;
 use relay::client::Client;
 use relay::exchange::Exchange;
 use relay::policy::facts::Arrival;
+use relay::policy::rules::connections;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -46,7 +47,8 @@ pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<St
                     && settings.tls != ListenerTls::Implicit
                     && settings.greeting_delay.is_zero()
                 {
-                    if let Some(session) = begin(socket, peer, false, &settings, state, live) {
+                    let newcomer = Newcomer::new(peer, &state, &live);
+                    if let Some(session) = begin(socket, newcomer, &settings, state, live) {
                         tokio::spawn(session.run());
                     }
                 } else {
@@ -70,7 +72,7 @@ async fn turn_away(listener: &TcpListener, reserve: &mut Option<File>) {
 }
 
 /// What must happen before the greeting: the PROXY header, TLS, a pause in which a client that
-/// does not wait gives itself away.
+/// does not wait gives itself away. Whoever is one too many is not waited for.
 async fn prepare(
     mut socket: TcpStream,
     peer: SocketAddr,
@@ -78,16 +80,17 @@ async fn prepare(
     state: Arc<State>,
     live: Arc<Live>,
 ) {
-    // Whoever waits for its greeting holds a descriptor like any other.
-    let waiting = state.seats.take(peer.ip(), true);
-    if waiting.taken > state.seats.max() {
-        if settings.tls != ListenerTls::Implicit {
-            let _ = socket.try_write(NO_SEAT);
-        }
-        return;
-    }
     let mut client = peer;
     if let Some(listed) = &settings.proxy_from {
+        // Whose connection it is stands in the header; until then it holds a descriptor like any
+        // other.
+        let waiting = state.seats.take(peer.ip(), true);
+        if waiting.taken > state.seats.max() {
+            if settings.tls != ListenerTls::Implicit {
+                let _ = socket.try_write(NO_SEAT);
+            }
+            return;
+        }
         let ip = peer.ip().to_canonical();
         if !listed.iter().any(|net| net.contains(&ip)) {
             return;
@@ -97,60 +100,76 @@ async fn prepare(
             Err(_) => return,
         }
     }
-    let mut early_talker = false;
-    if !settings.greeting_delay.is_zero() && settings.tls != ListenerTls::Implicit {
+    let is_implicit = settings.tls == ListenerTls::Implicit;
+    let mut newcomer = Newcomer::new(client, &state, &live);
+    let limits = &live.config.settings.limits;
+    let lifted = newcomer.client.limits_lifted;
+    let is_welcome = connections::refusal(&newcomer.arrival, lifted, limits).is_none();
+    if is_welcome && !settings.greeting_delay.is_zero() && !is_implicit {
         let spoke = timeout(settings.greeting_delay, socket.peek(&mut [0])).await;
-        early_talker = matches!(spoke, Ok(Ok(1..)));
+        newcomer.arrival.early_talker = matches!(spoke, Ok(Ok(1..)));
     }
-    drop(waiting);
-    let Some(session) = begin(socket, client, early_talker, &settings, state, live) else {
+    let Some(session) = begin(socket, newcomer, &settings, state, live) else {
         return;
     };
-    let session = if settings.tls == ListenerTls::Implicit {
-        match session.behind_implicit_tls().await {
-            Some(session) => session,
-            None => return,
-        }
-    } else {
-        session
+    let session = match is_implicit {
+        // What it would be told, nobody could hear before the handshake.
+        true if !is_welcome => return session.refuse_unheard(),
+        true => session.behind_implicit_tls().await,
+        false => Some(session),
     };
-    session.run().await;
+    if let Some(session) = session {
+        session.run().await;
+    }
 }
 
-/// Everything that is known of a client before it speaks.
+/// A client whose address is known. It is counted from here on.
+struct Newcomer {
+    client: Client,
+    arrival: Arrival,
+    seat: Seat,
+}
+
+impl Newcomer {
+    fn new(address: SocketAddr, state: &State, live: &Live) -> Self {
+        let ip = address.ip().to_canonical();
+        let network = live.config.networks.classify(ip).map(|n| &live.config.networks.list()[n]);
+        let client = Client {
+            address: SocketAddr::new(ip, address.port()),
+            session: new_session_id(),
+            limits_lifted: network.is_some_and(|n| n.limits_lifted),
+            endings: match network {
+                Some(network) if network.normalizes_line_endings => LineEndings::Normalized,
+                _ => LineEndings::Strict,
+            },
+            tls: false,
+        };
+        let seat: Seat = state.seats.take(ip, client.limits_lifted);
+        let arrival = Arrival {
+            early_talker: false,
+            connections: seat.taken,
+            client_connections: seat.taken_by_client,
+            // Seats may be fewer than `connections_max`: as many as there are descriptors for.
+            refusing: *state.drain.borrow() || seat.taken > state.seats.max(),
+        };
+        Self { client, arrival, seat }
+    }
+}
+
+/// Makes a session of it, before it speaks.
 fn begin(
     socket: TcpStream,
-    address: SocketAddr,
-    early_talker: bool,
+    newcomer: Newcomer,
     listener: &Listener,
     state: Arc<State>,
     live: Arc<Live>,
 ) -> Option<Box<Session>> {
     socket.set_nodelay(true).ok()?;
-    let ip = address.ip().to_canonical();
-    let network = live.config.networks.classify(ip).map(|n| &live.config.networks.list()[n]);
-    let client = Client {
-        address: SocketAddr::new(ip, address.port()),
-        session: new_session_id(),
-        limits_lifted: network.is_some_and(|n| n.limits_lifted),
-        endings: match network {
-            Some(network) if network.normalizes_line_endings => LineEndings::Normalized,
-            _ => LineEndings::Strict,
-        },
-        tls: false,
-    };
-    let seat: Seat = state.seats.take(ip, client.limits_lifted);
-    let arrival = Arrival {
-        early_talker,
-        connections: seat.taken,
-        client_connections: seat.taken_by_client,
-        // Seats may be fewer than `connections_max`: as many as there are descriptors for.
-        refusing: *state.drain.borrow() || seat.taken > state.seats.max(),
-    };
     let start_tls = listener.tls == ListenerTls::StartTls && live.tls.is_some();
     let offer = live.offer(start_tls);
     let settings = Arc::clone(&live.config.settings);
     let pressure = state.seats.pressure();
+    let Newcomer { client, arrival, seat } = newcomer;
     let exchange = Exchange::new(settings, client, arrival, offer, pressure, clock::now());
     Some(Session::new(exchange, Stream::Plain(socket), state, live, seat))
 }

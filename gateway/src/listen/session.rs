@@ -12,7 +12,7 @@ use crate::next_hop::transaction::Load;
 use crate::state::{Live, State, lock};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::smtp::reply::Reply;
-use relay::event::Event;
+use relay::event::{Event, ProcessEvent};
 use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::moment::Moment;
 use relay::next_hop::Request;
@@ -129,6 +129,21 @@ impl Session {
         self.stream = accept_tls(stream, config, patience).await?;
         self.exchange.over_tls();
         Some(self)
+    }
+
+    /// For one that is refused before there is anybody who could hear it: it is told as ever, but
+    /// nothing is sent.
+    pub fn refuse_unheard(mut self: Box<Self>) {
+        while let Ok(act) = self.next() {
+            let found = match act {
+                Do::LookUp(need) => self.find(need),
+                _ => return,
+            };
+            let Now(found) = found else { return };
+            if self.report(Done::Found(found)).is_err() {
+                return;
+            }
+        }
     }
 
     /// Until the end of the connection. Boxed, and with its rare and large steps boxed again: most
@@ -328,7 +343,11 @@ impl Session {
                 true
             }
             Ok((_, Err(error))) => {
-                self.sink.state.observer.tell("SpillFailed", "temporary file", &error.to_string());
+                self.sink.state.observer.tell(
+                    ProcessEvent::SpillFailed,
+                    "temporary file",
+                    &error.to_string(),
+                );
                 Refusal::LocalTrouble.reply().write_to(&mut self.sink.output);
                 let _ = self.flush().await;
                 false
@@ -378,7 +397,11 @@ impl Session {
 
     async fn on_bug(&mut self) {
         let client = self.exchange.client().address.to_string();
-        self.sink.state.observer.tell("Bug", &client, "the session panicked and was ended");
+        self.sink.state.observer.tell(
+            ProcessEvent::Bug,
+            &client,
+            "the session panicked and was ended",
+        );
         Refusal::Bug.reply().write_to(&mut self.sink.output);
         self.close().await;
     }

@@ -13,6 +13,7 @@ use crate::settings::server::{self, ClientDetails};
 use mail::address::Domain;
 use mail::smtp::extension::Capabilities;
 use mail::smtp::introduction::Introduction;
+use relay::event::ProcessEvent;
 use relay::moment::Moment;
 use std::collections::HashMap;
 use std::io;
@@ -173,7 +174,7 @@ impl NextHop {
                     if self.loans.recall_oldest(clock::now()) {
                         let name = self.hosts.first().map_or("", |host| &host.name);
                         let detail = "taken from a client that kept it waiting, for another";
-                        self.observer.tell("ConnectionRecalled", name, detail);
+                        self.observer.tell(ProcessEvent::ConnectionRecalled, name, detail);
                     }
                 }
             }
@@ -207,7 +208,7 @@ impl NextHop {
                 Ok(mut connection) => {
                     let capabilities = *connection.session().capabilities();
                     if host.succeeded(capabilities) == Change::Up {
-                        self.observer.tell("NextHopUp", &host.name, "it answers again");
+                        self.observer.tell(ProcessEvent::NextHopUp, &host.name, "it answers again");
                     }
                     connection.take_place(place);
                     return Some(connection);
@@ -222,7 +223,7 @@ impl NextHop {
         let tell = |why: &io::Error| {
             if host.tls_failed() {
                 let detail = format!("{why}; its mail goes in the clear");
-                self.observer.tell("NextHopTlsFailed", &host.name, &detail);
+                self.observer.tell(ProcessEvent::NextHopTlsFailed, &host.name, &detail);
             }
         };
         Connection::open_as_wished(&self.way, host, tell).await
@@ -233,14 +234,14 @@ impl NextHop {
         // It takes fewer connections than we may make, and those that it took go on: it is not
         // down, and there may be room the next moment. Besides them there is the one that failed.
         if matches!(error, ConnectionError::NoRoom(_)) && self.open_connections() > 1 {
-            return self.observer.tell("NextHopFailed", &host.name, &error.to_string());
+            return self.observer.tell(ProcessEvent::NextHopFailed, &host.name, &error.to_string());
         }
         let retry = u64::try_from(settings.breaker_retry.as_millis()).unwrap_or(u64::MAX);
         let detail = error.to_string();
         match host.failed(clock::now(), settings.breaker_failures, retry) {
-            Change::Down => self.observer.tell("NextHopDown", &host.name, &detail),
+            Change::Down => self.observer.tell(ProcessEvent::NextHopDown, &host.name, &detail),
             Change::None if !host.is_down() => {
-                self.observer.tell("NextHopFailed", &host.name, &detail);
+                self.observer.tell(ProcessEvent::NextHopFailed, &host.name, &detail);
             }
             Change::None | Change::Up => {}
         }

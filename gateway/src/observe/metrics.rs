@@ -1,13 +1,14 @@
 //! The figures. Each thread counts for itself, and a scrape adds up: no counter is shared on the
 //! hot path. Labels are names from our own tables, never anything that a client said.
 
-use super::sources::{Reports, Sources};
+use super::reports::Reports;
+use super::sources::Sources;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use relay::event::Kind;
+use relay::event::{Kind, ProcessEvent};
 use relay::policy::{Stage, rules};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ struct Counts {
 #[derive(Debug, Default)]
 pub struct Metrics {
     threads: Mutex<Vec<Arc<Counts>>>,
-    process: Mutex<BTreeMap<&'static str, u64>>,
+    process: Mutex<BTreeMap<ProcessEvent, u64>>,
     gauges: Mutex<Vec<Gauge>>,
     sources: Mutex<Sources>,
 }
@@ -98,8 +99,8 @@ impl Metrics {
                         add(&counts.refused[place], 1);
                     }
                 }
-                Kind::Process { name, .. } => {
-                    *lock(&self.process).entry(name).or_default() += 1;
+                Kind::Process { event, .. } => {
+                    *lock(&self.process).entry(*event).or_default() += 1;
                 }
                 Kind::SessionClosed { .. } | Kind::MailAccepted => {}
             }
@@ -184,8 +185,8 @@ impl Collector for Scrape {
         }
         let help = "Events of the process";
         let mut family = encoder.encode_descriptor("events", help, None, kind)?;
-        for (name, count) in lock(&self.0.process).iter() {
-            ConstCounter::new(*count).encode(family.encode_family(&[("event", *name)])?)?;
+        for (event, count) in lock(&self.0.process).iter() {
+            ConstCounter::new(*count).encode(family.encode_family(&[("event", event.name())])?)?;
         }
         for gauge in lock(&self.0.gauges).iter() {
             let figure = ConstGauge::new(i64::try_from((gauge.read)()).unwrap_or(i64::MAX));

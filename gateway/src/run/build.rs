@@ -15,6 +15,7 @@ use crate::next_hop::{Hops, pool::NextHop};
 use crate::observe::Observer;
 use crate::settings::mistake::Mistakes;
 use crate::state::{Live, State, lock};
+use relay::event::ProcessEvent;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -122,7 +123,7 @@ pub fn reload(state: &State, services: &Services, watched: &Mutex<Watched>) -> R
     let path = &old.config.path;
     let refuse = |report: String| {
         let first = report.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        state.observer.tell("ConfigurationRefused", &path.display().to_string(), first);
+        state.observer.tell(ProcessEvent::ConfigurationRefused, &path.display().to_string(), first);
         report
     };
     let config = Config::load(path).map_err(|mistakes| refuse(mistakes.render(100, false)))?;
@@ -156,7 +157,7 @@ pub fn reload(state: &State, services: &Services, watched: &Mutex<Watched>) -> R
     } else {
         "in force for new sessions"
     };
-    state.observer.tell("ConfigurationReloaded", &path.display().to_string(), detail);
+    state.observer.tell(ProcessEvent::ConfigurationReloaded, &path.display().to_string(), detail);
     Ok(())
 }
 
@@ -165,7 +166,9 @@ fn reopen_log(path: &Path, observer: &Observer) {
     observer.log.flush();
     match super::append_to(path) {
         Ok(file) => observer.log.reopen(file),
-        Err(error) => observer.tell("LogRefused", &path.display().to_string(), &error.to_string()),
+        Err(error) => {
+            observer.tell(ProcessEvent::LogRefused, &path.display().to_string(), &error.to_string())
+        }
     }
 }
 
@@ -180,13 +183,15 @@ impl Watched {
 
 /// Tells the log what came of a load.
 pub fn tell(observer: &Observer, outcome: &Outcome) {
-    let (name, source) = match outcome {
-        Outcome::Judged { source, .. } if outcome.is_adopted() => ("RecipientsAdopted", source),
-        Outcome::Judged { source, .. } => ("RecipientsHeld", source),
-        Outcome::Failed { source, .. } => ("RecipientsFailed", source),
-        Outcome::CacheFailed { source, .. } => ("RecipientsCacheFailed", source),
+    let (event, source) = match outcome {
+        Outcome::Judged { source, .. } if outcome.is_adopted() => {
+            (ProcessEvent::RecipientsAdopted, source)
+        }
+        Outcome::Judged { source, .. } => (ProcessEvent::RecipientsHeld, source),
+        Outcome::Failed { source, .. } => (ProcessEvent::RecipientsFailed, source),
+        Outcome::CacheFailed { source, .. } => (ProcessEvent::RecipientsCacheFailed, source),
     };
-    observer.tell(name, source, &outcome.to_string());
+    observer.tell(event, source, &outcome.to_string());
 }
 
 /// Notices that the certificate's files have changed.
@@ -220,8 +225,8 @@ impl Drop for CertificateWatch {
 
 fn tell_certificate(certificate: &Certificate, observer: &Observer) {
     match certificate.reload() {
-        Ok(()) => observer.tell("CertificateReloaded", "", "in use for new handshakes"),
-        Err(error) => observer.tell("CertificateRefused", "", &error.to_string()),
+        Ok(()) => observer.tell(ProcessEvent::CertificateReloaded, "", "in use for new handshakes"),
+        Err(error) => observer.tell(ProcessEvent::CertificateRefused, "", &error.to_string()),
     }
 }
 

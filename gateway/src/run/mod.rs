@@ -14,20 +14,22 @@ pub use crate::directory::assembly::contents;
 use self::services::Services;
 use crate::config::built::Config;
 use crate::control;
+use crate::control::work::Work;
 use crate::directory::learned::Learned;
 use crate::listen::accept::{bind, listen};
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;
+use crate::observe::Observer;
 use crate::observe::log::{Log, LogWriter};
 use crate::observe::metrics::Metrics;
-use crate::observe::sources::Reports;
+use crate::observe::server::{self, FigureLimits};
 use crate::observe::write::LineFormat;
-use crate::observe::{Observer, server};
 use crate::settings::mistake::Mistake;
 use crate::settings::process::{ListenAddress, Listener, LogFormat};
-use crate::state::{Books, State, lock, random_key};
+use crate::state::{Books, State, random_key};
 use arc_swap::ArcSwap;
 use build::{Assembled, Before};
+use relay::event::ProcessEvent;
 use relay::split::SplitMemory;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
@@ -163,10 +165,10 @@ impl Running {
 
     fn announce(&self) {
         for address in &self.addresses {
-            self.state.observer.tell("Listening", &address.to_string(), "SMTP");
+            self.state.observer.tell(ProcessEvent::Listening, &address.to_string(), "SMTP");
         }
         if let Some(address) = self.metrics {
-            self.state.observer.tell("Listening", &address.to_string(), "figures");
+            self.state.observer.tell(ProcessEvent::Listening, &address.to_string(), "figures");
         }
     }
 
@@ -192,7 +194,7 @@ impl Running {
     fn end(self) -> (u32, bool) {
         let Self { state, workers, log_writer, watched, services, control, .. } = self;
         state.draining.store(true, Ordering::Relaxed);
-        state.observer.tell("Draining", "", "no new connections");
+        state.observer.tell(ProcessEvent::Draining, "", "no new connections");
         state.drain.send_replace(true);
         let until = Instant::now() + DRAIN_PATIENCE;
         while state.seats.taken() > 0 && Instant::now() < until {
@@ -212,7 +214,7 @@ impl Running {
         // The watchers hold a handle to the log as well, and it closes with the last one.
         drop((control, state, watched, services));
         // Whoever waits for it may take the machine away: nothing is still to be written.
-        observer.tell("Stopped", "", &format!("{left} sessions were cut off"));
+        observer.tell(ProcessEvent::Stopped, "", &format!("{left} sessions were cut off"));
         drop(observer);
         (left, log_writer.close())
     }
@@ -252,7 +254,7 @@ pub fn seats_for(connections_max: u32, observer: &Observer) -> io::Result<u32> {
     let seats = privileges::seats_within(descriptors, connections_max);
     if seats < connections_max {
         let detail = format!("connections_max is lowered to {seats}: {descriptors} descriptors");
-        observer.tell("LimitLowered", "RLIMIT_NOFILE", &detail);
+        observer.tell(ProcessEvent::LimitLowered, "RLIMIT_NOFILE", &detail);
     }
     Ok(seats)
 }
@@ -316,6 +318,7 @@ fn start_figures(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHa
         let mut drain = state.drain.subscribe();
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
         let metrics = Arc::clone(&state.observer.metrics);
+        let draining = Arc::clone(&state.draining);
         // While we drain, whoever watches us is told so.
         let drained = async {
             let _ = drain.wait_for(|draining| *draining).await;
@@ -324,7 +327,7 @@ fn start_figures(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHa
             }
         };
         tokio::select! {
-            _ = server::serve(listener, metrics, Arc::clone(&state.draining)) => {}
+            () = server::serve(listener, metrics, draining, FigureLimits::default()) => {}
             () = drained => {}
         }
     })
@@ -338,27 +341,20 @@ fn start_control(
     services: &Services,
 ) -> Option<control::server::Server> {
     let directory = state_directory?;
-    let work = control::work::Work::new(state, watched);
+    let work = Work::new(state, watched);
     match control::server::Server::start(directory, work, services.background()) {
         Ok(server) => Some(server),
         Err(error) => {
             let path = control::socket_path(directory).display().to_string();
-            state.observer.tell("ControlRefused", &path, &error.to_string());
+            state.observer.tell(ProcessEvent::ControlRefused, &path, &error.to_string());
             None
         }
     }
 }
 
 fn add_source_figures(state: &Arc<State>, watched: &Arc<Mutex<build::Watched>>) {
-    let (shared, watched) = (Arc::downgrade(state), Arc::downgrade(watched));
-    state.observer.metrics.set_sources(move || {
-        let (Some(state), Some(watched)) = (shared.upgrade(), watched.upgrade()) else {
-            return Reports::default();
-        };
-        let sources = lock(&watched).sources();
-        let sources = sources.iter().map(|source| source.report()).collect();
-        Reports { sources, next_hops: state.live.load().meter.reports() }
-    });
+    let work = Work::new(state, watched);
+    state.observer.metrics.set_sources(move || work.sources().unwrap_or_default());
 }
 
 fn add_gauges(state: &Arc<State>) {

@@ -9,6 +9,7 @@ use crate::directory::live::trust::Teller;
 use crate::directory::store::{Store, StoreOutcome};
 use crate::directory::{Environment, random_key};
 use crate::observe::Observer;
+use relay::event::ProcessEvent;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ impl Services {
 fn learned(store: &Store, observer: &Observer) -> Learned {
     Learned::open(store.clone()).unwrap_or_else(|error| {
         let shown = store.path().unwrap_or(Path::new("")).display().to_string();
-        observer.tell("DirectoryStateFailed", &shown, &error.to_string());
+        observer.tell(ProcessEvent::DirectoryStateFailed, &shown, &error.to_string());
         Learned::empty()
     })
 }
@@ -82,11 +83,11 @@ fn learned(store: &Store, observer: &Observer) -> Learned {
 fn open_store(directory: &Path, observer: &Observer) -> Store {
     let told = observer.clone();
     let tell = move |outcome: StoreOutcome| {
-        told.tell(outcome.name(), &outcome.path().display().to_string(), &outcome.to_string());
+        told.tell(outcome.event(), &outcome.path().display().to_string(), &outcome.to_string());
     };
     Store::open(directory, tell).unwrap_or_else(|error| {
         let shown = directory.display().to_string();
-        observer.tell("DirectoryStateRefused", &shown, &error.to_string());
+        observer.tell(ProcessEvent::DirectoryStateRefused, &shown, &error.to_string());
         Store::none()
     })
 }

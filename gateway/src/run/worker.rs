@@ -5,6 +5,7 @@ use crate::clock;
 use crate::listen::accept;
 use crate::settings::process::Listener;
 use crate::state::State;
+use relay::event::ProcessEvent;
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Weak};
@@ -42,7 +43,7 @@ async fn serve(listeners: Vec<(Arc<Listener>, TcpListener)>, state: Arc<State>, 
             Ok(listener) => {
                 tokio::spawn(accept::serve(listener, settings, Arc::clone(&state)));
             }
-            Err(error) => state.observer.tell("Bug", "listener", &error.to_string()),
+            Err(error) => state.observer.tell(ProcessEvent::Bug, "listener", &error.to_string()),
         }
     }
     tick(&state, first).await;
@@ -67,7 +68,11 @@ async fn tick(state: &State, first: bool) {
         }
         let lost_now = state.observer.log.lost_lines();
         if lost_now > lost {
-            state.observer.tell("LogLost", &lost_now.to_string(), "lines, the disk was too slow");
+            state.observer.tell(
+                ProcessEvent::LogLost,
+                &lost_now.to_string(),
+                "lines, the disk was too slow",
+            );
             lost = lost_now;
         }
         if *state.drain.borrow() && state.seats.taken() == 0 {

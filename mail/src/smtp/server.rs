@@ -100,7 +100,7 @@ pub struct Terms {
 /// How much nonsense is borne.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tolerance {
-    /// Commands refused for syntax or order, before 421.
+    /// Commands refused for syntax or order, and what counts as such, before 421.
     pub errors_max: u32,
     /// Commands that move nothing, in a row without a message, before 421.
     pub junk_commands_max: u32,
@@ -308,6 +308,15 @@ impl ServerSession {
         self.send(reply);
     }
 
+    /// As a refusal by [`Self::answer`], of something that no client with a reason to be here says:
+    /// it counts as errors of syntax do, and one too many ends the session.
+    pub fn answer_error(&mut self, reply: Reply) {
+        self.answer(Err(reply));
+        if !self.bears_error() {
+            self.outbox = None;
+        }
+    }
+
     /// Takes one line and acts on it; false when there is none yet.
     fn take_line(&mut self) -> bool {
         let too_long = || Reply::new(500, status::SYNTAX_ERROR, "line too long");
@@ -419,13 +428,20 @@ impl ServerSession {
     }
 
     fn send_error(&mut self, reply: Reply) {
-        self.errors += 1;
-        if self.errors > self.terms.tolerance.errors_max {
-            let text = "too many errors";
-            self.close_with(Reply::new(421, status::OTHER_SECURITY, text));
-        } else {
+        if self.bears_error() {
             self.send(reply);
         }
+    }
+
+    /// Counts an error; when it is one too many, the reply to it is 421.
+    fn bears_error(&mut self) -> bool {
+        self.errors += 1;
+        let borne = self.errors <= self.terms.tolerance.errors_max;
+        if !borne {
+            let text = "too many errors";
+            self.close_with(Reply::new(421, status::OTHER_SECURITY, text));
+        }
+        borne
     }
 
     fn send_junk(&mut self, reply: Reply) {

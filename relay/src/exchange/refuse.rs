@@ -4,14 +4,14 @@
 use super::{Activity, Do, Exchange, Sink};
 use crate::event::{Event, Kind, Scene};
 use crate::policy::Stage;
-use crate::policy::verdict::Refusal;
+use crate::policy::verdict::{Guilt, Refusal};
 use mail::address::ReversePath;
 use mail::smtp::reply::{Reply, ReplyId};
 use mail::smtp::server::Question;
 
 impl Exchange {
-    /// Says no: tells whom it may concern, and the client, perhaps with a delay.
-    pub(super) fn refuse(
+    /// A rule says no: tells whom it may concern, and the client, perhaps with a delay.
+    pub(super) fn refuse_by_rule(
         &mut self,
         stage: Stage,
         rule: &'static str,
@@ -23,8 +23,19 @@ impl Exchange {
             self.end_by(stage, rule, refusal, sink);
             return None;
         }
-        let unknown = matches!(refusal, Refusal::RecipientUnknown);
-        self.refuse_with(stage, rule, refusal.name(), refusal.reply(), unknown, sink)
+        let (name, reply) = (refusal.name(), refusal.reply());
+        self.refuse_with(stage, rule, name, reply, refusal.guilt(), sink)
+    }
+
+    /// The machine itself says no, for no fault of the client's.
+    pub(super) fn refuse(
+        &mut self,
+        stage: Stage,
+        rule: &'static str,
+        refusal: &Refusal,
+        sink: &mut impl Sink,
+    ) -> Option<Do> {
+        self.refuse_with(stage, rule, refusal.name(), refusal.reply(), Guilt::None, sink)
     }
 
     pub(super) fn refuse_with(
@@ -33,9 +44,10 @@ impl Exchange {
         rule: &'static str,
         name: &'static str,
         reply: Reply,
-        unknown: bool,
+        guilt: Guilt,
         sink: &mut impl Sink,
     ) -> Option<Do> {
+        let unknown = guilt == Guilt::Guess;
         self.counts.refusals += 1;
         self.counts.messages += u32::from(stage == Stage::Content);
         let reply = reply.with_id(self.next_id());
@@ -49,7 +61,14 @@ impl Exchange {
         if reply.code() == 421 || stage == Stage::Connect {
             self.why_closed = name;
         }
-        if unknown { self.punish(reply, sink) } else { self.answer_err(reply) }
+        match guilt {
+            Guilt::Guess => self.punish(reply, sink),
+            Guilt::Error => {
+                self.session.answer_error(reply);
+                None
+            }
+            Guilt::None => self.answer_err(reply),
+        }
     }
 
     fn answer_err(&mut self, reply: Reply) -> Option<Do> {

@@ -7,7 +7,7 @@ use crate::moment::Moment;
 use crate::next_hop::{Lack, Outcome, Request};
 use crate::policy::Stage;
 use crate::policy::facts::Plan;
-use crate::policy::verdict::Refusal;
+use crate::policy::verdict::{Guilt, Refusal};
 use crate::recipient::RecipientStatus;
 use crate::settings::NextHopId;
 use mail::address::ReversePath;
@@ -311,7 +311,8 @@ impl Exchange {
             && matches!(reply.code, 550 | 551 | 553)
             && reply.status.is_none_or(|s| s == status::BAD_DESTINATION_MAILBOX);
         let relayed = Reply::relayed(&reply);
-        self.refuse_with(stage, "next_hop", "next_hop_refused", relayed, unknown, sink)
+        let guilt = if unknown { Guilt::Guess } else { Guilt::None };
+        self.refuse_with(stage, "next_hop", "next_hop_refused", relayed, guilt, sink)
     }
 
     fn message_id(&self) -> ReplyId {

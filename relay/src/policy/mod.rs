@@ -5,6 +5,7 @@
 pub mod facts;
 pub mod rules;
 pub mod verdict;
+mod words;
 
 use crate::settings::Settings;
 use facts::{Facts, Need};
@@ -52,21 +53,27 @@ pub struct Rule {
     pub help: &'static str,
     /// The rule itself.
     pub run: fn(&Facts<'_>, &Settings) -> Ruling,
+    /// What it looked at, in words, once it has run; for `explain`.
+    pub looked_at: fn(&Facts<'_>, &Settings) -> String,
 }
 
 /// What a rule comes to: no objection, a refusal, or a fact that somebody must look up.
 pub type Ruling = Result<Option<Refusal>, Need>;
 
-/// The first refusal wins; rules stand cheapest first.
+/// The first refusal wins; rules stand cheapest first. `ran` hears what each rule came to, and
+/// hears it again when the rules run again.
 /// # Errors
 /// The first fact that is missing.
 pub fn judge(
     stage: Stage,
     facts: &Facts<'_>,
     settings: &Settings,
+    mut ran: impl FnMut(&'static Rule, Option<&Refusal>),
 ) -> Result<Option<(&'static str, Refusal)>, Need> {
     for rule in rules::at(stage) {
-        if let Some(refusal) = (rule.run)(facts, settings)? {
+        let refusal = (rule.run)(facts, settings)?;
+        ran(rule, refusal.as_ref());
+        if let Some(refusal) = refusal {
             return Ok(Some((rule.name, refusal)));
         }
     }

@@ -89,7 +89,31 @@ pub enum Refusal {
     Bug,
 }
 
+/// What a refusal says of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guilt {
+    /// Nothing.
+    None,
+    /// It has named somebody who is not there: counts towards harvest.
+    Guess,
+    /// Whoever has a reason to be here seldom says this: counts as an error, like those of syntax.
+    Error,
+}
+
 impl Refusal {
+    /// What it says of the client.
+    #[must_use]
+    pub fn guilt(&self) -> Guilt {
+        match self {
+            Self::RecipientUnknown => Guilt::Guess,
+            Self::RelayDenied
+            | Self::AddressTrick
+            | Self::MessageTooBig
+            | Self::EightBitNotOffered => Guilt::Error,
+            _ => Guilt::None,
+        }
+    }
+
     /// All whose words are ours: every one but [`Self::RecipientLeft`].
     pub const WORDED: &[Self] = &[
         Self::EarlyTalker,

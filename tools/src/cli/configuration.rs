@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::directory::guard::Outcome;
 use crate::settings::mistake::{Mistake, Mistakes, render};
 use clap::Args;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -78,7 +79,8 @@ pub fn print(text: &str) {
 }
 
 /// Prints a document for a script.
-pub fn print_json(document: &Value) {
+pub fn print_json(document: &impl Serialize) {
+    let document = serde_json::to_value(document).unwrap_or_default();
     print(&format!("{document:#}\n"));
 }
 

@@ -289,6 +289,19 @@ fn a_list_from_elsewhere_that_is_held_back_and_a_source_that_fails_are_told_by_t
     drop(postern);
     let absent = recipients(&folder, &["confirm", "people"]);
     assert_eq!(absent.code, 3, "{}", absent.err);
+
+    // The word for a list, wherever it is, is left for one that starts.
+    people.execute("delete from people where mail > 'p2'", []).unwrap();
+    assert_eq!(recipients(&folder, &["confirm", "staff", "--entries", "3"]).code, 1);
+    assert_eq!(recipients(&folder, &["confirm", "staff"]).code, 2);
+    let left = recipients(&folder, &["confirm", "staff", "--entries", "2", "--json"]);
+    assert_eq!(left.code, 0, "{}", left.err);
+    assert!(left.json()["confirmation"].is_string(), "{}", left.out);
+    let again = Postern::start(&folder, &config);
+    kit::wait_until("the word is taken", || {
+        recipients(&folder, &["lookup", "p3@example.test"]).code == 1
+    });
+    drop(again);
 }
 
 /// One request over the socket, and all that comes back.

@@ -272,6 +272,82 @@ fn whoever_talks_before_the_greeting_is_refused_and_others_wait_a_moment() {
     patient.message(MESSAGE).expect("250 ");
 }
 
+/// A listener of this kind, for clients that may have two connections each.
+fn two_for_each(folder: &Folder, hop: &Hop, listener: &str, more: &str) -> Postern {
+    // Not at 127.0.0.1:0, which is the listener's.
+    let figures = "[metrics]\naddress = \"127.0.0.2:0\"\n";
+    let limits = format!("[limits]\nclient_connections_max = 2\n{figures}");
+    let text = config(hop.address, &format!("{limits}{more}"));
+    let listener = format!("address = \"127.0.0.1:0\"\n{listener}");
+    Postern::start(folder, &text.replace("address = \"127.0.0.1:0\"", &listener))
+}
+
+fn are_counted(postern: &Postern, n: usize) {
+    let line = format!("\npostern_connections {n}\n");
+    kit::wait_until("they are counted", || postern.page().contains(&line));
+}
+
+fn was_one_too_many(postern: &Postern) {
+    let refused = postern.wait_for("ConnectionRefused");
+    assert_eq!(refused["refusal"], "too_many_client_connections", "{refused}");
+}
+
+#[test]
+fn who_has_too_many_connections_is_sent_away_before_the_handshake() {
+    let (folder, hop, authority) = (Folder::new(), Hop::start(), Authority::new());
+    authority.sign("mx.example.test").write(&folder);
+    let postern = two_for_each(&folder, &hop, "tls = \"implicit\"", TLS);
+    let silent = || Client::silent_from([127, 0, 0, 5].into(), postern.address());
+    let (mut first, _second) = (silent(), silent());
+    are_counted(&postern, 2);
+    assert!(silent().is_closed());
+    was_one_too_many(&postern);
+    // Those who are there may go on, and others may come.
+    let mut other = Client::silent(postern.address());
+    for client in [&mut first, &mut other] {
+        client.shake_hands(&authority.client()).unwrap();
+        client.reply().expect("220 ");
+    }
+}
+
+#[test]
+fn who_has_too_many_connections_is_told_so_before_the_others_are_greeted() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let postern = two_for_each(&folder, &hop, "greeting_delay_milliseconds = 10000", "");
+    let began = Instant::now();
+    let silent = || Client::silent_from([127, 0, 0, 5].into(), postern.address());
+    let (mut first, _second) = (silent(), silent());
+    are_counted(&postern, 2);
+    silent().reply().expect("421 4.7.0 ");
+    assert!(began.elapsed() < Duration::from_millis(9_900), "{:?}", began.elapsed());
+    was_one_too_many(&postern);
+    first.reply().expect("220 ");
+}
+
+#[test]
+fn who_has_too_many_connections_behind_a_proxy_is_known_by_the_header() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let listener = "proxy_protocol = true\nproxy_from = [\"127.0.0.1/32\"]\n\
+                    greeting_delay_milliseconds = 10000";
+    let postern = two_for_each(&folder, &hop, listener, "");
+    let began = Instant::now();
+    let from = |last| {
+        let mut client = Client::silent(postern.address());
+        client.send(&version_2([203, 0, 113, last]));
+        client
+    };
+    let (mut first, _second) = (from(7), from(7));
+    // They are counted by the client, not by the proxy.
+    let mut other = from(8);
+    are_counted(&postern, 3);
+    from(7).reply().expect("421 4.7.0 ");
+    assert!(began.elapsed() < Duration::from_millis(9_900), "{:?}", began.elapsed());
+    was_one_too_many(&postern);
+    for client in [&mut first, &mut other] {
+        client.reply().expect("220 ");
+    }
+}
+
 #[test]
 fn who_was_shaking_hands_when_we_were_told_to_end_is_told_so() {
     let (folder, hop, authority) = (Folder::new(), Hop::start(), Authority::new());

@@ -12,3 +12,8 @@ pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
     let other = settings.domain(domain).next_hop != plan.next_hop;
     Ok((exists && other).then_some(Refusal::OtherPlan))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(_: &Facts<'_>, _: &Settings) -> String {
+    "the first recipient of the message".into()
+}

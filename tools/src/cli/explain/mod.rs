@@ -89,9 +89,9 @@ pub fn run(arguments: &ExplainArguments) -> ExitCode {
         }
     };
     print::judgement(&case, &judgement, arguments.json);
-    ExitCode::from(match &judgement.decision {
-        decision if decision.is_accepted() => 0,
-        decision if decision.reply().class() == Class::Transient => EXIT_LATER,
+    ExitCode::from(match judgement.reply.class() {
+        _ if judgement.is_accepted() => 0,
+        Class::Transient => EXIT_LATER,
         _ => EXIT_NO,
     })
 }

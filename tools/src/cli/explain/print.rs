@@ -24,15 +24,13 @@ fn text(case: &Case, judgement: &Judgement) -> String {
             text.push_str(&format!("\n{}\n", heading(ran.stage)));
         }
         text.push_str(&of_rule(ran));
-        if ran.rule.name == "recipient" {
-            text.push_str(&steps(judgement));
-        }
+        text.extend(ran.asked.as_ref().map(steps));
     }
-    if let Decision::Malformed(stage, _) = &judgement.decision {
+    if let Decision::Malformed(stage) = &judgement.decision {
         text.push_str(&format!("\n{}\n", heading(*stage)));
         text.push_str("  REFUSED  the command is malformed, so no rule is asked\n");
     }
-    if !judgement.decision.is_accepted() && !judgement.not_run.is_empty() {
+    if !judgement.is_accepted() && !judgement.not_run.is_empty() {
         let names = judgement.not_run.iter().map(|(_, rule)| rule.name).collect::<Vec<_>>();
         text.push_str(&format!("\nNot run, since that decides: {}\n", names.join(", ")));
     }
@@ -40,10 +38,10 @@ fn text(case: &Case, judgement: &Judgement) -> String {
 }
 
 fn ending(judgement: &Judgement) -> String {
-    let heard = format!("The client hears:  {}\n", judgement.decision.reply());
+    let heard = format!("The client hears:  {}\n", judgement.reply);
     match &judgement.decision {
-        Decision::Malformed(..) => format!("\n{heard}The next hop hears nothing.\n"),
-        Decision::Refused(_, rule, _) => {
+        Decision::Malformed(_) => format!("\n{heard}The next hop hears nothing.\n"),
+        Decision::Refused(rule) => {
             format!("\nThe rule {} decides.\n{heard}The next hop hears nothing.\n", rule.name)
         }
         Decision::Relayed(route) => format!(
@@ -88,17 +86,13 @@ fn of_rule(ran: &Ran) -> String {
 }
 
 /// What each source said to the rule.
-fn steps(judgement: &Judgement) -> String {
-    let asked = judgement.asked.iter();
-    let of_one = |asked: &Asked| -> String {
-        let decides = &asked.trace.found.source;
-        let line = |step: &Step| {
-            let mark = if step.source == *decides { " <- decides" } else { "" };
-            format!("{:31}{step}{mark}\n", "")
-        };
-        asked.sources.iter().map(line).collect()
+fn steps(asked: &Asked) -> String {
+    let decides = &asked.trace.found.source;
+    let line = |step: &Step| {
+        let mark = if step.source == *decides { " <- decides" } else { "" };
+        format!("{:31}{step}{mark}\n", "")
     };
-    asked.map(of_one).collect()
+    asked.sources.iter().map(line).collect()
 }
 
 fn document(case: &Case, judgement: &Judgement) -> Value {
@@ -115,7 +109,7 @@ fn document(case: &Case, judgement: &Judgement) -> Value {
     });
     let not_run = judgement.not_run.iter();
     let not_run = not_run.map(|(stage, rule)| json!({ "stage": stage.name(), "rule": rule.name }));
-    let sources = judgement.asked.iter().flat_map(|asked| {
+    let sources = judgement.asked().into_iter().flat_map(|asked| {
         let decides = &asked.trace.found.source;
         asked.sources.iter().map(move |step| {
             json!({
@@ -130,12 +124,12 @@ fn document(case: &Case, judgement: &Judgement) -> Value {
         })
     });
     let (accepted, decided_by, route) = match &judgement.decision {
-        Decision::Malformed(..) => (false, Some("syntax"), None),
-        Decision::Refused(_, rule, _) => (false, Some(rule.name), None),
+        Decision::Malformed(_) => (false, Some("syntax"), None),
+        Decision::Refused(rule) => (false, Some(rule.name), None),
         Decision::Relayed(route) => (true, None, Some(route)),
         Decision::Discarded(_) => (true, None, None),
     };
-    let reply = judgement.decision.reply();
+    let reply = &judgement.reply;
     json!({
         "client": case.client,
         "network": judgement.network,

@@ -1,6 +1,6 @@
 //! `postern recipients check`: reads every recipient file to its end and judges nothing.
 
-use super::Common;
+use super::{Common, Ended};
 use crate::cli::EXIT_MISTAKES;
 use crate::cli::configuration::{count, print, print_json};
 use crate::config::built::{Config, listed};
@@ -11,7 +11,6 @@ use crate::run::recipients::scopes;
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::ExitCode;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -23,7 +22,7 @@ pub struct CheckArguments {
     pub(super) common: Common,
 }
 
-pub(super) fn run(arguments: &CheckArguments, config: &Config) -> ExitCode {
+pub(super) fn run(arguments: &CheckArguments, config: &Config) -> Ended {
     let mut right = true;
     let (mut files, mut files_read) = (Vec::new(), 0);
     for listed in listed(&config.settings.domain, &config.domains) {
@@ -44,7 +43,7 @@ pub(super) fn run(arguments: &CheckArguments, config: &Config) -> ExitCode {
     if arguments.common.json {
         print_json(&json!({ "ok": right, "files": files }));
     }
-    if right { ExitCode::SUCCESS } else { ExitCode::from(EXIT_MISTAKES) }
+    Ok(if right { 0 } else { EXIT_MISTAKES })
 }
 
 fn text(path: &Path, checked: &Result<Checked, LoadError>) -> String {

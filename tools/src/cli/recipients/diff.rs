@@ -1,16 +1,14 @@
 //! `postern recipients diff`: what the next load of a list would change.
 
-use super::Common;
-use super::running::{client, refused, tell_absent};
-use crate::cli::configuration::{count, print, print_json};
+use super::running::{ask_or, failed, of_list, tell_absent};
+use super::{Common, Ended};
+use crate::cli::configuration::count;
 use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::Config;
 use crate::control::message::{Diff, OfSource};
 use crate::control::names::pick;
 use crate::control::work;
 use clap::Args;
-use serde_json::json;
-use std::process::ExitCode;
 
 /// Addresses that are named; `--json` has up to a thousand.
 pub(super) const NAMES_SHOWN_MAX: usize = 20;
@@ -28,46 +26,43 @@ pub struct DiffArguments {
     pub(super) common: Common,
 }
 
-pub(super) fn run(arguments: &DiffArguments, config: &Config) -> ExitCode {
-    let diff: Diff = match client(config) {
-        Ok(client) => {
-            let question = OfSource { source: arguments.source.clone() };
-            match client.ask_long("/v1/diff", &question) {
-                Ok(diff) => diff,
-                Err(error) => {
-                    let code = refused(&error);
-                    // It holds no list: another source was meant.
-                    return if error.is_no() { ExitCode::from(EXIT_MISTAKES) } else { code };
-                }
-            }
-        }
-        Err(absent) => {
+pub(super) fn run(arguments: &DiffArguments, config: &Config) -> Ended {
+    let question = OfSource { source: arguments.source.clone() };
+    let diff = ask_or(
+        config,
+        |client| client.ask_long("/v1/diff", &question),
+        |absent| {
             tell_absent(&absent, "This is beside the list that was last kept.");
-            match by_ourselves(arguments.source.as_deref(), config) {
-                Ok(diff) => diff,
-                Err(code) => return code,
-            }
-        }
-    };
-    if arguments.common.json {
-        print_json(&serde_json::to_value(&diff).unwrap_or(json!(null)));
-    } else {
-        print(&text(&diff));
-    }
-    if diff.is_held() { ExitCode::from(EXIT_NO) } else { ExitCode::SUCCESS }
+            by_ourselves(arguments.source.as_deref(), config)
+        },
+    );
+    let diff = diff.map_err(of_list)?;
+    arguments.common.show(&diff, text);
+    Ok(if diff.is_held() { EXIT_NO } else { 0 })
 }
 
-fn by_ourselves(wanted: Option<&str>, config: &Config) -> Result<Diff, ExitCode> {
-    let mistake = |error: &dyn std::fmt::Display, code| {
-        eprintln!("postern: {error}");
-        ExitCode::from(code)
-    };
+fn by_ourselves(wanted: Option<&str>, config: &Config) -> Result<Diff, u8> {
     let opened = crate::run::recipients::open_kept(&config.recipients());
     let lists: Vec<_> = opened.sources.iter().map(|opened| &opened.source).collect();
     let lists: Vec<_> = lists.into_iter().filter(|source| source.statistics().is_some()).collect();
     let names: Vec<&str> = lists.iter().map(|source| &**source.name()).collect();
-    let at = pick(&names, wanted).map_err(|error| mistake(&error, EXIT_MISTAKES))?;
-    work::diff(names[at], lists[at].preview()).map_err(|error| mistake(&error, EXIT_LATER))
+    let at = pick(&names, wanted).map_err(|error| failed(EXIT_MISTAKES)(&error))?;
+    work::diff(names[at], lists[at].preview()).map_err(|error| failed(EXIT_LATER)(&error))
+}
+
+/// Why the guards do not let a list pass, if `entries` is what a person says that it has; `say` is
+/// how that is said.
+pub(super) fn objection(diff: &Diff, entries: Option<u64>, say: &str) -> Option<String> {
+    if !diff.is_held() {
+        None
+    } else if !diff.is_confirmable() {
+        Some("A list without its canary is never taken: add it, or name another one.".into())
+    } else if entries != Some(diff.entries) {
+        let has = count(diff.entries, "entry");
+        Some(format!("It has {has}. If that is right, say so: {say} {}", diff.entries))
+    } else {
+        None
+    }
 }
 
 /// The whole, with what a person can do about what would be held back.

@@ -1,6 +1,6 @@
 //! `postern recipients export`: the addresses of a source, as a file for `{ file = … }`.
 
-use super::Common;
+use super::{Common, Ended};
 use crate::cli::configuration::{count, print, print_json};
 use crate::cli::{EXIT_LATER, EXIT_MISTAKES};
 use crate::config::built::Config;
@@ -17,7 +17,6 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -50,7 +49,7 @@ enum ExportError {
     Write(#[from] io::Error),
 }
 
-pub(super) fn run(arguments: &ExportArguments, config: &Config) -> ExitCode {
+pub(super) fn run(arguments: &ExportArguments, config: &Config) -> Ended {
     match export(arguments, config) {
         Ok(written) => {
             let exported = count(written.addresses, "address");
@@ -68,15 +67,13 @@ pub(super) fn run(arguments: &ExportArguments, config: &Config) -> ExitCode {
                 eprintln!("{exported} written.");
             }
             written.notes.iter().for_each(|note| eprintln!("note: {note}"));
-            ExitCode::SUCCESS
+            Ok(0)
         }
         // Whoever closed standard output (`| head`) has seen enough.
-        Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
+        Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
         Err(error) => {
             eprintln!("postern: {error}");
-            ExitCode::from(match error {
+            Err(match error {
                 ExportError::Unclear(_) | ExportError::Write(_) => EXIT_MISTAKES,
                 ExportError::Source { .. } | ExportError::Store(_) => EXIT_LATER,
             })

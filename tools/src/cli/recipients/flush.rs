@@ -1,10 +1,10 @@
 //! `postern recipients flush`: what was remembered of live sources is asked for again; of one
 //! address it is really forgotten.
 
-use super::Common;
-use super::running::{client, nobody, refused, tell_absent};
+use super::running::{ask_or, failed, nobody, tell_absent};
+use super::{Common, Ended};
 use crate::cli::EXIT_MISTAKES;
-use crate::cli::configuration::{count, print, print_json};
+use crate::cli::configuration::count;
 use crate::config::built::Config;
 use crate::control::client::Absent;
 use crate::control::message::{Flush, Flushed};
@@ -12,9 +12,7 @@ use crate::control::names::pick;
 use crate::control::work::to_forget;
 use crate::directory::store::Store;
 use clap::Args;
-use serde_json::json;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// Arguments of `flush`.
 #[derive(Debug, Args)]
@@ -48,7 +46,7 @@ struct What {
     all: bool,
 }
 
-pub(super) fn run(arguments: &FlushArguments, config: &Config) -> ExitCode {
+pub(super) fn run(arguments: &FlushArguments, config: &Config) -> Ended {
     let What { address, domain, all } = &arguments.what;
     let flush = Flush {
         address: address.clone(),
@@ -56,31 +54,19 @@ pub(super) fn run(arguments: &FlushArguments, config: &Config) -> ExitCode {
         all: *all,
         source: arguments.source.clone(),
     };
-    let flushed = match (client(config), &config.state_dir) {
-        (Ok(client), _) => match client.ask("/v1/flush", &flush) {
-            Ok(flushed) => flushed,
-            Err(error) => return refused(&error),
-        },
-        (Err(absent @ Absent::NotRunning(_)), Some(directory)) => {
-            tell_absent(&absent, "What is kept for the next one is forgotten instead.");
-            match in_store(&flush, config, directory) {
-                Ok(flushed) => flushed,
-                Err(why) => {
-                    eprintln!("postern: {why}");
-                    return ExitCode::from(EXIT_MISTAKES);
-                }
+    let flushed: Flushed = ask_or(
+        config,
+        |client| client.ask("/v1/flush", &flush),
+        |absent| match (&absent, &config.state_dir) {
+            (Absent::NotRunning(_), Some(directory)) => {
+                tell_absent(&absent, "What is kept for the next one is forgotten instead.");
+                in_store(&flush, config, directory).map_err(|why| failed(EXIT_MISTAKES)(&why))
             }
-        }
-        (Err(absent), _) => {
-            return nobody(&absent, "Or restart it: without `state_dir` it forgets everything.");
-        }
-    };
-    if arguments.common.json {
-        print_json(&serde_json::to_value(&flushed).unwrap_or(json!(null)));
-    } else {
-        print(&text(&flushed));
-    }
-    ExitCode::SUCCESS
+            _ => nobody(&absent, "Or restart it: without `state_dir` it forgets everything."),
+        },
+    )?;
+    arguments.common.show(&flushed, text);
+    Ok(0)
 }
 
 fn in_store(flush: &Flush, config: &Config, directory: &Path) -> Result<Flushed, String> {

@@ -1,19 +1,20 @@
 //! `postern recipients import`: a list takes the place of a recipient file, checked and judged
 //! before, whole or not at all.
 
-use super::Common;
-use super::diff::{names, text};
-use super::running::{client, refused, tell_absent};
+use super::diff::{names, objection, text};
+use super::running::{ask_or, tell_absent};
 use super::sync::loaded_text;
+use super::{Common, Ended};
 use crate::cli::configuration::{print, print_json};
 use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::{Config, ListedSource, listed};
 use crate::control::message::{Confirm, Confirmed, Diff};
 use crate::control::names::{Unclear, pick};
+use crate::directory::RecipientSource;
 use crate::directory::file::{self, FileLister, FileSource};
 use crate::directory::guard::Confirmation;
 use crate::directory::kinds::file_source;
-use crate::directory::list::{Listed, LoadError, Preview, Scope, confirm};
+use crate::directory::list::{Listed, LoadError, Preview, Scope};
 use crate::run::recipients::{beside, scopes};
 use clap::Args;
 use nix::unistd::{Gid, Uid, chown};
@@ -22,7 +23,6 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use thiserror::Error;
 
 /// A list may have so many octets: the most addresses that a list may have, each of 40.
@@ -64,9 +64,9 @@ enum ImportError {
     List(#[from] LoadError),
 }
 
-pub(super) fn run(arguments: &ImportArguments, config: &Config) -> ExitCode {
+pub(super) fn run(arguments: &ImportArguments, config: &Config) -> Ended {
     match import(arguments, config) {
-        Ok(code) => code,
+        Ok(ended) => ended,
         Err(error) => {
             eprintln!("postern: {error}");
             if let ImportError::List(LoadError::Malformed { malformed }) = &error {
@@ -76,12 +76,12 @@ pub(super) fn run(arguments: &ImportArguments, config: &Config) -> ExitCode {
                 }
             }
             eprintln!("Nothing was changed.");
-            ExitCode::from(EXIT_MISTAKES)
+            Err(EXIT_MISTAKES)
         }
     }
 }
 
-fn import(arguments: &ImportArguments, config: &Config) -> Result<ExitCode, ImportError> {
+fn import(arguments: &ImportArguments, config: &Config) -> Result<Ended, ImportError> {
     let all = listed(&config.settings.domain, &config.domains);
     let (target, scope) = replaced(arguments.source.as_deref(), &all)?;
     let staged = Staged::copy(&arguments.file, &target.path)?;
@@ -95,21 +95,21 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<ExitCode, Impo
         print(&text(&diff));
         print(&gone(&in_use, &preview, &diff));
     }
-    if let Err(why) = judge(&diff, arguments.confirm) {
+    if let Some(why) = objection(&diff, arguments.confirm, "--confirm") {
         eprintln!("{why}\nNothing was changed.");
         if arguments.common.json {
             print_json(&json!({ "diff": diff, "is_in_place": false, "why": why }));
         }
-        return Ok(ExitCode::from(EXIT_NO));
+        return Ok(Err(EXIT_NO));
     }
     if arguments.dry_run {
         if arguments.common.json {
             print_json(&json!({ "diff": diff, "is_in_place": false }));
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Ok(0));
     }
     staged.put_in_place(&target.path)?;
-    Ok(take_up(arguments, config, &target, &diff))
+    Ok(take_up(arguments, config, &in_use, &diff))
 }
 
 /// The file that is to be replaced, and what it is read for.
@@ -122,20 +122,6 @@ fn replaced(
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (listed, settings) = &files[pick(&names, wanted)?];
     Ok((file_source(settings), Scope::new(scopes(listed))))
-}
-
-/// Whether the guards let it pass.
-fn judge(diff: &Diff, confirmed: Option<u64>) -> Result<(), String> {
-    if !diff.is_held() {
-        return Ok(());
-    }
-    if !diff.is_confirmable() {
-        return Err("A list without its canary is never taken: add it, or name another one.".into());
-    }
-    if confirmed == Some(diff.entries) {
-        return Ok(());
-    }
-    Err(format!("If that is right, say so: --confirm {}", diff.entries))
 }
 
 /// Those that go, by the names that the file has now.
@@ -156,44 +142,37 @@ fn gone(in_use: &Listed, preview: &Preview, diff: &Diff) -> String {
 }
 
 /// Lets the process that serves take it up, or leaves the word for one that starts.
-fn take_up(
-    arguments: &ImportArguments,
-    config: &Config,
-    target: &FileSource,
-    diff: &Diff,
-) -> ExitCode {
-    let confirmed: Option<Confirmed> = match client(config) {
-        Ok(client) => {
-            let (source, entries) = (diff.source.clone(), Some(diff.entries));
-            let word = Confirm { source, entries, is_new: true };
-            match client.ask_long("/v1/confirm", &word) {
-                Ok(confirmed) => Some(confirmed),
-                Err(error) => {
-                    eprintln!("The file is in place; the Postern that runs did not take it up:");
-                    let _ = refused(&error);
-                    return ExitCode::from(EXIT_LATER);
-                }
+fn take_up(arguments: &ImportArguments, config: &Config, in_use: &Listed, diff: &Diff) -> Ended {
+    let (source, entries) = (diff.source.clone(), Some(diff.entries));
+    let word = Confirm { source, entries, is_new: true };
+    let confirmed: Option<Confirmed> = ask_or(
+        config,
+        |client| {
+            let confirmed = client.ask_long("/v1/confirm", &word).map(Some);
+            if confirmed.is_err() {
+                eprintln!("The file is in place; the Postern that runs did not take it up:");
             }
-        }
-        Err(absent) => {
+            confirmed
+        },
+        |absent| {
             tell_absent(&absent, "The file is in place for one that starts.");
-            let word = Confirmation { entries: diff.entries };
-            if let Some(directory) = config.state_dir.as_deref().filter(|_| diff.is_held())
-                && let Err(error) = confirm(directory, &FileLister::new(target.clone()), word)
+            if diff.is_held()
+                && let Some(Err(error)) = in_use.leave_word(Confirmation { entries: diff.entries })
             {
-                eprintln!("cannot leave the confirmation in {}: {error}", directory.display());
-                return ExitCode::from(EXIT_LATER);
+                eprintln!("cannot leave the confirmation in the state directory: {error}");
+                return Err(EXIT_LATER);
             }
-            None
-        }
-    };
+            Ok(None)
+        },
+    )
+    .map_err(|_| EXIT_LATER)?;
     let is_in_use = confirmed.as_ref().is_none_or(|confirmed| confirmed.is_taken);
     if arguments.common.json {
         print_json(&json!({ "diff": diff, "is_in_place": true, "loaded": confirmed }));
     } else if let Some(loaded) = confirmed.as_ref().and_then(|c| c.loaded.as_ref()) {
         print(&loaded_text(&diff.source, loaded));
     }
-    if is_in_use { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LATER) }
+    Ok(if is_in_use { 0 } else { EXIT_LATER })
 }
 
 /// A copy beside the file that it is to replace; gone unless it is put in place.

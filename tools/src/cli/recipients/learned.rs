@@ -1,19 +1,19 @@
 //! `postern recipients why` and `report`: what mail itself has shown of an address, and whom that
 //! would have refused if it were enforced.
 
-use super::Common;
-use super::running::{client, refused};
-use crate::cli::configuration::{count, print, print_json};
+use super::running::{ask_or, failed};
+use super::{Common, Ended};
+use crate::cli::configuration::count;
 use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::clock;
 use crate::config::built::Config;
-use crate::control::learned::{Unsaid, report_kept, why_kept};
-use crate::control::message::{Doubtful, Evidence, OfAddress, OfReport, Report, Why};
+use crate::control::learned::{self, REPORTED_ADDRESSES_MAX};
+use crate::control::message::{Evidence, OfAddress, OfReport, Report};
 use crate::directory::SourceSettings;
+use crate::directory::learned::evidence::Belief;
+use crate::directory::learned::report::{Doubtful, Why, report_from, why_from};
 use crate::directory::statistics::Age;
 use clap::Args;
-use serde_json::json;
-use std::process::ExitCode;
 
 /// Arguments of `why`.
 #[derive(Debug, Args)]
@@ -43,78 +43,58 @@ pub struct ReportArguments {
     pub(super) common: Common,
 }
 
-pub(super) fn why(arguments: &WhyArguments, config: &Config) -> ExitCode {
-    let evidence: Evidence = match client(config) {
-        Ok(client) => {
-            let question = OfAddress { address: arguments.address.clone() };
-            match client.ask("/v1/why", &question) {
-                Ok(evidence) => evidence,
-                Err(error) => return refused(&error),
-            }
-        }
-        Err(_) => {
+pub(super) fn why(arguments: &WhyArguments, config: &Config) -> Ended {
+    let question = OfAddress { address: arguments.address.clone() };
+    let evidence: Evidence = ask_or(
+        config,
+        |client| client.ask("/v1/why", &question),
+        |_| {
             let store = crate::run::recipients::beside(&config.recipients()).store;
-            match why_kept(&store, &config.settings, &arguments.address) {
-                Ok(evidence) => evidence,
-                Err(error) => return unsaid(&error),
-            }
-        }
-    };
-    if arguments.common.json {
-        print_json(&serde_json::to_value(&evidence).unwrap_or(json!(null)));
-    } else {
-        evidence.names.iter().for_each(|name| print(&why_text(name)));
-        tell_unused(config);
-    }
-    let believed = |belief: &str| evidence.names.iter().any(|name| name.belief == belief);
-    match () {
-        () if believed("exists") => ExitCode::SUCCESS,
-        () if believed("unknown") => ExitCode::from(EXIT_NO),
-        () => ExitCode::from(EXIT_LATER),
-    }
+            let kept =
+                learned::why(&config.settings, &question.address, |name| why_from(&store, name));
+            kept.map_err(|error| failed(EXIT_MISTAKES)(&error))
+        },
+    )?;
+    arguments.common.show(&evidence, |evidence| evidence.names.iter().map(why_text).collect());
+    tell_unused(&arguments.common, config);
+    let is = |belief| evidence.names.iter().any(|name| name.belief == belief);
+    Ok(match () {
+        () if is(Belief::Exists) => 0,
+        () if is(Belief::Unknown) => EXIT_NO,
+        () => EXIT_LATER,
+    })
 }
 
-pub(super) fn report(arguments: &ReportArguments, config: &Config) -> ExitCode {
-    let report: Report = match client(config) {
-        Ok(client) => match client.ask("/v1/report", &OfReport { addresses_max: arguments.max }) {
-            Ok(report) => report,
-            Err(error) => return refused(&error),
-        },
-        Err(_) => {
+pub(super) fn report(arguments: &ReportArguments, config: &Config) -> Ended {
+    let question = OfReport { addresses_max: arguments.max };
+    let report: Report = ask_or(
+        config,
+        |client| client.ask("/v1/report", &question),
+        |_| {
             let store = crate::run::recipients::beside(&config.recipients()).store;
-            match report_kept(&store, arguments.max) {
-                Ok(report) => report,
-                Err(error) => return unsaid(&error),
-            }
-        }
-    };
-    if arguments.common.json {
-        print_json(&serde_json::to_value(&report).unwrap_or(json!(null)));
-    } else {
-        print(&report_text(&report));
-        tell_unused(config);
-    }
-    if report.would_refuse.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NO) }
+            let kept = report_from(&store, arguments.max.min(REPORTED_ADDRESSES_MAX));
+            let would_refuse = kept.map_err(|error| failed(EXIT_MISTAKES)(&error))?;
+            Ok(Report { would_refuse })
+        },
+    )?;
+    arguments.common.show(&report, report_text);
+    tell_unused(&arguments.common, config);
+    Ok(if report.would_refuse.is_empty() { 0 } else { EXIT_NO })
 }
 
 /// Where no domain learns, that nothing was seen says nothing.
-fn tell_unused(config: &Config) {
+fn tell_unused(common: &Common, config: &Config) {
     let mut sources = config.domains.iter().flat_map(|domain| &domain.sources);
-    if !sources.any(|entry| matches!(entry.settings, SourceSettings::Learned(_))) {
+    if !common.json && !sources.any(|entry| matches!(entry.settings, SourceSettings::Learned(_))) {
         eprintln!("No domain has {{ learned = true }} among its `recipients`.");
     }
 }
 
-fn unsaid(error: &Unsaid) -> ExitCode {
-    eprintln!("postern: {error}");
-    ExitCode::from(EXIT_MISTAKES)
-}
-
 fn why_text(why: &Why) -> String {
-    let belief = match why.belief.as_str() {
-        "exists" => "mail shows that it exists",
-        "unknown" => "mail shows that there is none",
-        _ => "mail has shown nothing of it that counts",
+    let belief = match why.belief {
+        Belief::Exists => "mail shows that it exists",
+        Belief::Unknown => "mail shows that there is none",
+        Belief::Unseen => "mail has shown nothing of it that counts",
     };
     let mut text = format!("{}: {belief}\n", why.address);
     for seen in &why.evidence {
@@ -140,7 +120,7 @@ fn report_text(report: &Report) -> String {
     {
         text.push_str(&format!(
             "  {address}: {code} ({}), {}, last {} ago from {client} for <{reverse_path}>\n",
-            because.replace('_', " "),
+            because.word().replace('_', " "),
             count((*n).into(), "time"),
             ago(*last)
         ));

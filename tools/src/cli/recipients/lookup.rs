@@ -1,8 +1,8 @@
 //! `postern recipients lookup`: the answer for one address, and how it came about: as the process
 //! that serves has it, or as one that starts now would.
 
-use super::Common;
-use super::running::{client, refused, tell_absent};
+use super::running::{ask_or, failed, tell_absent};
+use super::{Common, Ended};
 use crate::cli::configuration::{print, print_json, tell_outcomes};
 use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::Config;
@@ -13,7 +13,6 @@ use crate::directory::statistics::Age;
 use crate::explain::asked;
 use clap::Args;
 use serde_json::json;
-use std::process::ExitCode;
 
 /// Arguments of `lookup`.
 #[derive(Debug, Args)]
@@ -34,34 +33,23 @@ pub struct LookupArguments {
     pub(super) common: Common,
 }
 
-pub(super) fn run(arguments: &LookupArguments, config: &Config) -> ExitCode {
+pub(super) fn run(arguments: &LookupArguments, config: &Config) -> Ended {
     if let Err(error) = asked::forward_path(&arguments.address) {
         eprintln!("`{}` is no address: {error}", arguments.address);
         eprintln!("For example: postern recipients lookup jones@example.test");
-        return ExitCode::from(EXIT_MISTAKES);
+        return Err(EXIT_MISTAKES);
     }
-    let lookup = match client(config) {
-        Ok(client) => {
-            let question = OfAddress { address: arguments.address.clone() };
-            match client.ask("/v1/lookup", &question) {
-                Ok(lookup) => lookup,
-                Err(error) => return refused(&error),
-            }
-        }
-        Err(absent) => match by_ourselves(arguments, config, &absent) {
-            Ok(lookup) => lookup,
-            Err(code) => return code,
-        },
-    };
+    let question = OfAddress { address: arguments.address.clone() };
+    let lookup = ask_or(
+        config,
+        |client| client.ask("/v1/lookup", &question),
+        |absent| by_ourselves(arguments, config, &absent),
+    )?;
     if lookup.status == "not_ours" {
-        return not_ours(arguments, config);
+        return Ok(not_ours(arguments, config));
     }
-    if arguments.common.json {
-        print_json(&serde_json::to_value(&lookup).unwrap_or_default());
-    } else {
-        print(&text(&lookup, arguments.trace));
-    }
-    ExitCode::from(match lookup.status.as_str() {
+    arguments.common.show(&lookup, |lookup| text(lookup, arguments.trace));
+    Ok(match lookup.status.as_str() {
         "exists" | "bitbucket" => 0,
         "left" | "unknown" => EXIT_NO,
         _ => EXIT_LATER,
@@ -72,24 +60,20 @@ fn by_ourselves(
     arguments: &LookupArguments,
     config: &Config,
     absent: &Absent,
-) -> Result<Lookup, ExitCode> {
+) -> Result<Lookup, u8> {
     let is_expected = matches!(absent, Absent::NoStateDirectory | Absent::NotRunning(_));
     if arguments.trace || !is_expected {
         tell_absent(absent, "This is what a Postern that starts now would say.");
     }
     let opened = crate::run::recipients::open(&config.recipients());
     tell_outcomes(&opened.outcomes);
-    let failed = |error: &dyn std::fmt::Display| {
-        eprintln!("postern: {error}");
-        ExitCode::FAILURE
-    };
+    let failed = failed(EXIT_NO);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| failed(&error))?;
     let lookup = look_up(config, &opened.directory, &arguments.address);
-    runtime.block_on(lookup).map_err(|error| failed(&error))
+    runtime.map_err(|error| failed(&error))?.block_on(lookup).map_err(|error| failed(&error))
 }
 
-fn not_ours(arguments: &LookupArguments, config: &Config) -> ExitCode {
+fn not_ours(arguments: &LookupArguments, config: &Config) -> u8 {
     if arguments.common.json {
         print_json(&json!({ "address": arguments.address, "status": "not_ours" }));
     } else {
@@ -102,7 +86,7 @@ fn not_ours(arguments: &LookupArguments, config: &Config) -> ExitCode {
             if config.domains.len() > 5 { ", …" } else { "" }
         ));
     }
-    ExitCode::from(EXIT_NO)
+    EXIT_NO
 }
 
 fn text(lookup: &Lookup, trace: bool) -> String {

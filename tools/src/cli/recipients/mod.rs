@@ -14,9 +14,10 @@ mod sources;
 mod stats;
 mod sync;
 
-use super::configuration::ConfigArgument;
+use super::configuration::{ConfigArgument, print, print_json};
 use crate::config::built::Config;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use std::process::ExitCode;
 
 /// Arguments of `recipients`.
@@ -69,11 +70,25 @@ struct Common {
     json: bool,
 }
 
+impl Common {
+    /// Prints an answer, for a script or in words.
+    fn show<A: Serialize>(&self, answer: &A, text: impl FnOnce(&A) -> String) {
+        if self.json {
+            print_json(answer);
+        } else {
+            print(&text(answer));
+        }
+    }
+}
+
+/// The exit code; as an error when the command came to an early end that was told.
+type Ended = Result<u8, u8>;
+
 /// Runs it.
 #[must_use]
 pub fn run(arguments: &RecipientsArguments) -> ExitCode {
-    let run = |common: &Common, command: &dyn Fn(&Config) -> ExitCode| match common.config.load() {
-        Ok(config) => command(&config),
+    let run = |common: &Common, command: &dyn Fn(&Config) -> Ended| match common.config.load() {
+        Ok(config) => ExitCode::from(command(&config).unwrap_or_else(|code| code)),
         Err(code) => code,
     };
     match &arguments.command {

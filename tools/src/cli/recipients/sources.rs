@@ -1,16 +1,14 @@
 //! `postern recipients sources`: what each source is, and what it did since the start.
 
-use super::Common;
 use super::lookup::last_trouble;
-use super::running::{client, refused, tell_absent};
+use super::running::{ask_or, tell_absent};
+use super::{Common, Ended};
 use crate::cli::EXIT_LATER;
-use crate::cli::configuration::{print, print_json, tell_outcomes};
+use crate::cli::configuration::tell_outcomes;
 use crate::config::built::Config;
-use crate::control::message::{Source, Sources};
 use clap::Args;
-use serde_json::json;
+use gateway::observe::reports::{Reports, SourceReport};
 use std::io::IsTerminal;
-use std::process::ExitCode;
 
 /// Classes whose answers are not relied on.
 const WRONG: &[&str] = &["late", "accept-all", "lying", "down"];
@@ -28,33 +26,26 @@ pub struct SourcesArguments {
     pub(super) common: Common,
 }
 
-pub(super) fn run(arguments: &SourcesArguments, config: &Config) -> ExitCode {
-    let all: Sources = match client(config) {
-        Ok(client) => match client.get("/v1/sources") {
-            Ok(all) => all,
-            Err(error) => return refused(&error),
-        },
-        Err(absent) => {
+pub(super) fn run(arguments: &SourcesArguments, config: &Config) -> Ended {
+    let all: Reports = ask_or(
+        config,
+        |client| client.get("/v1/sources"),
+        |absent| {
             tell_absent(&absent, "This is what a Postern that starts now would have.");
             let opened = crate::run::recipients::open(&config.recipients());
             tell_outcomes(&opened.outcomes);
-            let sources = opened.sources.iter().map(|opened| opened.source.report().into());
-            Sources { sources: sources.collect(), ..Sources::default() }
-        }
-    };
+            let sources = opened.sources.iter().map(|opened| opened.source.report());
+            Ok(Reports { sources: sources.collect(), ..Reports::default() })
+        },
+    )?;
+    arguments.common.show(&all, text);
     // A next hop that takes everybody is why Postern stands before it.
-    let is_right = all.sources.iter().all(is_relied_on);
-    if arguments.common.json {
-        print_json(&serde_json::to_value(&all).unwrap_or(json!(null)));
-    } else {
-        print(&text(&all));
-    }
-    if is_right { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LATER) }
+    Ok(if all.sources.iter().all(is_relied_on) { 0 } else { EXIT_LATER })
 }
 
 /// Of a list, whether there is one; of others, what they have shown. One that has only had
 /// trouble so far has shown nothing, whatever its class.
-fn is_relied_on(source: &Source) -> bool {
+fn is_relied_on(source: &SourceReport) -> bool {
     let has_none = source.class.is_empty() && source.entries.is_none();
     let said = source.yes + source.no + source.recalled + source.remembered_yes;
     let is_mute = !source.class.is_empty() && said == 0;
@@ -63,7 +54,7 @@ fn is_relied_on(source: &Source) -> bool {
     !source.is_held && !fails && !WRONG.contains(&source.class.as_str())
 }
 
-fn text(all: &Sources) -> String {
+fn text(all: &Reports) -> String {
     let head = ["SOURCE", "CLASS", "ASKED", "ANSWERED", "REMEMBERED", "WHY"].map(str::to_owned);
     let mut rows = vec![(head, None)];
     for source in all.sources.iter().chain(&all.next_hops) {
@@ -98,7 +89,7 @@ fn text(all: &Sources) -> String {
     text
 }
 
-fn cells(source: &Source) -> [String; 6] {
+fn cells(source: &SourceReport) -> [String; 6] {
     let is_live = !source.class.is_empty();
     let of_live = |figure: u64| if is_live { figure.to_string() } else { "-".to_owned() };
     let remembered = match source.entries {

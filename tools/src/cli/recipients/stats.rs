@@ -1,18 +1,17 @@
 //! `postern recipients stats`: what each source holds, and what a person may have to decide.
 
-use super::Common;
-use super::running::client;
+use super::{Common, Ended};
 use crate::cli::EXIT_LATER;
 use crate::cli::configuration::{count, print, print_json};
 use crate::clock;
 use crate::config::built::Config;
-use crate::control::message::{Source, Sources};
+use crate::control::client::Client;
 use crate::directory::guard::{Hold, Outcome};
 use crate::directory::statistics::{DomainStatistics, Statistics};
+use gateway::observe::reports::{Reports, SourceReport};
 use serde_json::{Value, json};
-use std::process::ExitCode;
 
-pub(super) fn run(arguments: &Common, config: &Config) -> ExitCode {
+pub(super) fn run(arguments: &Common, config: &Config) -> Ended {
     let opened = crate::run::recipients::open(&config.recipients());
     let statistics: Vec<_> = opened.sources.iter().filter_map(|s| s.source.statistics()).collect();
     let outcomes: Vec<_> = opened.outcomes.iter().filter(|o| !o.is_adopted()).collect();
@@ -29,21 +28,22 @@ pub(super) fn run(arguments: &Common, config: &Config) -> ExitCode {
         }
     }
     let whole = statistics.iter().flat_map(|source| &source.domains).all(|d| d.entries.is_some());
-    if whole && outcomes.is_empty() && held.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(EXIT_LATER)
-    }
+    Ok(if whole && outcomes.is_empty() && held.is_empty() { 0 } else { EXIT_LATER })
 }
 
 /// What the Postern that serves holds back: of a list that is elsewhere, only that one has read it.
-fn held_by_whom_serves(config: &Config) -> Vec<Source> {
-    let sources = client(config).ok().and_then(|client| client.get::<Sources>("/v1/sources").ok());
-    let sources = sources.map(|all| all.sources).unwrap_or_default();
-    sources.into_iter().filter(|source| source.is_held).collect()
+fn held_by_whom_serves(config: &Config) -> Vec<SourceReport> {
+    let client = Client::of(config.state_dir.as_deref()).ok();
+    let all: Option<Reports> = client.and_then(|client| client.get("/v1/sources").ok());
+    all.unwrap_or_default().sources.into_iter().filter(|source| source.is_held).collect()
 }
 
-fn text(source: &Statistics, outcomes: &[&Outcome], held: &[Source], config: &Config) -> String {
+fn text(
+    source: &Statistics,
+    outcomes: &[&Outcome],
+    held: &[SourceReport],
+    config: &Config,
+) -> String {
     let Statistics { source: name, addresses, targets, octets, domains } = source;
     let each = source.octets_per_address();
     let each = each.map(|each| format!(", {each:.1} an address")).unwrap_or_default();
@@ -113,7 +113,7 @@ fn advice(outcome: &Outcome, config: &Config) -> String {
     text
 }
 
-fn document(source: &Statistics, outcomes: &[&Outcome], served: &[Source]) -> Value {
+fn document(source: &Statistics, outcomes: &[&Outcome], served: &[SourceReport]) -> Value {
     let name = &*source.source;
     let is_held = served.iter().any(|source| source.name == name);
     let mine = outcomes.iter().filter(|outcome| source_of(outcome) == name);

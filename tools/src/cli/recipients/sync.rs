@@ -1,17 +1,15 @@
 //! `postern recipients sync`: the process that serves reads a list now, and shows how far it is.
 
-use super::Common;
-use super::running::{client, nobody, refused};
-use crate::cli::configuration::{count, print, print_json};
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES};
+use super::running::{ask_or, nobody, of_list};
+use super::{Common, Ended};
+use crate::cli::EXIT_LATER;
+use crate::cli::configuration::count;
 use crate::config::built::Config;
 use crate::control::client::{CallError, Client};
 use crate::control::message::{Loaded, OfSource, Sync};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::json;
 use std::io::IsTerminal;
-use std::process::ExitCode;
 use std::time::Duration;
 
 /// Between two questions.
@@ -34,31 +32,20 @@ pub struct SyncArguments {
     pub(super) common: Common,
 }
 
-pub(super) fn run(arguments: &SyncArguments, config: &Config) -> ExitCode {
-    let client = match client(config) {
-        Ok(client) => client,
-        Err(absent) => {
-            return nobody(
-                &absent,
-                "A start reads every list; `postern recipients diff` tells what would change.",
-            );
-        }
-    };
-    let sync = match follow(&client, arguments.source.clone()) {
-        Ok(sync) => sync,
-        Err(error) => {
-            let code = refused(&error);
-            // It holds no list: another source was meant.
-            return if error.is_no() { ExitCode::from(EXIT_MISTAKES) } else { code };
-        }
-    };
-    if arguments.common.json {
-        print_json(&serde_json::to_value(&sync).unwrap_or(json!(null)));
-    } else {
-        print(&text(&sync));
-    }
+pub(super) fn run(arguments: &SyncArguments, config: &Config) -> Ended {
+    let sync = ask_or(
+        config,
+        |client| follow(client, arguments.source.clone()),
+        |absent| {
+            let advice =
+                "A start reads every list; `postern recipients diff` tells what would change.";
+            nobody(&absent, advice)
+        },
+    );
+    let sync = sync.map_err(of_list)?;
+    arguments.common.show(&sync, text);
     let is_adopted = sync.result.as_ref().is_some_and(|loaded| loaded.is_adopted);
-    if is_adopted { ExitCode::SUCCESS } else { ExitCode::from(EXIT_LATER) }
+    Ok(if is_adopted { 0 } else { EXIT_LATER })
 }
 
 /// Begins, and waits until it is done.
