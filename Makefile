@@ -25,6 +25,7 @@ test: servers ## everything: lints, units, properties, dialogues, simulation, fu
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
+	$(CARGO) test --locked -p tools --no-default-features --test features
 	$(MAKE) fuzz-smoke
 
 servers: ## what the end-to-end tests need, on Debian; elsewhere says what is missing

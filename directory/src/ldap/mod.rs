@@ -6,7 +6,6 @@
 mod breaker;
 mod export;
 mod filter;
-mod kind;
 mod link;
 mod pool;
 mod preset;
@@ -19,7 +18,6 @@ mod trouble;
 pub use export::LdapList;
 pub use export::modes::{Export, Mode};
 pub use filter::{FilterError, Template};
-pub use kind::KIND;
 pub use link::entry::Entry;
 pub use link::{Link, NoReply, Reply, Search, Way};
 pub use pool::Pool;

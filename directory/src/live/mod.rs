@@ -3,7 +3,6 @@
 //! one place for all of them. A failure is never an answer.
 
 mod changes;
-pub mod class;
 mod doubt;
 mod examine;
 mod flight;
@@ -15,6 +14,9 @@ mod source;
 mod tests;
 pub mod trust;
 mod turned;
+
+pub use crate::class;
+pub use crate::class::Manners;
 
 use mail::address::Mailbox;
 use std::error::Error;
@@ -72,17 +74,6 @@ pub trait LiveSource: Send + Sync + 'static {
     fn epoch(&self) -> u64 {
         0
     }
-}
-
-/// What asking has shown about whom is asked, beyond the answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Manners {
-    /// Refuses unknown recipients only behind DATA.
-    pub is_late: bool,
-    /// Refuses the null reverse-path.
-    pub refuses_null: bool,
-    /// Takes long on purpose.
-    pub tarpits: bool,
 }
 
 /// Why a source gave no answer.

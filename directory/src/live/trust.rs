@@ -6,12 +6,13 @@
 pub use super::doubt::Doubt;
 
 use super::changes::{Changes, Step};
-use super::class::{Class, Seen};
 use super::examine::RandomTest;
 use super::turned::Turned;
 use super::{LiveSource, Trouble, TroubleKind};
+use crate::class::{Class, Seen};
 use crate::clock;
 use crate::directory::store::{KeptTurned, Store};
+use crate::question::Teller;
 use mail::address::{Domain, Mailbox};
 use relay::event::ProcessEvent;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -44,9 +45,6 @@ pub struct DomainTrust {
     /// Its last no was not believed.
     pub is_doubted: AtomicBool,
 }
-
-/// Takes events about a process: which, subject, detail.
-pub type Teller = Arc<dyn Fn(ProcessEvent, &str, &str) + Send + Sync>;
 
 /// An address, and its key in the memory of the source.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@ mod sqlite;
 mod sqlite_list;
 mod statement;
 mod table;
-mod written;
+pub(crate) mod written;
 
 pub use answer::{ROWS_MAX, Values};
 
@@ -26,14 +26,11 @@ pub use settings::{Database, Mode, Place, Server, Settings, Tls};
 pub use statement::{Dialect, Fault, FaultKind, Placeholder, Statement};
 pub use table::{TABLE, Written};
 
-use super::kinds::{Described, Kind, SourceSettings};
 use super::list::{DomainScope, Scope};
 use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
-use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind, try_out};
+use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
-use crate::settings::keys::Default::Words;
-use crate::settings::keys::text;
 use answer::{judge_columns, said};
 use failure::Failure;
 use mail::address::Mailbox;
@@ -152,31 +149,6 @@ impl LiveSource for Sql {
         Box::pin(async move { self.examine().await })
     }
 }
-
-/// What the configuration knows of it.
-pub(super) const KIND: Kind = Kind {
-    name: "sql",
-    help: "A database, described in a `[[sql]]`.",
-    entry: &[text("sql", Words("none"), "\"people\"", "The name of a `[[sql]]`.")],
-    table: Some(Described {
-        table: &TABLE,
-        read: |value, site| {
-            written::read(value, site).map(|sql| SourceSettings::Sql(Box::new(sql)))
-        },
-    }),
-    read: |_, _, _| None,
-    try_out: |settings, _| {
-        let SourceSettings::Sql(settings) = settings else { return None };
-        if let Some(list) = SqlList::new(settings) {
-            return Some(list.try_out());
-        }
-        Some(try_out(Sql::new(settings).ok()??))
-    },
-    open: |settings, domains, environment| {
-        let SourceSettings::Sql(settings) = settings else { return None };
-        open(settings, domains, environment)
-    },
-};
 
 /// Opens a source as it is to be used.
 #[must_use]

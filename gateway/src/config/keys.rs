@@ -31,7 +31,7 @@ fn tables_of(table: &Table) -> Key {
 }
 
 /// The table whose keys come from the kinds of sources.
-const RECIPIENTS: &str = "domain.recipients";
+pub(super) const RECIPIENTS: &str = "domain.recipients";
 
 /// The table with this path.
 #[must_use]

@@ -2,7 +2,8 @@
 //! numbers out of bounds. What it has reported it takes out, so that the rest can still be
 //! checked; what the values mean is for `build`.
 
-use super::keys::{KEYS, table_at};
+use super::keys::{KEYS, RECIPIENTS, table_at};
+use crate::directory::MISSING;
 use crate::settings::keys::{Default, Key, Kind, Table, nearest};
 use crate::settings::mistake::{Mistake, Report};
 use serde_spanned::Spanned;
@@ -87,6 +88,19 @@ fn unknown(
     table: &'static Table,
     report: &mut Report,
 ) -> Option<&'static str> {
+    if ["", RECIPIENTS].contains(&table.path) && MISSING.contains(&name) {
+        report.refuse(
+            Mistake::new(format!("this build of Postern has no `{name}`"))
+                .key(if table.path.is_empty() {
+                    name.into()
+                } else {
+                    format!("{RECIPIENTS}.{name}")
+                })
+                .at(span, "it was left out when the program was built")
+                .help(format!("run the whole program, or build it with: --features {name}")),
+        );
+        return None;
+    }
     let mistake = Mistake::new(format!("unknown key `{name}` {}", place(table)))
         .key(if table.path.is_empty() { name.into() } else { format!("{}.{name}", table.path) })
         .at(span, "not a key of this table");

@@ -1,8 +1,8 @@
 //! `ldap` in the table of kinds.
 
-use super::{ENTRY, Ldap, TABLE, read};
-use crate::directory::kinds::{Described, Kind, SourceSettings};
+use super::{Described, Kind, SourceSettings};
 use crate::directory::live::try_out;
+use crate::ldap::{self, ENTRY, Ldap, TABLE, read};
 use std::sync::Arc;
 
 /// `ldap` in the table of kinds.
@@ -24,6 +24,6 @@ pub const KIND: Kind = Kind {
     },
     open: |settings, domains, environment| {
         let SourceSettings::Ldap(settings) = settings else { return None };
-        super::open(settings, domains, environment)
+        ldap::open(settings, domains, environment)
     },
 };

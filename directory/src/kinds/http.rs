@@ -1,9 +1,8 @@
 //! `http` in the table of kinds.
 
-use super::Http;
-use super::settings;
-use crate::directory::kinds::{Described, Kind, SourceSettings};
+use super::{Described, Kind, SourceSettings};
 use crate::directory::live::try_out;
+use crate::http::{self, Http, settings};
 use std::sync::Arc;
 
 /// `http` in the table of kinds.
@@ -25,6 +24,6 @@ pub const KIND: Kind = Kind {
     },
     open: |settings, domains, environment| {
         let SourceSettings::Http(settings) = settings else { return None };
-        super::open(settings, domains, environment)
+        http::open(settings, domains, environment)
     },
 };

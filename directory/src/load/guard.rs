@@ -2,8 +2,8 @@
 //! wrong file, must not make every recipient unknown. Judged for each domain, so that in a
 //! shared file only the domain that lost its addresses is held back. `list/source.rs` swaps.
 
-use super::list::{LoadError, Skipped};
-use super::snapshot::stored::StoredError;
+use super::{LoadError, Skipped};
+use crate::snapshot::stored::StoredError;
 use mail::address::{Domain, Mailbox};
 use std::fmt;
 use std::sync::Arc;

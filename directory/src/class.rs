@@ -1,7 +1,16 @@
 //! What a source, or a next hop, has shown itself to be. Computed from what was seen, so that
 //! there is nothing to forget to reset; a change is told by whoever saw it.
 
-use super::Manners;
+/// What asking has shown about whom is asked, beyond the answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manners {
+    /// Refuses unknown recipients only behind DATA.
+    pub is_late: bool,
+    /// Refuses the null reverse-path.
+    pub refuses_null: bool,
+    /// Takes long on purpose.
+    pub tarpits: bool,
+}
 
 /// The classes, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,13 +1,13 @@
 //! `file` in the table of kinds.
 
+use super::{Kind, SourceSettings, file_source};
 use crate::directory::Opened;
-use crate::directory::kinds::{Kind, SourceSettings, file_source};
 use crate::directory::list::Scope;
 use crate::settings::entry::Entry;
-use crate::settings::file;
 use crate::settings::keys::{self, Key};
 use crate::settings::recipients::{FileFormat, FileSettings};
 use crate::settings::site::{Site, word};
+use settings::file as written;
 use std::sync::Arc;
 
 /// `file` in the table of kinds.
@@ -21,7 +21,7 @@ pub const KIND: Kind = Kind {
     open: |settings, domains, environment| {
         let file = settings.file()?;
         let scope = Scope::new(domains.to_vec());
-        let (source, outcomes) = super::open(file_source(file), scope, environment);
+        let (source, outcomes) = crate::file::open(file_source(file), scope, environment);
         Some(Opened { source: Arc::new(source), outcomes })
     },
 };
@@ -43,7 +43,7 @@ const FILE: &[Key] = &[
 
 /// `{ file = "users.txt" }`.
 fn file_entry(entry: &Entry<'_>, site: &mut Site) -> Option<FileSettings> {
-    let path = file::readable("domain.recipients.file", &entry.text("file")?, site)?;
+    let path = written::readable("domain.recipients.file", &entry.text("file")?, site)?;
     let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
     let default = if is_csv { "csv" } else { "lines" };
     let format = match word(entry.text("format").as_ref(), default) {

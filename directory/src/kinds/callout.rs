@@ -1,8 +1,8 @@
 //! `callout` in the table of kinds.
 
-use super::Callout;
-use super::settings::{self, Settings};
-use crate::directory::kinds::{Described, Kind, SourceSettings};
+use super::{Described, Kind, SourceSettings};
+use crate::callout::settings::{self, Settings};
+use crate::callout::{self, Callout};
 use crate::directory::live::try_out;
 use std::sync::Arc;
 
@@ -28,6 +28,6 @@ pub const KIND: Kind = Kind {
     },
     open: |settings, domains, environment| {
         let SourceSettings::Callout(settings) = settings else { return None };
-        super::open(settings, domains, environment)
+        callout::open(settings, domains, environment)
     },
 };
