@@ -8,10 +8,13 @@ SEEDS ?= 20
 # one before it. New cases: `make search`.
 export PROPTEST_RNG_SEED ?= 5321
 
-.PHONY: help demo check test bless sim search fuzz fuzz-smoke bench release servers
+.PHONY: help map demo check test bless sim search fuzz fuzz-smoke bench release servers
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+map: ## each room with its lines and what it uses
+	$(CARGO) run --quiet --locked -p tidy
 
 demo: ## a forged flood at an accept-all server, without and with Postern
 	$(CARGO) run --release --locked -- demo

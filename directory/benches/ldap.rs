@@ -11,6 +11,7 @@ use kit::{Shape, Slapd};
 use mail::address::Mailbox;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use settings::server::NextHopHost;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -2,6 +2,7 @@
 
 use mail::address::{LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
 use relay::event::ProcessEvent;
+use relay::recipient::Ground;
 use relay::settings::{DomainId, DomainSettings, LocalPartCase};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ pub enum Finding {
     Unavailable,
     /// The source has nothing to say, and leaves it to the others.
     Abstains {
-        /// What it comes to when no other has anything to say: the address exists, or nobody
-        /// knows.
-        passes: bool,
+        /// What it comes to when no other has anything to say: the address passes on this ground,
+        /// or nobody knows.
+        passes: Option<Ground>,
     },
 }
 

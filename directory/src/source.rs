@@ -24,6 +24,11 @@ pub trait RecipientSource: Send + Sync {
     /// Looks for the address itself, then for its base, then for patterns.
     fn look_up(&self, question: &Question<'_>) -> SourceAnswer;
 
+    /// Whether it asks elsewhere: what it says at once is what it remembers.
+    fn asks_elsewhere(&self) -> bool {
+        false
+    }
+
     /// What it said of an address when it last did, for where [`Self::look_up`] takes too long:
     /// that it exists, or else nothing.
     fn last_known(&self, _question: &Question<'_>) -> Finding {

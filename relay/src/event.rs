@@ -7,6 +7,7 @@ pub use process::ProcessEvent;
 
 use crate::client::Client;
 use crate::policy::Stage;
+use crate::recipient::Ground;
 use mail::address::{ForwardPath, Mailbox, ReversePath};
 use mail::smtp::reply::{Reply, ReplyId};
 use std::fmt::Display;
@@ -67,6 +68,8 @@ pub enum Kind<'a> {
     RecipientAccepted {
         /// Who.
         forward_path: &'a ForwardPath,
+        /// Why it is thought to exist.
+        ground: Ground,
     },
     /// The next hop said 250 to the final dot, before we did.
     Delivered {
@@ -206,7 +209,7 @@ impl Kind<'_> {
                     visit("id", Value::Shown(&id));
                 }
             }
-            Self::RecipientAccepted { forward_path } => visit("to", Value::Shown(forward_path)),
+            Self::RecipientAccepted { forward_path, .. } => visit("to", Value::Shown(forward_path)),
             Self::Delivered { message, recipients, octets, host, reply } => {
                 visit("message", Value::Shown(message));
                 visit("to", Value::List(recipients));

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 /// What the table's head begins with.
 const HEAD: &str = "| crate | rooms";
 
-/// How high each room stands: whoever uses a room must stand higher. Rooms within one pair of
-/// brackets stand equally high and may use each other.
+/// How high each room stands: whoever uses a room must stand higher. Rooms between
+/// the same arrows stand equally high and use none of each other.
 #[must_use]
 pub fn heights(architecture: &str) -> BTreeMap<String, usize> {
     let rows = architecture.lines().skip_while(|line| !line.starts_with(HEAD)).skip(2);
@@ -20,7 +20,7 @@ pub fn heights(architecture: &str) -> BTreeMap<String, usize> {
         let rooms: Vec<&str> = cells.next().unwrap_or_default().split('→').collect();
         for step in rooms.iter().rev() {
             height += 1;
-            for room in step.split(',').map(|room| room.trim_matches([' ', '`', '(', ')'])) {
+            for room in step.split(',').map(|room| room.trim_matches([' ', '`'])) {
                 heights.insert(format!("{name}/{room}"), height);
             }
         }

@@ -10,7 +10,7 @@ use crate::directory::{Environment, RecipientSource};
 use mail::address::{AddressError, Domain, LocalPart, Mailbox};
 use proptest::collection::hash_set;
 use proptest::prelude::*;
-use relay::recipient::RecipientStatus;
+use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
 use tempfile::TempDir;
 
@@ -109,6 +109,10 @@ impl Bench {
         let domain = &self.domains()[at];
         match directory.look_up(DomainId(at as u32), domain, &local_part, std::time::Duration::ZERO)
         {
+            // Whether it was a pattern is for the tests of the chain.
+            Answer::Now(crate::Found {
+                status: RecipientStatus::Exists { target, .. }, ..
+            }) => RecipientStatus::Exists { target, ground: Ground::Listed },
             Answer::Now(found) => found.status,
             Answer::Later(_) => panic!("a file answers at once"),
         }
@@ -124,10 +128,13 @@ impl Bench {
 }
 
 fn to(target: &str) -> RecipientStatus {
-    RecipientStatus::Exists { target: Some(Mailbox::parse(target).unwrap()) }
+    RecipientStatus::Exists {
+        target: Some(Mailbox::parse(target).unwrap()),
+        ground: Ground::Listed,
+    }
 }
 
-const PLAIN: RecipientStatus = RecipientStatus::Exists { target: None };
+const PLAIN: RecipientStatus = RecipientStatus::LISTED;
 
 #[test]
 fn a_text_file_holds_addresses_targets_patterns_and_comments() {

@@ -6,6 +6,7 @@ use crate::question::{Finding, Matched, Question, SourceAnswer};
 use crate::report::SourceReport;
 use crate::source::{Opened, RecipientSource};
 use mail::address::Domain;
+use relay::recipient::Ground;
 use relay::settings::DomainId;
 use std::sync::Arc;
 
@@ -58,7 +59,8 @@ impl RecipientSource for LearnedRecipients {
         let exists = |by| Finding::Exists { target: None, by };
         let LearnedSettings { mode, unseen } = self.settings;
         if mode == Mode::Observe {
-            return SourceAnswer::Now(Finding::Abstains { passes: true });
+            let passes = Some(Ground::Observed { unseen });
+            return SourceAnswer::Now(Finding::Abstains { passes });
         }
         let names = Names::new(&question.canonical, question.settings);
         SourceAnswer::Now(match self.learned.believe(&names) {
@@ -67,8 +69,8 @@ impl RecipientSource for LearnedRecipients {
             (Belief::Unknown, _) => Finding::Unknown,
             (Belief::Unseen, _) => match unseen {
                 Unseen::Refuse => Finding::Unknown,
-                Unseen::Defer => Finding::Abstains { passes: false },
-                Unseen::Accept => Finding::Abstains { passes: true },
+                Unseen::Defer => Finding::Abstains { passes: None },
+                Unseen::Accept => Finding::Abstains { passes: Some(Ground::Presumed) },
             },
         })
     }

@@ -22,7 +22,7 @@ use crate::question::Canonical;
 use mail::address::{DOMAIN_OCTETS_MAX, LOCAL_PART_OCTETS_MAX, Mailbox};
 use relay::settings::{DomainSettings, Settings};
 
-/// The source's name. Of a recipient that was accepted it says under which settings that was.
+/// The source's name, for people: it says under which settings it decides.
 pub(crate) const fn name(settings: LearnedSettings) -> &'static str {
     match (settings.mode, settings.unseen) {
         (Mode::Enforce, _) => "learned",
@@ -30,15 +30,6 @@ pub(crate) const fn name(settings: LearnedSettings) -> &'static str {
         (Mode::Observe, Unseen::Refuse) => "learned, observing (unseen: refuse)",
         (Mode::Observe, Unseen::Accept) => "learned, observing (unseen: accept)",
     }
-}
-
-/// When a recipient passed only because `learned` observes: what is set there for an address
-/// that nothing is known of. `source` is who decided.
-#[must_use]
-pub fn observing(source: &str) -> Option<Unseen> {
-    [Unseen::Defer, Unseen::Refuse, Unseen::Accept]
-        .into_iter()
-        .find(|&unseen| name(LearnedSettings { mode: Mode::Observe, unseen }) == source)
 }
 
 const NAME_OCTETS_MAX: usize = LOCAL_PART_OCTETS_MAX + 1 + DOMAIN_OCTETS_MAX;

@@ -4,6 +4,7 @@ use crate::settings::entry::Entry;
 use crate::settings::keys::{self, Key};
 use crate::settings::mistake::Mistake;
 use crate::settings::site::Site;
+pub use relay::recipient::Unseen;
 
 /// One `{ learned = true }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,17 +22,6 @@ pub enum Mode {
     Observe,
     /// Whoever is known not to be there.
     Enforce,
-}
-
-/// What becomes of an address that nothing is known of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Unseen {
-    /// Nobody knows: 451, unless another source does.
-    Defer,
-    /// The operator says that everybody has been seen: 550.
-    Refuse,
-    /// It passes: only whom the next hop has refused is refused.
-    Accept,
 }
 
 /// The keys it brings to the entries of `recipients`.

@@ -49,6 +49,10 @@ impl RecipientSource for Remembered {
         self.later(Some(exact), base)
     }
 
+    fn asks_elsewhere(&self) -> bool {
+        true
+    }
+
     fn last_known(&self, question: &Question<'_>) -> Finding {
         let Some(place) = self.place(question.domain) else { return Finding::Unavailable };
         let known =

@@ -10,6 +10,8 @@ mod list;
 mod mysql;
 mod pool;
 mod postgres;
+mod postgres_link;
+mod proven;
 mod remote;
 mod settings;
 mod sqlite;
@@ -134,7 +136,7 @@ impl LiveSource for Sql {
     }
 
     fn fingerprint(&self) -> String {
-        let Statement { text, parameters } = &self.query;
+        let Statement { text, parameters, .. } = &self.query;
         let database = &self.settings.database;
         // What a user may see is part of the question.
         let (place, user) = (database.describe(), database.user());

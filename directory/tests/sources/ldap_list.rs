@@ -16,10 +16,10 @@ use kit::slapd::{ADMIN_PASSWORD, READER_PASSWORD, Setup, is_here};
 use kit::{FakeLdap, Folder, LdapAnswer, Shape, Slapd, wait_until};
 use mail::address::{Domain, LocalPart};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
+use settings::server::NextHopHost;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use wire::server::NextHopHost;
 
 fn settings(preset: Preset, servers: &[SocketAddr], base: &str) -> Settings {
     let host =

@@ -8,6 +8,8 @@
 
 mod faults;
 mod list;
+#[path = "sql/pooler.rs"]
+mod pooler;
 
 use directory::live::{LiveSource, Said, Trouble, TroubleKind};
 use directory::sql::{

@@ -6,16 +6,19 @@
 pub(crate) mod build;
 pub mod built;
 pub mod keys;
-#[cfg(all(test, feature = "ldap", feature = "sql", feature = "http"))]
+#[cfg(test)]
+#[cfg(all(feature = "ldap", feature = "sql", feature = "http"))]
 mod ldap_tests;
 mod limits;
 pub mod manual;
 mod shape;
-#[cfg(all(test, feature = "ldap", feature = "sql", feature = "http"))]
+#[cfg(test)]
+#[cfg(all(feature = "ldap", feature = "sql", feature = "http"))]
 mod source_tests;
 mod tables;
 mod tables_mail;
-#[cfg(all(test, feature = "ldap", feature = "sql", feature = "http"))]
+#[cfg(test)]
+#[cfg(all(feature = "ldap", feature = "sql", feature = "http"))]
 mod tests;
 pub(crate) mod written;
 

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
@@ -22,6 +22,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+/// The kind of every answer.
+const JSON: &str = "application/json";
 /// What a caller may send.
 const REQUEST_OCTETS_MAX: usize = 16 << 10;
 /// Requests at a time; more are told to come back.
@@ -88,7 +90,29 @@ fn router(work: Work) -> Router {
     routes
         .layer(from_fn_with_state(seats, seated))
         .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
+        .layer(map_response(documented))
         .with_state(work)
+}
+
+/// What axum refuses by itself, in its own words or in none, becomes a document as well.
+async fn documented(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if status.is_success() || kind.is_some_and(|kind| kind == JSON) {
+        return response;
+    }
+    let mut document = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            refused(status, "not by this method; see docs/control.md")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => refused(status, "a question has at most 16 KiB"),
+        _ => refused(status, status.canonical_reason().unwrap_or("not understood")),
+    };
+    // RFC 9110 §15.5.6: the answer to a method that is not allowed names those that are.
+    if let Some(methods) = response.headers().get(header::ALLOW) {
+        document.headers_mut().insert(header::ALLOW, methods.clone());
+    }
+    document
 }
 
 async fn within(State(patience): State<Duration>, request: Request, next: Next) -> Response {
@@ -143,9 +167,7 @@ fn refused(code: StatusCode, error: &str) -> Response {
 
 fn document(code: StatusCode, content: &impl Serialize) -> Response {
     match serde_json::to_string(content) {
-        Ok(text) => {
-            (code, [(header::CONTENT_TYPE, "application/json")], text + "\n").into_response()
-        }
+        Ok(text) => (code, [(header::CONTENT_TYPE, JSON)], text + "\n").into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -9,7 +9,7 @@ use crate::directory::Directory;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::extension::Offer;
 use mail::smtp::line::LineEndings;
-use mail::smtp::reply::{Class, HeardReply, Reply, SessionId};
+use mail::smtp::reply::{HeardReply, Reply, SessionId};
 use relay::client::Client;
 use relay::event::{Event, Kind};
 use relay::exchange::{Do, Done, Exchange, Sink};
@@ -19,7 +19,7 @@ use relay::policy::facts::{Arrival, Facts, Found, Need, Standing};
 use relay::policy::verdict::Refusal;
 use relay::policy::{Rule, Stage, rules};
 use relay::recipient::RecipientStatus;
-use relay::settings::{Pressure, Settings};
+use relay::settings::Pressure;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -114,9 +114,11 @@ fn lines(case: &Case) -> [(Stage, String); 5] {
     ]
 }
 
-/// Keeps what becomes of a case.
-struct Recorder<'a> {
-    settings: &'a Settings,
+/// Plays the world around the exchange, and keeps what becomes of a case.
+struct World<'a> {
+    config: &'a Config,
+    directory: &'a Directory,
+    case: &'a Case,
     ran: Vec<Ran>,
     /// What the directory has just said, until the rule that wanted to know has run.
     asked: Option<Asked>,
@@ -126,7 +128,7 @@ struct Recorder<'a> {
     next_hop: Option<Route>,
 }
 
-impl Sink for Recorder<'_> {
+impl Sink for World<'_> {
     fn write(&mut self, reply: &Reply) {
         self.reply = Some(reply.clone());
     }
@@ -148,11 +150,8 @@ impl Sink for Recorder<'_> {
         facts: &Facts<'_>,
         refusal: Option<&Refusal>,
     ) {
-        if self.ran.iter().any(|ran| ran.stage == stage && ran.rule.name == rule.name) {
-            return;
-        }
         let (asked, refusal) = (self.asked.take(), refusal.cloned());
-        let mut fact = (rule.looked_at)(facts, self.settings);
+        let mut fact = (rule.looked_at)(facts, &self.config.settings);
         if let Some(asked) = &asked {
             fact.push_str(&format!(", says {}", asked.trace.found.source));
         }
@@ -179,103 +178,84 @@ pub fn judge(config: &Config, directory: &Directory, case: &Case) -> io::Result<
     let (pressure, now) = (Pressure::Normal, Moment(0));
     let exchange = Exchange::new(Arc::clone(settings), client, arrival, offer, pressure, now);
     let (ran, asked, reply, discarded, next_hop) = (Vec::new(), None, None, None, None);
-    let mut heard = Recorder { settings, ran, asked, reply, discarded, next_hop };
-    let (decision, reply) = play(exchange, config, directory, case, &mut heard)?;
+    let mut world = World { config, directory, case, ran, asked, reply, discarded, next_hop };
+    let (decision, reply) = world.play(exchange)?;
     let all = Stage::ALL.iter().flat_map(|stage| rules::at(*stage).iter().map(|r| (*stage, r)));
     Ok(Judgement {
-        not_run: all.skip(heard.ran.len()).collect(),
-        ran: heard.ran,
+        not_run: all.skip(world.ran.len()).collect(),
+        ran: world.ran,
         decision,
         reply,
         network: network.map(|network| network.name.clone()),
     })
 }
 
-/// Says the commands until one is refused or nothing is left to say.
-fn play(
-    mut exchange: Exchange,
-    config: &Config,
-    directory: &Directory,
-    case: &Case,
-    heard: &mut Recorder<'_>,
-) -> io::Result<(Decision, Reply)> {
-    let mut lines = lines(case).into_iter();
-    let mut accepted = Reply::bare(250, "ok");
-    let mut stage = Stage::Connect;
-    loop {
-        let done = match exchange.next(heard) {
-            Do::Read { .. } => {
-                let refusing = |r: &Reply| matches!(r.class(), Class::Transient | Class::Permanent);
-                if heard.reply.as_ref().is_some_and(refusing) {
-                    break;
+impl World<'_> {
+    /// Says the commands until one is refused or nothing is left to say.
+    fn play(&mut self, mut exchange: Exchange) -> io::Result<(Decision, Reply)> {
+        let mut lines = lines(self.case).into_iter();
+        let mut accepted = Reply::bare(250, "ok");
+        let mut stage = Stage::Connect;
+        loop {
+            let done = match exchange.next(self) {
+                Do::Read { .. } => {
+                    if self.reply.as_ref().is_some_and(|reply| reply.code() >= 400) {
+                        break;
+                    }
+                    if stage == Stage::Recipient {
+                        accepted = self.reply.take().unwrap_or(accepted);
+                    }
+                    let Some((next, line)) = lines.next() else { break };
+                    stage = next;
+                    Done::Bytes(line.into_bytes())
                 }
-                if stage == Stage::Recipient {
-                    accepted = heard.reply.take().unwrap_or(accepted);
-                }
-                let Some((next, line)) = lines.next() else { break };
-                stage = next;
-                Done::Bytes(line.into_bytes())
-            }
-            Do::LookUp(need) => Done::Found(find(need, &exchange, config, directory, case, heard)?),
-            Do::NextHop(request) => Done::NextHop(take(request, config, heard)),
-            Do::Forget | Do::Wait { .. } | Do::StartTls => Done::Yes,
-            Do::Close => break,
-        };
-        exchange.done(done, Moment(0), heard);
-    }
-    Ok(match heard.ran.last() {
-        Some(Ran { rule, refusal: Some(refusal), .. }) => {
-            (Decision::Refused(rule), refusal.reply())
-        }
-        _ => match (heard.discarded.take(), heard.next_hop.take()) {
-            (Some(reason), _) => (Decision::Discarded(reason), accepted),
-            (None, Some(route)) if stage == Stage::Content => (Decision::Relayed(route), accepted),
-            _ => (Decision::Malformed(stage), heard.reply.take().unwrap_or(accepted)),
-        },
-    })
-}
-
-/// A fact that a rule wants to know.
-fn find(
-    need: Need,
-    exchange: &Exchange,
-    config: &Config,
-    directory: &Directory,
-    case: &Case,
-    heard: &mut Recorder<'_>,
-) -> io::Result<Found> {
-    Ok(match need {
-        Need::Standing => Found::Standing(case.standing),
-        Need::Split => Found::Split(false),
-        Need::Recipient => {
-            let settings = &config.settings;
-            let path = exchange.envelope_in_question().map(|(_, path)| path);
-            let domain = path.and_then(|path| settings.domain_of_path(path));
-            heard.asked = match path.zip(domain) {
-                Some((path, domain)) => Some(asked::ask(directory, settings, domain, path)?),
-                None => None,
+                Do::LookUp(need) => Done::Found(self.find(need, &exchange)?),
+                Do::NextHop(request) => Done::NextHop(self.take(request)),
+                Do::Forget | Do::Wait { .. } | Do::StartTls => Done::Yes,
+                Do::Close => break,
             };
-            let status = heard.asked.as_ref().map(|asked| asked.trace.found.status.clone());
-            Found::Recipient(status.unwrap_or(RecipientStatus::Unavailable))
+            exchange.done(done, Moment(0), self);
         }
-    })
-}
+        Ok(match (self.ran.last(), self.discarded.take(), self.next_hop.take()) {
+            (Some(Ran { rule, refusal: Some(refusal), .. }), ..) => {
+                (Decision::Refused(rule), refusal.reply())
+            }
+            (_, Some(reason), _) => (Decision::Discarded(reason), accepted),
+            (_, None, Some(route)) => (Decision::Relayed(route), accepted),
+            (_, None, None) => (Decision::Malformed(stage), self.reply.take().unwrap_or(accepted)),
+        })
+    }
 
-/// A next hop that takes everything, and is not asked.
-fn take(request: Request, config: &Config, heard: &mut Recorder<'_>) -> Outcome {
-    let ok = HeardReply {
-        code: 250,
-        status: None,
-        text: "ok".into(),
-        more: Vec::new(),
-        contradicts: false,
-    };
-    match request {
-        Request::Open { next_hop, recipient, .. } => {
-            heard.next_hop = Some(Route::new(config, next_hop, recipient));
-            Outcome::Recipient(ok)
+    /// A fact that a rule wants to know.
+    fn find(&mut self, need: Need, exchange: &Exchange) -> io::Result<Found> {
+        Ok(match need {
+            Need::Standing => Found::Standing(self.case.standing),
+            Need::Split => Found::Split(false),
+            Need::Recipient => {
+                let settings = &self.config.settings;
+                let question = exchange
+                    .envelope_in_question()
+                    .and_then(|(_, path)| Some((path, settings.domain_of_path(path)?)));
+                let asked = question
+                    .map(|(path, domain)| asked::ask(self.directory, settings, domain, path));
+                self.asked = asked.transpose()?;
+                let status = self.asked.as_ref().map(|asked| asked.trace.found.status.clone());
+                Found::Recipient(status.unwrap_or(RecipientStatus::Unavailable))
+            }
+        })
+    }
+
+    /// A next hop that takes everything, and is not asked.
+    fn take(&mut self, request: Request) -> Outcome {
+        let (text, more) = ("ok".into(), Vec::new());
+        let reply = HeardReply { code: 250, status: None, text, more, contradicts: false };
+        match request {
+            Request::Open { route: relay::route::Route::Hop(next_hop), recipient, .. } => {
+                self.next_hop = Some(Route::new(self.config, next_hop, recipient));
+                Outcome::Recipient(reply)
+            }
+            Request::Recipient(_) => Outcome::Recipient(reply),
+            Request::Content { .. } => Outcome::Content { reply, host: "".into() },
         }
-        Request::Recipient(_) => Outcome::Recipient(ok),
-        Request::Content { .. } => Outcome::Content { reply: ok, host: "".into() },
     }
 }

@@ -4,8 +4,8 @@
 use super::StartError;
 use super::background::Background;
 use crate::config::Config;
+use crate::directory::Teller;
 use crate::directory::learned::Learned;
-use crate::directory::live::trust::Teller;
 use crate::directory::store::{Store, StoreOutcome};
 use crate::directory::{Environment, random_key};
 use crate::observe::Observer;

@@ -60,22 +60,37 @@ pub struct Rule {
 /// What a rule comes to: no objection, a refusal, or a fact that somebody must look up.
 pub type Ruling = Result<Option<Refusal>, Need>;
 
-/// The first refusal wins; rules stand cheapest first. `ran` hears what each rule came to, and
-/// hears it again when the rules run again.
+/// The first refusal wins; rules stand cheapest first. `ran` hears what each rule came to, once
+/// it has all the facts that it asks for.
 /// # Errors
 /// The first fact that is missing.
 pub fn judge(
     stage: Stage,
     facts: &Facts<'_>,
     settings: &Settings,
+    ran: impl FnMut(&'static Rule, Option<&Refusal>),
+) -> Result<Option<(&'static str, Refusal)>, Need> {
+    judge_from(&mut 0, stage, facts, settings, ran)
+}
+
+/// As [`judge`], from the rule `at` on. Where a fact is missing, `at` is the rule that reached for
+/// it: those above it have had all that they need, and none of it changes while a question is open.
+/// # Errors
+/// The first fact that is missing.
+pub fn judge_from(
+    at: &mut usize,
+    stage: Stage,
+    facts: &Facts<'_>,
+    settings: &Settings,
     mut ran: impl FnMut(&'static Rule, Option<&Refusal>),
 ) -> Result<Option<(&'static str, Refusal)>, Need> {
-    for rule in rules::at(stage) {
+    for rule in rules::at(stage).iter().skip(*at) {
         let refusal = (rule.run)(facts, settings)?;
         ran(rule, refusal.as_ref());
         if let Some(refusal) = refusal {
             return Ok(Some((rule.name, refusal)));
         }
+        *at += 1;
     }
     Ok(None)
 }

@@ -61,6 +61,8 @@ pub enum Refusal {
     HeaderTooBig,
     /// The message has come round.
     Loop,
+    /// No route fits the recipient.
+    NoRoute,
     /// The next hop is down.
     NextHopUnavailable,
     /// The next hop has all the connections it may have.
@@ -142,6 +144,7 @@ impl Refusal {
         Self::LineTooLong,
         Self::HeaderTooBig,
         Self::Loop,
+        Self::NoRoute,
         Self::NextHopUnavailable,
         Self::NextHopBusy,
         Self::NextHopLost,
@@ -294,6 +297,12 @@ impl Refusal {
                 ("header_too_big", 554, status::OTHER_MEDIA, "the header section is too long")
             }
             Self::Loop => ("loop", 554, status::ROUTING_LOOP, "the message has been here before"),
+            Self::NoRoute => (
+                "no_route",
+                451,
+                status::UNABLE_TO_ROUTE,
+                "nobody takes mail for this recipient now, try again later",
+            ),
             Self::NextHopUnavailable => (
                 "next_hop_unavailable",
                 451,

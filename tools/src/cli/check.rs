@@ -36,6 +36,7 @@ pub struct CheckArguments {
 }
 
 /// What a configuration without mistakes comes to.
+#[derive(serde::Serialize)]
 struct Summary {
     domains: usize,
     addresses: u64,
@@ -124,15 +125,6 @@ fn tls_mistakes(config: &Config) -> Vec<Mistake> {
 }
 
 fn document(mistakes: &[Mistake], warnings: &[Mistake], summary: Option<&Summary>) -> Value {
-    let summary = summary.map(|summary| {
-        json!({
-            "domains": summary.domains,
-            "addresses": summary.addresses,
-            "patterns": summary.patterns,
-            "next_hops": summary.next_hops,
-            "listeners": summary.listeners,
-        })
-    });
     json!({
         "ok": mistakes.is_empty(),
         "mistakes": mistakes_json(mistakes),

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot run its command has failed")]
 
+#[path = "cli/explain.rs"]
+mod explain;
+
 use serde_json::Value;
 use socket2::{Domain as SocketDomain, Socket, Type};
 use std::fs;

@@ -339,6 +339,9 @@ fn the_socket_is_its_owners_and_whatever_is_said_to_it_is_bounded() {
     ] {
         let reply = post(&socket, route, body);
         assert!(reply.starts_with(&format!("HTTP/1.1 {code} ")), "{route} {body}: {reply}");
+        let (_, document) = reply.split_once("\r\n\r\n").unwrap();
+        let document: Value = serde_json::from_str(document).expect(document);
+        assert_eq!(document["error"].is_string(), code != "200", "{route} {body}: {document}");
     }
     postern.signal(Signal::SIGTERM);
     postern.wait_for("Stopped");

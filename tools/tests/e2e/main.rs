@@ -2,7 +2,6 @@
 //! is linked once; a file is a module, and each test has its own folder, ports and processes.
 
 mod asked_elsewhere;
-mod bad_configs;
 mod check;
 mod cli;
 mod clients;
@@ -11,6 +10,7 @@ mod demo;
 mod directories;
 mod faults;
 mod faults_directory;
+mod golden;
 mod init;
 mod kill;
 mod learned;

@@ -38,7 +38,7 @@ fn list_within(database: &Database, list: &str, timeout: Duration) -> SqlList {
 }
 
 /// A list that has been read once, and what came of it.
-fn listed(database: &Database, list: &str) -> (Listed, Vec<Outcome>) {
+pub fn listed(database: &Database, list: &str) -> (Listed, Vec<Outcome>) {
     read(list_of(database, list))
 }
 
@@ -51,7 +51,7 @@ fn read(list: SqlList) -> (Listed, Vec<Outcome>) {
     (source, outcomes)
 }
 
-fn look_up(source: &Listed, local_part: &str) -> Finding {
+pub fn look_up(source: &Listed, local_part: &str) -> Finding {
     let (settings, local_part) = (domain(), LocalPart::new(local_part).unwrap());
     let canonical = Canonical::new(&local_part, &settings);
     let domain = DomainId(0);

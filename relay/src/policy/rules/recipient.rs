@@ -17,8 +17,10 @@ pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
 /// What it looked at, in words.
 pub fn looked_at(facts: &Facts<'_>, _: &Settings) -> String {
     match facts.recipient {
-        Some(RecipientStatus::Exists { target: None }) => "it exists".into(),
-        Some(RecipientStatus::Exists { target: Some(target) }) => format!("it exists, as {target}"),
+        Some(RecipientStatus::Exists { target: None, .. }) => "it exists".into(),
+        Some(RecipientStatus::Exists { target: Some(target), .. }) => {
+            format!("it exists, as {target}")
+        }
         Some(RecipientStatus::Bitbucket { reason }) => {
             format!("mail for it is discarded: {reason}")
         }

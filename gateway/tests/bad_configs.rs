@@ -1,10 +1,10 @@
 //! One directory per mistake: `postern.toml` is loaded, and the report must be `expected.txt` to
-//! the letter. `BLESS=1 cargo test -p tools --test e2e bad_configs` rewrites what is expected.
+//! the letter. `BLESS=1 cargo test -p gateway --test bad_configs` rewrites what is expected.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
 
 use gateway::run::build::load;
-use settings::mistake::render;
+use gateway::settings::mistake::render;
 use std::fs;
 use std::path::{Path, PathBuf};
 
