@@ -1,5 +1,5 @@
 //! The kinds of recipient sources: what the configuration calls them, which keys they bring, how
-//! their settings are read and how they are opened. A new kind is a folder here, a variant of
+//! their settings are read and how they are opened. A new kind is a file here, a variant of
 //! [`SourceSettings`] and a line in [`KINDS`].
 
 mod callout;

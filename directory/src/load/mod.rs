@@ -1,6 +1,6 @@
 //! What is read from a list before it is in use: rows (`intake.rs`, `written.rs`), whose they are
-//! (`scope.rs`), what came of reading (`part.rs`, `error.rs`), whether it may take the place of what
-//! is in use (`guard.rs`), and what that would change (`preview.rs`).
+//! (`scope.rs`), what came of reading (`part.rs`, `error.rs`), whether it may replace what is in
+//! use (`guard.rs`), and what that would change (`preview.rs`).
 
 pub mod error;
 pub mod guard;
