@@ -3,10 +3,10 @@
 //! source has it, is unknown when all say so, and otherwise nobody knows.
 
 use super::live::class::Class;
+use super::question::is_reserved;
 use super::statistics::Age;
 use super::{
-    Account, Canonical, Finding, Matched, Question, RecipientSource, SourceAnswer, is_reserved,
-    pattern::Pattern,
+    Account, Canonical, Finding, Matched, Question, RecipientSource, SourceAnswer, pattern::Pattern,
 };
 use mail::address::{LocalPart, Mailbox};
 use relay::recipient::{Ground, RecipientStatus};

@@ -5,14 +5,12 @@
 
 mod banner;
 mod host;
-mod kind;
 mod line;
 mod pace;
 mod question;
 mod reply;
 pub mod settings;
 
-pub use kind::KIND;
 pub use settings::{Settings, Until};
 
 use super::list::DomainScope;

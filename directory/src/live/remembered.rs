@@ -6,12 +6,13 @@
 use super::flight::{Waiting, Wanted};
 use super::kept::fingerprint;
 use super::memory::{Kept, Lifetimes, Memory, Recalled};
-use super::trust::{self, Doubt, Named, Teller, Trust, Unbelieved};
+use super::trust::{self, Doubt, Named, Trust, Unbelieved};
 use super::{LiveSource, Said, Trouble, TroubleKind, within_patience};
 use crate::clock;
 use crate::directory::list::DomainScope;
 use crate::directory::store::{KeptAnswer, Store};
 use crate::directory::{Environment, Opened};
+use crate::question::Teller;
 use crate::state::lock;
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use relay::event::ProcessEvent;

@@ -5,10 +5,11 @@
 pub use relay::belief::doubt::Doubt;
 pub use relay::belief::word::Named;
 
-use super::class::Class;
 use super::{LiveSource, Trouble, TroubleKind};
+use crate::class::Class;
 use crate::clock;
 use crate::directory::store::{KeptTurned, Store};
+use crate::question::Teller;
 use crate::state::lock;
 use mail::address::{Domain, Mailbox};
 use relay::belief::changes::{Changes, Step};
@@ -68,9 +69,6 @@ impl fmt::Display for Unbelieved {
         }
     }
 }
-
-/// Takes events about a process: which, subject, detail.
-pub type Teller = Arc<dyn Fn(ProcessEvent, &str, &str) + Send + Sync>;
 
 /// Judges what one source says.
 pub struct Trust {

@@ -1,15 +1,22 @@
 //! The kinds of recipient sources: what the configuration calls them, which keys they bring, how
-//! their settings are read and how they are opened. A new kind is a folder here, a variant of
+//! their settings are read and how they are opened. A new kind is a file here, a variant of
 //! [`SourceSettings`] and a line in [`KINDS`].
 
-use super::file::{self, FileSource, Format};
-use super::learned::{self, LearnedSettings};
+mod callout;
+mod file;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "ldap")]
+mod ldap;
+pub mod learned;
+#[cfg(feature = "sql")]
+mod sql;
+
+use super::file::{FileSource, Format};
+use super::learned::LearnedSettings;
 use super::list::DomainScope;
 use super::live::Trouble;
-use super::{
-    Account, Environment, Finding, Opened, Question, RecipientSource, SourceAnswer, callout, http,
-    ldap, sql,
-};
+use super::{Account, Environment, Finding, Opened, Question, RecipientSource, SourceAnswer};
 use crate::settings::keys::{Description, Table};
 use crate::settings::recipients::{FileFormat, FileSettings, Unread};
 use crate::settings::server::NextHop;
@@ -23,15 +30,18 @@ pub enum SourceSettings {
     /// A file.
     File(FileSettings),
     /// Hosts that are asked by SMTP.
-    Callout(Arc<callout::Settings>),
+    Callout(Arc<crate::callout::Settings>),
     /// A web service.
-    Http(Arc<http::Settings>),
+    #[cfg(feature = "http")]
+    Http(Arc<crate::http::Settings>),
     /// What mail itself shows.
     Learned(LearnedSettings),
     /// A directory.
-    Ldap(Arc<ldap::Settings>),
+    #[cfg(feature = "ldap")]
+    Ldap(Arc<crate::ldap::Settings>),
     /// A database.
-    Sql(Box<sql::Settings>),
+    #[cfg(feature = "sql")]
+    Sql(Box<crate::sql::Settings>),
 }
 
 /// One kind of source.
@@ -87,9 +97,29 @@ pub struct Surroundings<'a> {
     pub next_hop: Option<&'a NextHop>,
 }
 
-/// All kinds.
-pub const KINDS: &[Kind] =
-    &[file::KIND, ldap::KIND, sql::KIND, http::KIND, callout::KIND, learned::KIND];
+/// All kinds that this build has.
+pub const KINDS: &[Kind] = &[
+    file::KIND,
+    #[cfg(feature = "ldap")]
+    ldap::KIND,
+    #[cfg(feature = "sql")]
+    sql::KIND,
+    #[cfg(feature = "http")]
+    http::KIND,
+    callout::KIND,
+    learned::KIND,
+];
+
+/// The kinds that this build was made without, each by its name, which is also that of the feature
+/// that brings it.
+pub const MISSING: &[&str] = &[
+    #[cfg(not(feature = "ldap"))]
+    "ldap",
+    #[cfg(not(feature = "sql"))]
+    "sql",
+    #[cfg(not(feature = "http"))]
+    "http",
+];
 
 /// A file as the directory knows it.
 #[must_use]
@@ -108,8 +138,11 @@ impl SourceSettings {
         match self {
             Self::File(file) => format!("file {}", file.path.display()),
             Self::Callout(settings) => format!("callout {}", settings.name),
+            #[cfg(feature = "http")]
             Self::Http(settings) => format!("http {}", settings.name),
+            #[cfg(feature = "ldap")]
             Self::Ldap(settings) => format!("ldap {}", settings.name),
+            #[cfg(feature = "sql")]
             Self::Sql(settings) => format!("sql {}", settings.name),
             Self::Learned(_) => "learned".to_owned(),
         }
@@ -120,9 +153,7 @@ impl SourceSettings {
     pub fn file(&self) -> Option<&FileSettings> {
         match self {
             Self::File(file) => Some(file),
-            Self::Callout(_) | Self::Http(_) | Self::Ldap(_) | Self::Learned(_) | Self::Sql(_) => {
-                None
-            }
+            _ => None,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! `ldap` in the table of kinds.
 
-use super::Ldap;
-use super::settings::read;
-use super::table::{Entry, Written};
-use crate::directory::kinds::{Described, Kind, Listed, SourceSettings};
+use super::{Described, Kind, Listed, SourceSettings};
 use crate::directory::live::try_out;
+use crate::ldap::settings::read;
+use crate::ldap::table::{Entry, Written};
+use crate::ldap::{self, Ldap};
 use crate::settings::reader::FromTable;
 use std::sync::Arc;
 
@@ -30,6 +30,6 @@ pub const KIND: Kind = Kind {
     },
     open: |settings, domains, environment| {
         let SourceSettings::Ldap(settings) = settings else { return None };
-        super::open(settings, domains, environment)
+        ldap::open(settings, domains, environment)
     },
 };

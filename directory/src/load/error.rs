@@ -2,7 +2,7 @@
 //! expected, an example.
 
 use super::intake::{ENTRIES_MAX, PATTERNS_MAX};
-use super::load::Malformed;
+use super::part::Malformed;
 use crate::directory::pattern::PatternError;
 use mail::address::AddressError;
 use std::fmt;
@@ -119,7 +119,7 @@ pub struct LineError {
 }
 
 impl LineError {
-    pub(super) fn new(line: u64, problem: LineProblem, found: &[u8]) -> Self {
+    pub(crate) fn new(line: u64, problem: LineProblem, found: &[u8]) -> Self {
         let cut = &found[..found.len().min(FOUND_OCTETS_MAX)];
         let found = String::from_utf8_lossy(cut);
         let found = found.chars().map(|c| if c.is_control() { '?' } else { c }).collect();

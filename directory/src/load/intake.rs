@@ -3,7 +3,7 @@
 //! address allocates nothing. How an address is written is `written.rs`.
 
 use super::error::{LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
-use super::load::{DomainPart, Load, Malformed, PatternEntry, Skipped};
+use super::part::{DomainPart, Load, Malformed, PatternEntry, Skipped};
 use super::preview::{Named, Recipient};
 use super::scope::{Place, Scope};
 use super::written::{Shape, parse_local_part, parse_target, shape, split, typed};
@@ -37,38 +37,38 @@ pub enum Rows {
 
 /// How far a load is, and whether it is still wanted; seen from other threads.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     is_loading: AtomicBool,
     taken: AtomicU64,
     is_stopped: AtomicBool,
 }
 
 impl Progress {
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.set(0);
         self.is_loading.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.is_loading.store(false, Ordering::Relaxed);
     }
 
     /// What was taken, when a load is under way.
-    pub(super) fn taken(&self) -> Option<u64> {
+    pub(crate) fn taken(&self) -> Option<u64> {
         let is_loading = self.is_loading.load(Ordering::Relaxed);
         is_loading.then(|| self.taken.load(Ordering::Relaxed))
     }
 
     /// Asks the load that is under way, and any later one, to end.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.is_stopped.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn set(&self, taken: u64) {
+    pub(crate) fn set(&self, taken: u64) {
         self.taken.store(taken, Ordering::Relaxed);
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.is_stopped.load(Ordering::Relaxed)
     }
 }
@@ -95,7 +95,7 @@ pub struct Intake<'s> {
 
 impl<'s> Intake<'s> {
     /// `entries` is a guess that saves growing.
-    pub(super) fn new(
+    pub(crate) fn new(
         scope: &'s Scope,
         key: HashKey,
         rows: Rows,
@@ -121,12 +121,12 @@ impl<'s> Intake<'s> {
     }
 
     /// Has those addresses named that are not in use yet.
-    pub(super) fn name_added(&mut self, named: Named) {
+    pub(crate) fn name_added(&mut self, named: Named) {
         self.named = Some(named);
     }
 
     /// Has every address and pattern of ours shown, in the order of the list.
-    pub(super) fn show_to(&mut self, take: &'s mut dyn FnMut(Recipient<'_>)) {
+    pub(crate) fn show_to(&mut self, take: &'s mut dyn FnMut(Recipient<'_>)) {
         self.shown_to = Some(take);
     }
 
@@ -275,7 +275,7 @@ impl<'s> Intake<'s> {
     }
 
     /// What there was, unless too much of it was malformed; and which new addresses were named.
-    pub(super) fn finish(mut self) -> Result<(Load, Option<Named>), LoadError> {
+    pub(crate) fn finish(mut self) -> Result<(Load, Option<Named>), LoadError> {
         if self.taken > ENTRIES_MAX {
             return Err(LoadError::TooMany);
         }

@@ -1,8 +1,8 @@
 //! `callout` in the table of kinds.
 
-use super::Callout;
-use super::settings::{self, Entry, NameOrTrue, Settings, Written};
-use crate::directory::kinds::{Described, Kind, Listed, SourceSettings};
+use super::{Described, Kind, Listed, SourceSettings};
+use crate::callout::settings::{self, Entry, NameOrTrue, Settings, Written};
+use crate::callout::{self, Callout};
 use crate::directory::live::try_out;
 use crate::settings::reader::FromTable;
 use std::sync::Arc;
@@ -33,6 +33,6 @@ pub const KIND: Kind = Kind {
     },
     open: |settings, domains, environment| {
         let SourceSettings::Callout(settings) = settings else { return None };
-        super::open(settings, domains, environment)
+        callout::open(settings, domains, environment)
     },
 };

@@ -3,8 +3,8 @@
 
 pub use relay::belief::shrunk::{Hold, judge};
 
-use super::list::{LoadError, Skipped};
-use super::snapshot::stored::StoredError;
+use super::{LoadError, Skipped};
+use crate::snapshot::stored::StoredError;
 use mail::address::Domain;
 use std::fmt;
 use std::sync::Arc;

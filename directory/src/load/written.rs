@@ -5,7 +5,7 @@ use super::error::LineProblem;
 use mail::address::{AddressError, Domain, Host, LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
 
 /// What a local part looks like.
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// A dot-string, at most 64 octets: nearly every address there is.
     Plain,
     /// Has a `*` and no quotes.
@@ -32,7 +32,7 @@ const IN_DOT_STRING: [bool; 256] = {
 };
 
 /// Looks once; `is_pattern` says whether a `*` makes one.
-pub(super) fn shape(local_part: &[u8], is_pattern: bool) -> Shape {
+pub(crate) fn shape(local_part: &[u8], is_pattern: bool) -> Shape {
     if is_pattern && local_part.first() != Some(&b'"') && local_part.contains(&b'*') {
         return Shape::Starred;
     }
@@ -50,13 +50,13 @@ pub(super) fn shape(local_part: &[u8], is_pattern: bool) -> Shape {
 }
 
 /// Splits an address at its last `@`; nothing behind it when it is a local part alone.
-pub(super) fn split(written: &[u8]) -> (&[u8], Option<&[u8]>) {
+pub(crate) fn split(written: &[u8]) -> (&[u8], Option<&[u8]>) {
     let quoted_alone = written.first() == Some(&b'"') && written.last() == Some(&b'"');
     let at = memchr::memrchr(b'@', written).filter(|_| !quoted_alone);
     at.map_or((written, None), |at| (&written[..at], Some(&written[at + 1..])))
 }
 
-pub(super) fn parse_local_part(written: &[u8]) -> Result<LocalPart, LineProblem> {
+pub(crate) fn parse_local_part(written: &[u8]) -> Result<LocalPart, LineProblem> {
     let text = str::from_utf8(written).map_err(|_| LineProblem::NotUtf8)?;
     // The grammar of a local part is in `mail`; any domain will do to ask for it.
     Ok(Mailbox::parse(&format!("{text}@example.invalid"))?.local_part)

@@ -1,9 +1,10 @@
 //! `file` in the table of kinds.
 
+use super::Listed;
+use super::{Kind, SourceSettings, file_source};
 use crate::directory::Opened;
-use crate::directory::kinds::{Kind, Listed, SourceSettings, file_source};
 use crate::directory::list::Scope;
-use crate::settings::file;
+use crate::settings::file as written;
 use crate::settings::keys::table;
 use crate::settings::reader::FromTable;
 use crate::settings::recipients::{FileFormat, FileSettings};
@@ -25,7 +26,7 @@ pub const KIND: Kind = Kind {
     open: |settings, domains, environment| {
         let file = settings.file()?;
         let scope = Scope::new(domains.to_vec());
-        let (source, outcomes) = super::open(file_source(file), scope, environment);
+        let (source, outcomes) = crate::file::open(file_source(file), scope, environment);
         Some(Opened { source: Arc::new(source), outcomes })
     },
 };
@@ -43,7 +44,7 @@ table! {
 
 /// `{ file = "users.txt" }`.
 fn file_entry(entry: &Entry, site: &mut Site) -> Option<FileSettings> {
-    let path = file::readable(entry.file.as_ref()?, site)?;
+    let path = written::readable(entry.file.as_ref()?, site)?;
     let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
     let default = if is_csv { FileFormat::Csv } else { FileFormat::Lines };
     Some(FileSettings { path, format: entry.format.as_deref().copied().unwrap_or(default) })

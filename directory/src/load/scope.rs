@@ -33,7 +33,7 @@ impl DomainScope {
 
 /// What the name behind an `@` is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// Counts into [`Scope::domains`].
     Ours(usize),
     /// A domain this source is not read for.
@@ -90,12 +90,12 @@ impl Scope {
     }
 
     /// The one domain, when there is no other: a local part alone then belongs to it.
-    pub(super) fn only(&self) -> Option<usize> {
+    pub(crate) fn only(&self) -> Option<usize> {
         (self.domains.len() == 1).then_some(0)
     }
 
     /// Says what a written name, U-labels included, is to us.
-    pub(super) fn place(&self, written: &[u8]) -> Place {
+    pub(crate) fn place(&self, written: &[u8]) -> Place {
         let mut folded = [0; DOMAIN_OCTETS_MAX];
         if let Some(folded) = folded.get_mut(..written.len()) {
             folded.copy_from_slice(written);
@@ -115,7 +115,7 @@ impl Scope {
 
     /// The place of the domain of a written address, and its local part in canonical form; nothing
     /// when it is malformed or not ours.
-    pub(super) fn resolve(&self, written: &[u8]) -> Option<(usize, Vec<u8>)> {
+    pub(crate) fn resolve(&self, written: &[u8]) -> Option<(usize, Vec<u8>)> {
         let (local_part, name) = split(written);
         let place = match name.map(|name| self.place(name)) {
             None => self.only()?,
@@ -138,7 +138,7 @@ impl Scope {
     }
 
     /// Everything about the scope that the hashes of a snapshot depend on, as text.
-    pub(super) fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         let mut names: Vec<_> = self.places.iter().collect();
         names.sort_unstable();
         let mut text = String::new();

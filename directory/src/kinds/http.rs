@@ -1,9 +1,9 @@
 //! `http` in the table of kinds.
 
-use super::Http;
-use super::settings::{self, Entry, Written};
-use crate::directory::kinds::{Described, Kind, Listed, SourceSettings};
+use super::{Described, Kind, Listed, SourceSettings};
 use crate::directory::live::try_out;
+use crate::http::settings::{Entry, Written};
+use crate::http::{self, Http, settings};
 use crate::settings::reader::FromTable;
 use std::sync::Arc;
 
@@ -26,6 +26,6 @@ pub const KIND: Kind = Kind {
     },
     open: |settings, domains, environment| {
         let SourceSettings::Http(settings) = settings else { return None };
-        super::open(settings, domains, environment)
+        http::open(settings, domains, environment)
     },
 };
