@@ -10,8 +10,6 @@ mod list;
 mod mysql;
 mod pool;
 mod postgres;
-mod postgres_link;
-mod proven;
 mod remote;
 mod settings;
 mod sqlite;

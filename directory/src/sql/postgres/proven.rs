@@ -5,10 +5,10 @@
 //! Limits: not for MySQL, whose derived tables refuse two columns of one name, which a query may
 //! have, and whose statements are numbered by the connection; not for SQLite, which is in the file.
 
-use super::super::live::{Trouble, TroubleKind};
-use super::answer::{Cell, EXISTS, Row, TARGET};
-use super::failure::Failure;
-use super::statement::Statement;
+use super::super::answer::{Cell, EXISTS, Row, TARGET};
+use super::super::failure::Failure;
+use super::super::statement::Statement;
+use crate::directory::live::{Trouble, TroubleKind};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -128,8 +128,8 @@ impl<'de> Deserialize<'de> for Columns {
 
 #[cfg(test)]
 mod tests {
-    use super::super::statement::Dialect::Postgres;
     use super::*;
+    use crate::directory::sql::Dialect::Postgres;
 
     #[test]
     fn the_address_is_asked_for_behind_what_the_query_binds() {

@@ -2,16 +2,19 @@
 //! group, and so one transaction: the statement, unless it is prepared already, what is bound to
 //! it, and the end.
 
-use super::super::live::{Trouble, TroubleKind};
+mod link;
+mod proven;
+
+use self::link::{Link, Stop};
+use self::proven::Columns;
 use super::answer::{ROWS_MAX, Row, Values};
 use super::failure::Failure;
 use super::pool::Connect;
-use super::postgres_link::{Link, Stop};
-use super::proven::{self, Columns};
 use super::remote::{Layout, Listed, Remote, next_row, waited_for};
 use super::settings::Server;
 use super::statement::{Placeholder, Statement};
 use super::{no_column, not_text};
+use crate::directory::live::{Trouble, TroubleKind};
 use bytes::BytesMut;
 use futures_util::TryStreamExt;
 use serde_json::Value;

@@ -4,10 +4,10 @@
 //! So nothing is set for a session that has begun, and a statement has a name only where the
 //! session is ours, as the limits show that it began with.
 
-use super::super::live::{Trouble, TroubleKind};
-use super::failure::Failure;
-use super::password;
-use super::settings::{Place, Server, Tls};
+use super::super::failure::Failure;
+use super::super::password;
+use super::super::settings::{Place, Server, Tls};
+use crate::directory::live::{Trouble, TroubleKind};
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
