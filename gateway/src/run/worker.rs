@@ -1,7 +1,5 @@
-//! One thread a core, each with a runtime of its own: a session lives and dies on one thread, and
-//! so do its connections to the next hop.
+//! One thread a core, each with a runtime of its own: a session lives and dies on one thread.
 
-use crate::clock;
 use crate::listen::accept;
 use crate::settings::process::Listener;
 use crate::state::State;
@@ -11,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle, available_parallelism};
 use std::time::Duration;
 
-/// How often a thread hands over its log lines and closes old connections.
+/// How often a thread hands over its log lines.
 const TICK: Duration = Duration::from_millis(100);
 /// Threads for file access, beside each session thread.
 const BLOCKING_THREADS_MAX: usize = 4;
@@ -61,10 +59,6 @@ async fn tick(state: &State, first: bool) {
         drop(live);
         tokio::time::sleep(TICK).await;
         state.observer.log.flush();
-        let now = clock::now();
-        for hop in &state.live.load().hops.0 {
-            hop.sweep(now);
-        }
         let lost_now = state.observer.log.lost_lines();
         if lost_now > lost {
             state.observer.tell("LogLost", &lost_now.to_string(), "lines, the disk was too slow");
