@@ -48,7 +48,7 @@ fuzz-smoke: ## the fuzz targets on their corpora and seeded mutations, on stable
 	$(CARGO) test --locked --manifest-path fuzz/Cargo.toml
 
 bench: ## micro-benchmarks; beside the peers: bench/run
-	$(CARGO) bench --locked -p relay -p gateway
+	$(CARGO) bench --locked -p relay -p directory -p tools
 
 release: ## the binary
 	$(CARGO) build --release --locked

@@ -9,7 +9,7 @@ use super::{
     pattern::Pattern,
 };
 use mail::address::{LocalPart, Mailbox};
-use relay::recipient::RecipientStatus;
+use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{DomainId, DomainSettings};
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -109,6 +109,15 @@ pub struct Directory {
     domains: Vec<DomainDirectory>,
 }
 
+/// When a source said what it says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// At once: from what it holds or remembers.
+    AtOnce,
+    /// After it had asked.
+    Asked,
+}
+
 /// What the sources asked so far come to.
 #[derive(Default)]
 struct Tally {
@@ -116,16 +125,28 @@ struct Tally {
     unavailable: Option<Arc<str>>,
     /// The last that knows of no such address.
     unknown: Option<Arc<str>>,
-    /// One that leaves it to the others, and whether the address passes when they say nothing.
-    abstains: Option<(Arc<str>, bool)>,
+    /// One that leaves it to the others, and on which ground the address passes when they say nothing.
+    abstains: Option<(Arc<str>, Option<Ground>)>,
 }
 
 impl Tally {
     /// Takes a finding; an address that exists ends the search.
-    fn take(&mut self, source: &Arc<str>, finding: Finding) -> Option<Found> {
+    fn take(
+        &mut self,
+        source: &dyn RecipientSource,
+        finding: Finding,
+        when: When,
+    ) -> Option<Found> {
+        let is_remembered = when == When::AtOnce && source.asks_elsewhere();
+        let source = source.name();
         match finding {
-            Finding::Exists { target, .. } => {
-                let status = RecipientStatus::Exists { target };
+            Finding::Exists { target, by } => {
+                let ground = match by {
+                    _ if is_remembered => Ground::Remembered,
+                    Matched::Exact | Matched::SubAddress => Ground::Listed,
+                    Matched::Pattern(_) => Ground::Pattern,
+                };
+                let status = RecipientStatus::Exists { target, ground };
                 return Some(Found { status, source: source.clone() });
             }
             Finding::Unknown => self.unknown = Some(source.clone()),
@@ -139,28 +160,30 @@ impl Tally {
 
     fn conclude(self, otherwise: Otherwise) -> Found {
         let Otherwise { is_reserved, postmaster, catch_all, accepts_in_outage } = otherwise;
-        let exists = |target, source: &Arc<str>| Found {
-            status: RecipientStatus::Exists { target },
+        let exists = |target, ground, source: &Arc<str>| Found {
+            status: RecipientStatus::Exists { target, ground },
             source: source.clone(),
         };
         if is_reserved {
-            return exists(postmaster, &NAMES.reserved);
+            return exists(postmaster, Ground::Reserved, &NAMES.reserved);
         }
         // An address that one source knows nothing of may be in the one that is down.
         let nobody_says = match (self.unavailable, self.unknown, catch_all) {
             (Some(source), ..) => source,
-            (None, Some(_), Some(target)) => return exists(Some(target), &NAMES.catch_all),
+            (None, Some(_), Some(target)) => {
+                return exists(Some(target), Ground::CatchAll, &NAMES.catch_all);
+            }
             (None, Some(source), None) => {
                 return Found { status: RecipientStatus::Unknown, source };
             }
             (None, None, _) => match self.abstains {
-                Some((source, true)) => return exists(None, &source),
-                Some((source, false)) => source,
+                Some((source, Some(ground))) => return exists(None, ground, &source),
+                Some((source, None)) => source,
                 None => NAMES.none.clone(),
             },
         };
         if accepts_in_outage {
-            return exists(None, &NAMES.in_outage);
+            return exists(None, Ground::Outage, &NAMES.in_outage);
         }
         Found { status: RecipientStatus::Unavailable, source: nobody_says }
     }
@@ -251,7 +274,7 @@ impl Directory {
         for (at, source) in here.sources.iter().enumerate() {
             match source.look_up(&question) {
                 SourceAnswer::Now(finding) => {
-                    if let Some(found) = tally.take(source.name(), finding) {
+                    if let Some(found) = tally.take(&**source, finding, When::AtOnce) {
                         return Answer::Now(found);
                     }
                 }
@@ -292,13 +315,13 @@ impl Directory {
             return Trace { steps, found };
         }
         for source in here.sources.iter() {
-            let finding = match source.look_up(&question) {
-                SourceAnswer::Now(finding) => finding,
-                SourceAnswer::Later(finding) => finding.await,
+            let (finding, when) = match source.look_up(&question) {
+                SourceAnswer::Now(finding) => (finding, When::AtOnce),
+                SourceAnswer::Later(finding) => (finding.await, When::Asked),
             };
             let (name, account) = (source.name().clone(), source.account(&question));
             steps.push(Step { source: name, finding: Some(finding.clone()), account });
-            if let Some(found) = tally.take(source.name(), finding) {
+            if let Some(found) = tally.take(&**source, finding, when) {
                 return Trace { steps, found };
             }
         }
@@ -344,14 +367,15 @@ impl Rest {
         let mut first = Some(SourceAnswer::Later(first));
         for source in &self.sources[self.at..] {
             let asked = first.take().unwrap_or_else(|| source.look_up(&self.kept.question()));
-            let finding = match asked {
-                SourceAnswer::Now(finding) => finding,
-                // Whoever does not answer in time has not answered.
-                SourceAnswer::Later(finding) => timeout_at(self.deadline, finding)
-                    .await
-                    .unwrap_or_else(|_| source.last_known(&self.kept.question())),
+            let (finding, when) = match asked {
+                SourceAnswer::Now(finding) => (finding, When::AtOnce),
+                SourceAnswer::Later(finding) => match timeout_at(self.deadline, finding).await {
+                    Ok(finding) => (finding, When::Asked),
+                    // Whoever does not answer in time has not answered.
+                    Err(_) => (source.last_known(&self.kept.question()), When::AtOnce),
+                },
             };
-            if let Some(found) = self.tally.take(source.name(), finding) {
+            if let Some(found) = self.tally.take(&**source, finding, when) {
                 return found;
             }
         }
@@ -372,8 +396,8 @@ impl std::fmt::Display for Finding {
             }
             Self::Unknown => f.write_str("unknown"),
             Self::Unavailable => f.write_str("unavailable"),
-            Self::Abstains { passes: true } => f.write_str("abstains; alone, lets it pass"),
-            Self::Abstains { passes: false } => f.write_str("abstains; alone, nobody knows"),
+            Self::Abstains { passes: Some(_) } => f.write_str("abstains; alone, lets it pass"),
+            Self::Abstains { passes: None } => f.write_str("abstains; alone, nobody knows"),
         }
     }
 }

@@ -10,14 +10,12 @@ use super::{
     Account, Environment, Finding, Opened, Question, RecipientSource, SourceAnswer, callout, http,
     ldap, sql,
 };
-use crate::settings::entry::Entry;
-use crate::settings::keys::{Key, Table};
-use crate::settings::recipients::{FileFormat, FileSettings};
+use crate::settings::keys::{Description, Table};
+use crate::settings::recipients::{FileFormat, FileSettings, Unread};
 use crate::settings::server::NextHop;
 use crate::settings::site::Site;
-use serde_spanned::Spanned;
+use crate::settings::value::{Given, Text, choice};
 use std::sync::Arc;
-use toml::de::DeValue;
 
 /// What the operator wrote about one source, understood. Equal settings are one source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,11 +41,11 @@ pub struct Kind {
     /// One sentence for the manual.
     pub help: &'static str,
     /// The keys that it brings to the entries of `recipients`, its own first.
-    pub entry: &'static [Key],
+    pub entry: &'static [Description],
     /// The table that an entry names (`{ ldap = "ad" }` names a `[[ldap]]`), and what reads it.
     pub table: Option<Described>,
-    /// Reads an entry that says everything itself.
-    pub read: fn(&Entry<'_>, &Surroundings<'_>, &mut Site) -> Option<SourceSettings>,
+    /// Reads an entry.
+    pub read: fn(Given<Unread>, &Surroundings<'_>, &mut Site) -> Option<Listed>,
     /// Finds out, when the settings are of this kind and it asks elsewhere, whether they are
     /// right as far as that can be seen without an address. Waits for it.
     pub try_out: fn(&SourceSettings, &Environment) -> Option<Result<String, Trouble>>,
@@ -55,12 +53,31 @@ pub struct Kind {
     pub open: fn(&SourceSettings, &[DomainScope], &Environment) -> Option<Opened>,
 }
 
+/// `mode` of a source that can be asked and listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It is asked for each address.
+    Live,
+    /// All addresses are listed.
+    Snapshot,
+}
+
+choice!(Use { Live = "live", Snapshot = "snapshot" });
+
+/// What an entry of `recipients` is.
+pub enum Listed {
+    /// The name of a table that describes the source.
+    Named(Text),
+    /// The source, described by the entry itself.
+    Itself(SourceSettings),
+}
+
 /// Sources that are described in tables of their own, so that domains can share them.
 pub struct Described {
     /// Its keys; `name` is one of them.
     pub table: &'static Table,
-    /// Reads one; `None` when a mistake was reported.
-    pub read: fn(Spanned<DeValue<'_>>, &mut Site) -> Option<SourceSettings>,
+    /// Reads one; what it returns counts for nothing when a mistake was reported.
+    pub read: fn(Given<Unread>, &mut Site) -> Option<SourceSettings>,
 }
 
 /// What an entry of `recipients` may refer to beside itself.

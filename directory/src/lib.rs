@@ -52,6 +52,7 @@ use list::{LoadError, Preview, Recipient};
 use live::class::Class;
 use live::trust::Teller;
 use mail::address::{Domain, LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
+use relay::recipient::Ground;
 use relay::settings::{DomainId, DomainSettings, LocalPartCase};
 use report::SourceReport;
 use snapshot::HashKey;
@@ -78,9 +79,9 @@ pub enum Finding {
     Unavailable,
     /// The source has nothing to say, and leaves it to the others.
     Abstains {
-        /// What it comes to when no other has anything to say: the address exists, or nobody
-        /// knows.
-        passes: bool,
+        /// What it comes to when no other has anything to say: the address passes on this ground,
+        /// or nobody knows.
+        passes: Option<Ground>,
     },
 }
 
@@ -167,6 +168,11 @@ pub trait RecipientSource: Send + Sync {
     /// Looks for the address itself, then for its base, then for patterns.
     fn look_up(&self, question: &Question<'_>) -> SourceAnswer;
 
+    /// Whether it asks elsewhere: what it says at once is what it remembers.
+    fn asks_elsewhere(&self) -> bool {
+        false
+    }
+
     /// What it said of an address when it last did, for where [`Self::look_up`] takes too long:
     /// that it exists, or else nothing.
     fn last_known(&self, _question: &Question<'_>) -> Finding {
@@ -201,6 +207,12 @@ pub trait RecipientSource: Send + Sync {
     /// that load nothing.
     fn reload(&self, _confirmation: Option<Confirmation>) -> Vec<Outcome> {
         Vec::new()
+    }
+
+    /// Leaves a person's word, as for [`Self::reload`], in the state directory for a process that
+    /// starts, and says where. Nothing for sources that keep nothing there.
+    fn leave_word(&self, _confirmation: Confirmation) -> Option<io::Result<PathBuf>> {
+        None
     }
 
     /// How old what it says of an address is, and why it may say nothing: for `explain`. Asked

@@ -1,12 +1,16 @@
-//! What a source says of itself, for the figures and for the commands.
+//! What a source says of itself: for the figures, and as it is for the control socket and the
+//! commands. Fields are added and never change their meaning.
 
-/// What a source is and did since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a source is and did since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceReport {
     /// Its name.
     pub name: String,
     /// The word of its class; empty for a source that has none, such as a file.
-    pub class: &'static str,
+    pub class: String,
     /// What the class follows from.
     pub why: String,
     /// Domains that list it.
@@ -22,7 +26,7 @@ pub struct SourceReport {
     /// Answers that were not believed.
     pub doubted: u64,
     /// Questions without an answer, by kind.
-    pub troubles: Vec<(&'static str, u64)>,
+    pub troubles: BTreeMap<String, u64>,
     /// Addresses remembered that exist.
     pub remembered_yes: u64,
     /// Addresses remembered that do not.
@@ -34,5 +38,6 @@ pub struct SourceReport {
     /// The last trouble with it. Of a list, why it is not in use as it is now.
     pub last_trouble: Option<String>,
     /// How long ago that was, in seconds; nothing of a list, whose trouble lasts.
+    #[serde(default)]
     pub last_trouble_age_seconds: Option<u64>,
 }

@@ -7,7 +7,7 @@ use crate::directory::pattern::Pattern;
 use crate::directory::watch::Watcher;
 use crate::settings::recipients::{FileFormat, FileSettings};
 use mail::address::Domain;
-use relay::recipient::RecipientStatus;
+use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::NextHopId;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl RecipientSource for Fixed {
 }
 
 const EXISTS: Finding = Finding::Exists { target: None, by: Matched::Exact };
-const YES: RecipientStatus = RecipientStatus::Exists { target: None };
+const YES: RecipientStatus = RecipientStatus::LISTED;
 
 fn fixed(only: Option<&'static str>, finding: Finding, later: bool) -> Arc<dyn RecipientSource> {
     let name = if later { "later" } else { "now" };
@@ -102,12 +102,20 @@ fn an_address_is_unknown_only_when_every_source_says_so() {
 }
 
 #[test]
+fn a_pattern_is_a_ground_of_its_own() {
+    let finding = Finding::Exists { target: None, by: Matched::Pattern("*x".into()) };
+    let status = ask(&chain(vec![fixed(None, finding, false)]), &settings(), "x").status;
+    assert_eq!(status, RecipientStatus::Exists { target: None, ground: Ground::Pattern });
+}
+
+#[test]
 fn catch_all_takes_the_unknown_and_never_the_unavailable() {
     let target = Mailbox::parse("all@inside.test").unwrap();
     let settings = DomainSettings { catch_all: Some(target.clone()), ..settings() };
     let unknown = chain(vec![fixed(None, Finding::Unknown, false)]);
     let found = ask(&unknown, &settings, "x");
-    assert_eq!(found.status, RecipientStatus::Exists { target: Some(target) });
+    let ground = Ground::CatchAll;
+    assert_eq!(found.status, RecipientStatus::Exists { target: Some(target), ground });
     assert_eq!(&*found.source, "catch-all");
     let unavailable = chain(vec![fixed(None, Finding::Unavailable, false)]);
     assert_eq!(ask(&unavailable, &settings, "x").status, RecipientStatus::Unavailable);
@@ -121,9 +129,10 @@ fn postmaster_and_abuse_always_exist() {
     for finding in [Finding::Unknown, Finding::Unavailable] {
         for local_part in ["postmaster", "Abuse", "POSTMASTER"] {
             let domain = chain(vec![fixed(None, finding.clone(), true)]);
-            assert_eq!(ask(&domain, &settings(), local_part).status, YES);
+            let reserved = |target| RecipientStatus::Exists { target, ground: Ground::Reserved };
+            assert_eq!(ask(&domain, &settings(), local_part).status, reserved(None));
             let status = ask(&domain, &with, local_part).status;
-            assert_eq!(status, RecipientStatus::Exists { target: Some(target.clone()) });
+            assert_eq!(status, reserved(Some(target.clone())));
         }
     }
     let known = chain(vec![fixed(Some("postmaster"), EXISTS, false)]);
@@ -261,6 +270,10 @@ impl RecipientSource for Hangs {
         SourceAnswer::Later(Box::pin(std::future::pending()))
     }
 
+    fn asks_elsewhere(&self) -> bool {
+        true
+    }
+
     fn last_known(&self, _: &Question<'_>) -> Finding {
         if self.1 {
             Finding::Exists { target: None, by: Matched::Exact }
@@ -283,8 +296,8 @@ fn where_no_source_answers_in_time_counts_what_is_known_and_what_is_set() {
         }
     };
     assert_eq!(found(false, false, "jones"), RecipientStatus::Unavailable);
-    let exists = RecipientStatus::Exists { target: None };
-    assert_eq!(found(true, false, "jones"), exists);
-    assert_eq!(found(false, false, "postmaster"), exists);
-    assert_eq!(found(false, true, "jones"), exists);
+    let exists = |ground| RecipientStatus::Exists { target: None, ground };
+    assert_eq!(found(true, false, "jones"), exists(Ground::Remembered));
+    assert_eq!(found(false, false, "postmaster"), exists(Ground::Reserved));
+    assert_eq!(found(false, true, "jones"), exists(Ground::Outage));
 }

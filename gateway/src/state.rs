@@ -126,8 +126,8 @@ mod tests {
     use mail::smtp::line::LineEndings;
     use mail::smtp::reply::SessionId;
     use relay::event::{Kind, Scene};
-    use relay::policy::Stage;
-    use relay::policy::verdict::Refusal;
+    use relay::policy::verdict::{Refusal, Words};
+    use relay::policy::{Refuser, Stage};
     use std::net::Ipv4Addr;
 
     fn client(ip: Ipv4Addr) -> Client {
@@ -155,9 +155,10 @@ mod tests {
         let reply = Refusal::RecipientUnknown.reply();
         let kind = Kind::Refused {
             stage: Stage::Recipient,
-            rule: "recipient",
+            by: Refuser::Session,
             refusal: "recipient_unknown",
             reply: &reply,
+            words: Words::Ours,
             forward_path: Some(&path),
             unknown: true,
         };

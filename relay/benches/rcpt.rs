@@ -81,7 +81,7 @@ fn judged(c: &mut Criterion) {
         split: None,
     };
     c.bench_function("judge one RCPT", |b| {
-        b.iter(|| judge(Stage::Recipient, black_box(&facts), &settings));
+        b.iter(|| judge(Stage::Recipient, black_box(&facts), &settings, |_, _| {}));
     });
 }
 

@@ -1,8 +1,14 @@
 //! The one vocabulary of log, metrics, ledger and dialogues. Events borrow: on the way from the
 //! exchange to the log nothing is copied.
 
+pub mod process;
+
+pub use process::ProcessEvent;
+
 use crate::client::Client;
-use crate::policy::Stage;
+use crate::policy::verdict::Words;
+use crate::policy::{Refuser, Stage};
+use crate::recipient::Ground;
 use mail::address::{ForwardPath, Mailbox, ReversePath};
 use mail::smtp::reply::{Reply, ReplyId};
 use std::fmt::Display;
@@ -46,12 +52,14 @@ pub enum Kind<'a> {
     Refused {
         /// When.
         stage: Stage,
-        /// Which rule; `session` for limits of time and order.
-        rule: &'static str,
+        /// Who.
+        by: Refuser,
         /// The refusal's name.
         refusal: &'static str,
         /// What the client heard.
         reply: &'a Reply,
+        /// Whose words these are.
+        words: Words,
         /// RCPT, when it was about one.
         forward_path: Option<&'a ForwardPath>,
         /// The recipient is unknown: counts towards harvest.
@@ -63,6 +71,8 @@ pub enum Kind<'a> {
     RecipientAccepted {
         /// Who.
         forward_path: &'a ForwardPath,
+        /// Why it is thought to exist.
+        ground: Ground,
     },
     /// The next hop said 250 to the final dot, before we did.
     Delivered {
@@ -99,8 +109,8 @@ pub enum Kind<'a> {
     },
     /// Something about the process, told by the edge.
     Process {
-        /// `Started`, `NextHopDown` …
-        name: &'static str,
+        /// What.
+        event: ProcessEvent,
         /// What it is about: a host, a file, an address.
         subject: &'a str,
         /// What happened to it.
@@ -146,7 +156,7 @@ impl Kind<'_> {
             Self::Delivered { .. } => "MessageDelivered",
             Self::Discarded { .. } => "MessageDiscarded",
             Self::OutcomeUnknown { .. } => "OutcomeUnknown",
-            Self::Process { name, .. } => name,
+            Self::Process { event, .. } => event.name(),
         }
     }
 
@@ -184,25 +194,25 @@ impl Kind<'_> {
                 visit("delivered", Value::Number(u64::from(*delivered)));
                 visit("refusals", Value::Number(u64::from(*refusals)));
             }
-            Self::Refused { rule, refusal, reply, forward_path, .. } => {
+            Self::Refused { stage, by, refusal, reply, words, forward_path, .. } => {
                 if let Some(path) = forward_path {
                     visit("to", path.mailbox().map_or(Value::Shown(path), Value::Address));
                 }
-                visit("rule", Value::Word(rule));
+                visit("rule", Value::Word(by.name(*stage)));
                 visit("refusal", Value::Word(refusal));
                 visit("code", Value::Number(u64::from(reply.code())));
                 if let Some((class, subject, detail)) = reply.enhanced() {
                     visit("status", Value::Status(class, subject, detail));
                 }
                 // Our own words follow from the refusal; a next hop's, or an operator's, do not.
-                if matches!(*refusal, "next_hop_refused" | "recipient_left") {
+                if *words != Words::Ours {
                     visit("text", Value::Text(reply.text()));
                 }
                 if let Some(id) = reply.id() {
                     visit("id", Value::Shown(&id));
                 }
             }
-            Self::RecipientAccepted { forward_path } => visit("to", Value::Shown(forward_path)),
+            Self::RecipientAccepted { forward_path, .. } => visit("to", Value::Shown(forward_path)),
             Self::Delivered { message, recipients, octets, host, reply } => {
                 visit("message", Value::Shown(message));
                 visit("to", Value::List(recipients));

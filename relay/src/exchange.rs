@@ -14,9 +14,9 @@ use crate::client::Client;
 use crate::event::{Event, Kind};
 use crate::moment::Moment;
 use crate::next_hop::{Outcome, Request};
-use crate::policy::facts::{Arrival, Found, Need, Standing};
-use crate::policy::judge;
+use crate::policy::facts::{Arrival, Facts, Found, Need, Standing};
 use crate::policy::verdict::Refusal;
+use crate::policy::{Rule, Stage, judge_from};
 use crate::recipient::RecipientStatus;
 use crate::settings::{DomainId, Pressure, Settings};
 use clock::Clock;
@@ -85,6 +85,8 @@ pub trait Sink {
     fn record(&mut self, event: &Event<'_>);
     /// An envelope whose recipients are to come one by one from now on.
     fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]);
+    /// A rule has run over these facts, and had all that it asked for: to explain it.
+    fn ran(&mut self, _: Stage, _: &'static Rule, _: &Facts<'_>, _: Option<&Refusal>) {}
 }
 
 /// What the exchange is in the middle of.
@@ -93,7 +95,7 @@ enum Activity {
     /// Nothing: the session may go on.
     Idle,
     /// The rules run on the question; a fact is being looked up.
-    Judging(Known),
+    Judging(Case),
     /// The next hop is being asked.
     Asking,
     /// It has answered.
@@ -102,9 +104,13 @@ enum Activity {
     Delaying(Reply),
 }
 
-/// Facts looked up for one question.
+/// One question before the rules: what was found out for it so far.
 #[derive(Debug, Default)]
-struct Known {
+struct Case {
+    /// The domain of ours that the recipient in question belongs to.
+    domain: Option<DomainId>,
+    /// The rules above this one have passed.
+    at: usize,
     recipient: Option<RecipientStatus>,
     standing: Option<Standing>,
     split: Option<bool>,
@@ -178,11 +184,9 @@ impl Exchange {
     /// `<Postmaster>`.
     #[must_use]
     pub fn recipient_in_question(&self) -> Option<(DomainId, Option<&LocalPart>)> {
+        let Activity::Judging(case) = &self.activity else { return None };
         let Some(Question::Rcpt(path)) = self.session.question() else { return None };
-        Some((
-            self.settings.domain_of_path(path)?,
-            path.mailbox().map(|mailbox| &mailbox.local_part),
-        ))
+        Some((case.domain?, path.mailbox().map(|mailbox| &mailbox.local_part)))
     }
 
     /// The envelope in question: its reverse-path and the recipient that is being named.
@@ -250,8 +254,8 @@ impl Exchange {
             }
             Done::Elapsed => self.on_elapsed(sink),
             Done::Found(found) => {
-                if let Activity::Judging(known) = &mut self.activity {
-                    known.put(found);
+                if let Activity::Judging(case) = &mut self.activity {
+                    case.put(found);
                 }
             }
             Done::NextHop(outcome) => self.activity = Activity::Heard(outcome),
@@ -321,8 +325,11 @@ impl Exchange {
                 self.end(&Refusal::SessionTimeout, sink);
                 None
             }
-            Activity::Idle | Activity::Asking => self.judge(Known::default(), sink),
-            Activity::Judging(known) => self.judge(known, sink),
+            Activity::Idle | Activity::Asking => {
+                let case = self.open_case();
+                self.judge(case, sink)
+            }
+            Activity::Judging(case) => self.judge(case, sink),
             Activity::Heard(outcome) => self.on_outcome(outcome, sink),
             Activity::Delaying(reply) => {
                 self.session.answer(Err(reply));
@@ -335,24 +342,30 @@ impl Exchange {
         matches!(self.session.question(), Some(Question::Content(_)))
     }
 
-    fn judge(&mut self, known: Known, sink: &mut impl Sink) -> Option<Do> {
+    fn judge(&mut self, mut case: Case, sink: &mut impl Sink) -> Option<Do> {
         let Some(stage) = self.stage() else {
             // DATA: all that could be refused was refused at MAIL and RCPT.
             self.begin_content();
             return None;
         };
-        match judge(stage, &self.facts(&known), &self.settings) {
+        let mut at = case.at;
+        let facts = self.facts(&case);
+        let judged = judge_from(&mut at, stage, &facts, &self.settings, |rule, refusal| {
+            sink.ran(stage, rule, &facts, refusal);
+        });
+        case.at = at;
+        match judged {
             Err(need) => {
-                self.activity = Activity::Judging(known);
+                self.activity = Activity::Judging(case);
                 Some(Do::LookUp(need))
             }
-            Ok(Some((rule, refusal))) => self.refuse_by_rule(stage, rule, &refusal, sink),
-            Ok(None) => self.accept(known, sink),
+            Ok(Some((by, refusal))) => self.refuse_by_rule(stage, by, &refusal, sink),
+            Ok(None) => self.accept(case, sink),
         }
     }
 
     /// No rule objects.
-    fn accept(&mut self, known: Known, sink: &mut impl Sink) -> Option<Do> {
+    fn accept(&mut self, case: Case, sink: &mut impl Sink) -> Option<Do> {
         let reply = match self.session.question() {
             Some(Question::Connect) => {
                 self.record(Kind::SessionOpened, sink);
@@ -368,7 +381,7 @@ impl Exchange {
                 self.record(Kind::MailAccepted, sink);
                 return None;
             }
-            Some(Question::Rcpt(_)) => return self.route(known.recipient, sink),
+            Some(Question::Rcpt(_)) => return self.route(case, sink),
             Some(Question::Content(_)) => return self.hand_over(sink),
             Some(Question::Data) | None => return None,
         };
@@ -377,7 +390,7 @@ impl Exchange {
     }
 }
 
-impl Known {
+impl Case {
     fn put(&mut self, found: Found) {
         match found {
             Found::Recipient(status) => self.recipient = Some(status),

@@ -44,6 +44,10 @@ fn settings() -> Settings {
 }
 
 fn exchange() -> Exchange {
+    exchange_with(settings())
+}
+
+fn exchange_with(settings: Settings) -> Exchange {
     let client = Client {
         address: "192.0.2.1:25".parse().unwrap(),
         session: SessionId(1),
@@ -53,7 +57,7 @@ fn exchange() -> Exchange {
     };
     let offer = Offer { size_octets_max: 1_000, eight_bit_mime: true, start_tls: false };
     let arrival = Arrival::default();
-    let settings = Arc::new(settings());
+    let settings = Arc::new(settings);
     Exchange::new(settings, client, arrival, offer, Pressure::Normal, Moment(0))
 }
 
@@ -76,9 +80,7 @@ fn play(
                 }
                 None => break,
             },
-            Do::LookUp(Need::Recipient) => {
-                Done::Found(Found::Recipient(RecipientStatus::Exists { target: None }))
-            }
+            Do::LookUp(Need::Recipient) => Done::Found(Found::Recipient(RecipientStatus::LISTED)),
             Do::LookUp(Need::Standing) => Done::Found(Found::Standing(Standing::default())),
             Do::LookUp(Need::Split) => Done::Found(Found::Split(false)),
             Do::NextHop(request) => {
@@ -124,6 +126,31 @@ fn a_next_hop_that_was_left_for_another_is_opened_again() {
 }
 
 #[test]
+fn a_recipient_that_no_route_fits_is_answered_and_asked_about_once() {
+    // `<Postmaster>` belongs to the first domain (RFC 5321 §4.5.1), and here is none.
+    let settings = Settings { domains: HashMap::new(), domain: Vec::new(), ..settings() };
+    let (mut exchange, mut codes) = (exchange_with(settings), Codes::default());
+    let mut flights = ["EHLO c.example\r\n", "MAIL FROM:<>\r\nRCPT TO:<Postmaster>\r\n"].iter();
+    let mut asked = 0;
+    loop {
+        let done = match exchange.next(&mut codes) {
+            Do::Read { .. } => match flights.next() {
+                Some(flight) => Done::Bytes(flight.as_bytes().to_vec()),
+                None => break,
+            },
+            Do::LookUp(Need::Recipient) => {
+                asked += 1;
+                assert!(asked < 3, "it is asked about again and again");
+                Done::Found(Found::Recipient(RecipientStatus::LISTED))
+            }
+            other => panic!("{other:?}"),
+        };
+        exchange.done(done, Moment(0), &mut codes);
+    }
+    assert_eq!((codes.0, asked), (vec![220, 250, 250, 451], 1));
+}
+
+#[test]
 fn a_flight_of_recipients_before_a_slow_next_hop_ends_with_the_session() {
     let (mut exchange, mut codes) = (exchange(), Codes::default());
     let many = "RCPT TO:<x@a.example>\r\n".repeat(100);
@@ -132,9 +159,7 @@ fn a_flight_of_recipients_before_a_slow_next_hop_ends_with_the_session() {
     loop {
         let done = match exchange.next(&mut codes) {
             Do::Read { .. } => Done::Bytes(flights.next().unwrap().into()),
-            Do::LookUp(Need::Recipient) => {
-                Done::Found(Found::Recipient(RecipientStatus::Exists { target: None }))
-            }
+            Do::LookUp(Need::Recipient) => Done::Found(Found::Recipient(RecipientStatus::LISTED)),
             Do::LookUp(Need::Standing) => Done::Found(Found::Standing(Standing::default())),
             Do::LookUp(Need::Split) => Done::Found(Found::Split(false)),
             Do::NextHop(_) => {

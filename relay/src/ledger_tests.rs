@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::event::Scene;
-use crate::policy::Stage;
-use crate::policy::verdict::Refusal;
+use crate::policy::verdict::{Refusal, Words};
+use crate::policy::{Refuser, Stage};
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::SessionId;
 
@@ -23,9 +23,10 @@ fn refuse(ledger: &mut Ledger, client: &Client, from: &str, to: usize, now: Mome
     let reply = Refusal::RecipientUnknown.reply();
     let kind = Kind::Refused {
         stage: Stage::Recipient,
-        rule: "recipient",
+        by: Refuser::Session,
         refusal: "recipient_unknown",
         reply: &reply,
+        words: Words::Ours,
         forward_path: Some(&path),
         unknown: true,
     };

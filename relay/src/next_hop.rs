@@ -1,7 +1,7 @@
 //! What the exchange asks of a next hop, and what may come of it. How it is done (hosts, pool,
 //! TLS, deadlines) is the edge's affair.
 
-use crate::settings::NextHopId;
+use crate::route::Route;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::parameter::MailParameters;
 use mail::smtp::reply::HeardReply;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub enum Request {
     /// Take a connection, begin a transaction, name the first recipient.
     Open {
-        /// Which next hop.
-        next_hop: NextHopId,
+        /// Where to.
+        route: Route,
         /// MAIL.
         reverse_path: ReversePath,
         /// MAIL's parameters.

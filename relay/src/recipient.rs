@@ -9,6 +9,8 @@ pub enum RecipientStatus {
     Exists {
         /// The address the next hop hears instead of the one the client said.
         target: Option<Mailbox>,
+        /// Why it is thought to exist.
+        ground: Ground,
     },
     /// Its mail is accepted and discarded on purpose, for this reason.
     Bitbucket {
@@ -24,4 +26,46 @@ pub enum RecipientStatus {
     Unknown,
     /// No source was able to say. Never treated as [`Self::Unknown`].
     Unavailable,
+}
+
+/// Why a recipient is thought to exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ground {
+    /// A source names the address, or the address without its sub-address.
+    Listed,
+    /// A source that asks elsewhere named it before, and is not asked again for now.
+    Remembered,
+    /// A pattern of a source matches it.
+    Pattern,
+    /// Every domain has it: `postmaster`, `abuse` (RFC 5321 §4.5.1, RFC 2142 §2).
+    Reserved,
+    /// No source has it; it goes to the domain's catch-all.
+    CatchAll,
+    /// Nobody has said anything: the source that would decide only observes.
+    Observed {
+        /// What is set there for an address that nothing is known of.
+        unseen: Unseen,
+    },
+    /// Nobody has said anything, and the operator lets such addresses pass.
+    Presumed,
+    /// No source was able to say, and the operator lets mail pass in an outage.
+    Outage,
+    /// A rule of the operator's names it, and discards its mail.
+    Rule,
+}
+
+/// What becomes of an address that nothing is known of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unseen {
+    /// Nobody knows: 451, unless another source does.
+    Defer,
+    /// The operator says that everybody has been seen: 550.
+    Refuse,
+    /// It passes: only whom the next hop has refused is refused.
+    Accept,
+}
+
+impl RecipientStatus {
+    /// A source names it, and the next hop hears it as it was said.
+    pub const LISTED: Self = Self::Exists { target: None, ground: Ground::Listed };
 }

@@ -127,21 +127,26 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// What holds when nothing is set.
+    pub const DEFAULT: Self = Self {
+        session: SessionLimits::DEFAULT,
+        size_octets_max: 25 << 20,
+        received_fields_max: 50,
+        own_received_fields_max: 3,
+        header_octets_max: 256 << 10,
+        content_line_octets_max: 64 << 10,
+        final_reply_seconds_max: 240,
+        connections_max: 10_000,
+        client_connections_max: 10,
+        memory_octets_max: 256 << 20,
+        message_memory_octets_max: 4 << 20,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            session: SessionLimits::DEFAULT,
-            size_octets_max: 25 << 20,
-            received_fields_max: 50,
-            own_received_fields_max: 3,
-            header_octets_max: 256 << 10,
-            content_line_octets_max: 64 << 10,
-            final_reply_seconds_max: 240,
-            connections_max: 10_000,
-            client_connections_max: 10,
-            memory_octets_max: 256 << 20,
-            message_memory_octets_max: 4 << 20,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -247,20 +252,25 @@ pub struct Harvest {
     pub entries_max: u32,
 }
 
+impl Harvest {
+    /// What holds when nothing is set.
+    pub const DEFAULT: Self = Self {
+        session_unknown_max: 5,
+        delay_milliseconds: 1_000,
+        session_unknown_before_close_max: 20,
+        client_unknown_max: 20,
+        network_unknown_max: 100,
+        client_notice_unknown_max: 20,
+        network_notice_unknown_max: 60,
+        window_seconds: 600,
+        block_seconds: 3_600,
+        entries_max: 100_000,
+    };
+}
+
 impl Default for Harvest {
     fn default() -> Self {
-        Self {
-            session_unknown_max: 5,
-            delay_milliseconds: 1_000,
-            session_unknown_before_close_max: 20,
-            client_unknown_max: 20,
-            network_unknown_max: 100,
-            client_notice_unknown_max: 20,
-            network_notice_unknown_max: 60,
-            window_seconds: 600,
-            block_seconds: 3_600,
-            entries_max: 100_000,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -275,12 +285,17 @@ pub struct Rates {
     pub recipients_per_minute_max: u32,
 }
 
+impl Rates {
+    /// What holds when nothing is set.
+    pub const DEFAULT: Self = Self {
+        sessions_per_minute_max: 120,
+        messages_per_minute_max: 300,
+        recipients_per_minute_max: 1_000,
+    };
+}
+
 impl Default for Rates {
     fn default() -> Self {
-        Self {
-            sessions_per_minute_max: 120,
-            messages_per_minute_max: 300,
-            recipients_per_minute_max: 1_000,
-        }
+        Self::DEFAULT
     }
 }

@@ -114,13 +114,13 @@ fn world(choices: &[Choice], pipelining: bool) -> Stage<Fickle> {
     let voice = Fickle::new(choices.iter().copied(), pipelining);
     let mut stage = Stage::new(settings, vec![hop("inside"), hop("outside")], voice);
     for (id, name, status) in [
-        (com, "jones", RecipientStatus::Exists { target: None }),
-        (com, "green", RecipientStatus::Exists { target: None }),
-        (net, "brown", RecipientStatus::Exists { target: None }),
+        (com, "jones", RecipientStatus::LISTED),
+        (com, "green", RecipientStatus::LISTED),
+        (net, "brown", RecipientStatus::LISTED),
         (com, "away", RecipientStatus::Unavailable),
         (com, "void", RecipientStatus::Bitbucket { reason: "void".into() }),
         (com, "left", RecipientStatus::Left { text: "left".into() }),
-        (com, "jones%example.com", RecipientStatus::Exists { target: None }),
+        (com, "jones%example.com", RecipientStatus::LISTED),
     ] {
         stage.directory.insert((id, name.to_owned()), status);
     }

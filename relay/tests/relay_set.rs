@@ -102,7 +102,7 @@ fn gullible() -> Stage<Fickle> {
     let mut stage = Stage::new(settings, vec![hop("inside")], Fickle::new([], false));
     let tricks = ["u%E", "E!u", "u@E", "E!u%E", "u\\@E", "u%E%L"];
     for name in tricks.iter().map(|name| meant(name)).chain(["jones".to_owned()]) {
-        stage.directory.insert((id, name), RecipientStatus::Exists { target: None });
+        stage.directory.insert((id, name), RecipientStatus::LISTED);
     }
     stage.offer = Offer { start_tls: true, ..stage.offer };
     stage

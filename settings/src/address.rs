@@ -2,7 +2,8 @@
 
 use crate::mistake::Mistake;
 use crate::server::NextHopHost;
-use crate::site::{Text, at};
+use crate::site::Site;
+use crate::value::{Given, Text};
 use ipnet::IpNet;
 use mail::address::{AddressError, Domain, Host, Mailbox};
 use std::net::{IpAddr, SocketAddr};
@@ -10,9 +11,9 @@ use std::net::{IpAddr, SocketAddr};
 /// A domain; U-labels allowed.
 /// # Errors
 /// What is wrong with it.
-pub fn domain(key: &str, name: &Text) -> Result<Domain, Mistake> {
-    let text = name.get_ref();
-    let wrong = |why: &str| at(key, name, format!("\"{text}\" is no domain name"), why);
+pub fn domain(name: &Text) -> Result<Domain, Mistake> {
+    let text = name.as_str();
+    let wrong = |why: &str| name.wrong(format!("\"{text}\" is no domain name"), why);
     if text.contains('@') {
         let behind = text.rsplit('@').next().unwrap_or_default();
         return Err(wrong("expected only what stands behind the `@`")
@@ -29,10 +30,11 @@ pub fn domain(key: &str, name: &Text) -> Result<Domain, Mistake> {
 /// A mailbox; its domain may have U-labels.
 /// # Errors
 /// What is wrong with it.
-pub fn mailbox(key: &str, address: &Text) -> Result<Mailbox, Mistake> {
-    let text = address.get_ref();
+pub fn mailbox(address: &Text) -> Result<Mailbox, Mistake> {
+    let text = address.as_str();
     parse_mailbox(text).map_err(|error| {
-        at(key, address, format!("\"{text}\" is no address"), &error.to_string())
+        address
+            .wrong(format!("\"{text}\" is no address"), &error.to_string())
             .help("for example: \"jones@example.test\"")
     })
 }
@@ -49,9 +51,9 @@ fn parse_mailbox(text: &str) -> Result<Mailbox, AddressError> {
 /// A network; a bare address is a network of one.
 /// # Errors
 /// What is wrong with it.
-pub fn network(key: &str, written: &Text) -> Result<IpNet, Mistake> {
-    let text = written.get_ref();
-    let wrong = |label: &str| at(key, written, format!("\"{text}\" is no network"), label);
+pub fn network(written: &Text) -> Result<IpNet, Mistake> {
+    let text = written.as_str();
+    let wrong = |label: &str| written.wrong(format!("\"{text}\" is no network"), label);
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(ip));
     }
@@ -83,9 +85,9 @@ pub fn network(key: &str, written: &Text) -> Result<IpNet, Mistake> {
 /// `host:port` of a next hop.
 /// # Errors
 /// What is wrong with it.
-pub fn host_port(key: &str, written: &Text) -> Result<NextHopHost, Mistake> {
-    let text = written.get_ref();
-    let wrong = |label: &str| at(key, written, format!("\"{text}\" is no host:port"), label);
+pub fn host_port(written: &Text) -> Result<NextHopHost, Mistake> {
+    let text = written.as_str();
+    let wrong = |label: &str| written.wrong(format!("\"{text}\" is no host:port"), label);
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
         let with_port = SocketAddr::new(ip, 25);
         return Err(wrong("the port is missing").help(format!("did you mean \"{with_port}\"?")));
@@ -110,6 +112,26 @@ pub fn host_port(key: &str, written: &Text) -> Result<NextHopHost, Mistake> {
         _ => Err(wrong("the host is neither a name nor an IP address")
             .help("for example: \"10.0.0.5:25\" or \"inside.example.test:25\"")),
     }
+}
+
+/// The servers of a list, none of them twice.
+/// # Errors
+/// What is wrong with it.
+pub fn hosts_once(
+    list: &[Text],
+    parse: impl Fn(&Text) -> Result<NextHopHost, Mistake>,
+    site: &mut Site,
+) -> Vec<Given<NextHopHost>> {
+    let mut hosts: Vec<Given<NextHopHost>> = Vec::new();
+    for text in list {
+        let Some(host) = site.told(parse(text)) else { continue };
+        if hosts.iter().any(|known| **known == host) {
+            site.refuse(text.wrong(format!("\"{text}\" is listed twice"), "again here"));
+        } else {
+            hosts.push(text.with(host));
+        }
+    }
+    hosts
 }
 
 /// No top-level domain is a number (RFC 3696 §2): such a name is a misspelt IPv4 address.

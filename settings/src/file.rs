@@ -3,7 +3,8 @@
 
 use crate::mistake::Mistake;
 use crate::rights::Use;
-use crate::site::{Site, Text, absolute, at};
+use crate::site::{Site, absolute};
+use crate::value::Text;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 use rustls::pki_types::CertificateDer;
@@ -15,15 +16,15 @@ use std::path::{Path, PathBuf};
 const PEM_OCTETS_MAX: u64 = 8 << 20;
 
 /// A file that can be opened for reading.
-pub fn readable(key: &str, written: &Text, site: &mut Site) -> Option<PathBuf> {
-    let path = site.path(written.get_ref());
+pub fn readable(written: &Text, site: &mut Site) -> Option<PathBuf> {
+    let path = site.path(written);
     match open(&path) {
         Ok(_) => {
-            site.warn_unless_allowed(key, written, &path, Use::Read);
+            site.warn_unless_allowed(written, &path, Use::Read);
             Some(absolute(&path))
         }
         Err(why) => {
-            site.refuse(cannot_read(key, written, &path, &why));
+            site.refuse(cannot_read(written, &path, &why));
             None
         }
     }
@@ -42,18 +43,18 @@ fn open(path: &Path) -> Result<(File, u64), String> {
     Ok((file, described.len()))
 }
 
-fn cannot_read(key: &str, written: &Text, path: &Path, why: &str) -> Mistake {
+fn cannot_read(written: &Text, path: &Path, why: &str) -> Mistake {
     let remedy = if access(path, AccessFlags::R_OK) == Err(Errno::EACCES) {
         "whoever runs this must be able to read it"
     } else {
         "paths are relative to the directory of the configuration file"
     };
-    at(key, written, format!("cannot read {}", path.display()), why).help(remedy)
+    written.wrong(format!("cannot read {}", path.display()), why).help(remedy)
 }
 
 /// A PEM file, of at most 8 MiB.
-pub fn pem(key: &str, written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)> {
-    let path = site.path(written.get_ref());
+pub fn pem(written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)> {
+    let path = site.path(written);
     let octets = open(&path).and_then(|(file, octets)| {
         if octets > PEM_OCTETS_MAX {
             return Err("it is larger than 8 MiB".to_owned());
@@ -63,11 +64,11 @@ pub fn pem(key: &str, written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u
     });
     match octets {
         Ok(octets) => {
-            site.warn_unless_allowed(key, written, &path, Use::Read);
+            site.warn_unless_allowed(written, &path, Use::Read);
             Some((path, octets))
         }
         Err(why) => {
-            site.refuse(cannot_read(key, written, &path, &why));
+            site.refuse(cannot_read(written, &path, &why));
             None
         }
     }
@@ -75,11 +76,10 @@ pub fn pem(key: &str, written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u
 
 /// A PEM file with at least one certificate in it.
 pub fn certificates(
-    key: &str,
     written: &Text,
     site: &mut Site,
 ) -> Option<(PathBuf, Vec<CertificateDer<'static>>)> {
-    let (path, octets) = pem(key, written, site)?;
+    let (path, octets) = pem(written, site)?;
     let shown = path.display();
     let mut list = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&octets) {
@@ -87,7 +87,8 @@ pub fn certificates(
             Ok(certificate) => list.push(certificate),
             Err(error) => {
                 site.refuse(
-                    at(key, written, format!("{shown} is damaged"), "")
+                    written
+                        .wrong(format!("{shown} is damaged"), "")
                         .help(format!("the PEM reader says: {error}")),
                 );
                 return None;
@@ -96,7 +97,8 @@ pub fn certificates(
     }
     if list.is_empty() {
         site.refuse(
-            at(key, written, format!("{shown} has no certificate in it"), "")
+            written
+                .wrong(format!("{shown} has no certificate in it"), "")
                 .help("expected a PEM file with `-----BEGIN CERTIFICATE-----`"),
         );
         return None;
@@ -106,10 +108,10 @@ pub fn certificates(
 
 /// A directory that is there.
 pub fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
-    let path = site.path(written.get_ref());
+    let path = site.path(written);
     let why = match std::fs::metadata(&path) {
         Ok(described) if described.is_dir() => {
-            site.warn_unless_allowed("state_dir", written, &path, Use::Fill);
+            site.warn_unless_allowed(written, &path, Use::Fill);
             return Some(absolute(&path));
         }
         Ok(_) => "it is not a directory".to_owned(),
@@ -117,15 +119,16 @@ pub fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
     };
     let shown = path.display();
     site.refuse(
-        at("state_dir", written, format!("cannot use {shown}"), &why)
+        written
+            .wrong(format!("cannot use {shown}"), &why)
             .help("make it, owned by the user that Postern runs as"),
     );
     None
 }
 
 /// A file to append to: it may be missing, its directory may not.
-pub fn appendable(key: &str, written: &Text, site: &mut Site) -> Option<PathBuf> {
-    let path = site.path(written.get_ref());
+pub fn appendable(written: &Text, site: &mut Site) -> Option<PathBuf> {
+    let path = site.path(written);
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let why = if path.is_dir() {
         "it is a directory"
@@ -135,7 +138,8 @@ pub fn appendable(key: &str, written: &Text, site: &mut Site) -> Option<PathBuf>
         return Some(absolute(&path));
     };
     site.refuse(
-        at(key, written, format!("cannot write to {}", path.display()), why)
+        written
+            .wrong(format!("cannot write to {}", path.display()), why)
             .help("paths are relative to the directory of the configuration file"),
     );
     None

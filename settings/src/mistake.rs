@@ -241,6 +241,12 @@ impl Report {
         self.mistakes.push(mistake);
     }
 
+    /// How much is wrong so far.
+    #[must_use]
+    pub fn mistakes(&self) -> usize {
+        self.mistakes.len()
+    }
+
     /// Whether nothing is wrong so far.
     #[must_use]
     pub fn is_clean(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What the process listens on, presents, writes and becomes.
 
+use crate::value::choice;
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub enum ListenerTls {
     Implicit,
 }
 
+choice!(ListenerTls { None = "none", StartTls = "starttls", Implicit = "implicit" });
+
 /// `[log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -62,6 +65,8 @@ pub enum LogFormat {
     /// Text on a terminal, else JSON.
     Auto,
 }
+
+choice!(LogFormat { Json = "json", Text = "text", Auto = "auto" });
 
 /// `user` and `group`, which exist.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 
 use crate::mistake::Mistake;
 use crate::process::DropTo;
-use crate::site::{Site, Text, at};
+use crate::site::Site;
+use crate::value::Text;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -24,13 +25,7 @@ const PASS: u32 = 1;
 
 impl Site {
     /// Warns when whom Postern becomes is kept from it.
-    pub(crate) fn warn_unless_allowed(
-        &mut self,
-        key: &str,
-        written: &Text,
-        path: &Path,
-        wanted: Use,
-    ) {
+    pub(crate) fn warn_unless_allowed(&mut self, written: &Text, path: &Path, wanted: Use) {
         let Some(whom) = self.becomes.clone() else { return };
         let Some(obstacle) = obstacle(&whom, path, wanted as u32) else { return };
         let DropTo { user, group, .. } = &whom;
@@ -39,9 +34,9 @@ impl Site {
             Use::Fill => ("write to", format!("chown {user}:{group} FOLDER")),
         };
         let shown = path.display();
-        let mistake: Mistake =
-            at(key, written, format!("the user {user} may not {verb} {shown}"), &obstacle.why)
-                .help(format!("Postern is {user} when it uses this: {remedy}"));
+        let mistake: Mistake = written
+            .wrong(format!("the user {user} may not {verb} {shown}"), &obstacle.why)
+            .help(format!("Postern is {user} when it uses this: {remedy}"));
         self.warn(if obstacle.is_above {
             mistake.help(format!("{} must let it pass", obstacle.path.display()))
         } else {

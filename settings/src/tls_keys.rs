@@ -2,14 +2,28 @@
 
 use crate::file;
 use crate::server::{NextHopTls, Trust};
-use crate::site::{Site, Text, at, word};
+use crate::site::Site;
+use crate::value::{Text, choice};
 use hex::FromHex;
 use rustls::pki_types::ServerName;
+
+/// `tls` of a server: whether TLS is used towards it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsUse {
+    /// Never.
+    None,
+    /// Where it is offered.
+    Opportunistic,
+    /// Always.
+    Require,
+}
+
+choice!(TlsUse { None = "none", Opportunistic = "opportunistic", Require = "require" });
 
 /// As they were written.
 pub struct TlsKeys<'a> {
     /// `tls`.
-    pub tls: Option<&'a Text>,
+    pub tls: TlsUse,
     /// `tls_ca`.
     pub tls_ca: Option<&'a Text>,
     /// `tls_fingerprint`.
@@ -19,77 +33,60 @@ pub struct TlsKeys<'a> {
 }
 
 impl TlsKeys<'_> {
-    /// What they say for a server of this table.
-    pub fn read(&self, table: &str, site: &mut Site) -> NextHopTls {
-        let trust = [
-            ("tls_ca", self.tls_ca),
-            ("tls_fingerprint", self.tls_fingerprint),
-            ("tls_name", self.tls_name),
-        ];
-        let word = word(self.tls, "opportunistic");
-        if word != "require" {
-            for (key, text) in trust {
-                if let Some(text) = text {
-                    site.refuse(
-                        at(
-                            &format!("{table}.{key}"),
-                            text,
-                            format!("`{key}` without tls = \"require\""),
-                            "nothing would be verified",
-                        )
-                        .help("add tls = \"require\", or take this out"),
-                    );
-                }
-            }
+    /// What they say for a server.
+    pub fn read(&self, site: &mut Site) -> NextHopTls {
+        let trust = [self.tls_ca, self.tls_fingerprint, self.tls_name].into_iter().flatten();
+        for text in trust.filter(|_| self.tls != TlsUse::Require) {
+            let message = format!("`{}` without tls = \"require\"", text.path().key);
+            site.refuse(
+                text.wrong(message, "nothing would be verified")
+                    .help("add tls = \"require\", or take this out"),
+            );
         }
         if let (Some(ca), Some(fingerprint)) = (self.tls_ca, self.tls_fingerprint) {
             site.refuse(
-                at(&format!("{table}.tls_ca"), ca, "`tls_ca` beside `tls_fingerprint`", "one")
+                ca.wrong("`tls_ca` beside `tls_fingerprint`", "one")
                     .at(fingerprint.span(), "or the other")
                     .help("a fingerprint believes one certificate, whoever has signed it"),
             );
         }
-        let authorities =
-            self.tls_ca.map(|ca| file::certificates(&format!("{table}.tls_ca"), ca, site));
-        let fingerprint = self.tls_fingerprint.map(|text| fingerprint(table, text, site));
-        if let Some(name) = self.tls_name
-            && ServerName::try_from(name.get_ref().as_str()).is_err()
-        {
-            let message = format!("\"{}\" is no name for a certificate", name.get_ref());
-            site.refuse(
-                at(&format!("{table}.tls_name"), name, message, "")
-                    .help("for example: tls_name = \"exchange.example.test\""),
-            );
+        let authorities = self.tls_ca.and_then(|ca| file::certificates(ca, site));
+        let fingerprint = self.tls_fingerprint.and_then(|text| fingerprint(text, site));
+        if let Some(name) = self.tls_name {
+            certificate_name(name, "exchange.example.test", site);
         }
-        match word {
-            "none" => NextHopTls::None,
-            "require" => {
-                let trust = match (authorities.flatten(), fingerprint.flatten()) {
+        match self.tls {
+            TlsUse::None => NextHopTls::None,
+            TlsUse::Opportunistic => NextHopTls::Opportunistic,
+            TlsUse::Require => {
+                let trust = match (authorities, fingerprint) {
                     (_, Some(digest)) => Trust::Fingerprint(digest),
                     (Some((path, _)), None) => Trust::Authorities(path),
                     (None, None) => Trust::SystemRoots,
                 };
-                let name = self.tls_name.map(|name| name.get_ref().clone());
-                NextHopTls::Require { trust, name }
+                NextHopTls::Require { trust, name: self.tls_name.map(ToString::to_string) }
             }
-            _ => NextHopTls::Opportunistic,
         }
     }
 }
 
+/// A name that a certificate may bear.
+pub fn certificate_name(name: &Text, example: &str, site: &mut Site) {
+    if ServerName::try_from(name.as_str()).is_err() {
+        let message = format!("\"{name}\" is no name for a certificate");
+        site.refuse(name.wrong(message, "").help(format!("for example: tls_name = \"{example}\"")));
+    }
+}
+
 /// 64 hex digits, with or without colons, as `openssl x509 -fingerprint -sha256` prints them.
-fn fingerprint(table: &str, text: &Text, site: &mut Site) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text.get_ref().bytes().filter(|b| *b != b':').collect();
+fn fingerprint(text: &Text, site: &mut Site) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text.bytes().filter(|b| *b != b':').collect();
     let digest = FromHex::from_hex(&digits).ok();
     if digest.is_none() {
+        let label = format!("expected 64 hex digits, found {} characters", digits.len());
         site.refuse(
-            at(
-                &format!("{table}.tls_fingerprint"),
-                text,
-                "not a SHA-256 fingerprint",
-                &format!("expected 64 hex digits, found {} characters", digits.len()),
-            )
-            .help("openssl x509 -in certificate.pem -noout -fingerprint -sha256 prints it"),
+            text.wrong("not a SHA-256 fingerprint", &label)
+                .help("openssl x509 -in certificate.pem -noout -fingerprint -sha256 prints it"),
         );
     }
     digest

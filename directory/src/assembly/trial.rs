@@ -58,9 +58,9 @@ async fn ask(
     let (report, name) = (source.report(), source.name());
     let told = |why: &str, key: &str| {
         let message = format!("{name}, for {}: {why}", settings.name);
-        Mistake::new(message).key(key).at(listed.place.clone(), report.class)
+        Mistake::new(message).key(key).at(listed.place.clone(), &report.class)
     };
-    match (report.class, canary, finding) {
+    match (report.class.as_str(), canary, finding) {
         (_, Some(_), Finding::Exists { .. }) => None,
         ("accept-all", ..) => Some(
             told(&report.why, "domain.recipients")
@@ -91,7 +91,7 @@ async fn ask(
 
 /// Whether all the trouble that it had may end without a person.
 fn is_passing(report: &SourceReport) -> bool {
-    let mut kinds = report.troubles.iter().filter(|(_, count)| *count > 0).peekable();
+    let mut kinds = report.troubles.iter().filter(|(_, count)| **count > 0).peekable();
     let passing = |word: &str| TroubleKind::ALL.iter().any(|k| k.is_passing() && k.word() == word);
     kinds.peek().is_some() && kinds.all(|(word, _)| passing(word))
 }

@@ -1,16 +1,14 @@
 //! `[[callout]]`, and `{ callout = true }`, which asks the domain's own next hop.
 
 use crate::settings::address;
-use crate::settings::keys::Default::{Required, Value, Words};
-use crate::settings::keys::{Key, Kind, Table, choice, key, number, text, texts};
+use crate::settings::keys::{Kind, table};
+use crate::settings::reader::{FromTable, Raw};
 use crate::settings::server::{NextHop, NextHopHost, NextHopTls};
-use crate::settings::site::{Site, Text, at, number as number_of, word};
-use crate::settings::tls_keys::TlsKeys;
+use crate::settings::site::Site;
+use crate::settings::tls_keys::{TlsKeys, TlsUse};
+use crate::settings::value::{At, Given, List, Text, Value, choice};
 use mail::address::Host;
-use serde::Deserialize;
-use serde_spanned::Spanned;
 use std::time::Duration;
-use toml::de::{DeValue, ValueDeserializer};
 
 /// Whom to ask, and how far. Plain data.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,119 +46,88 @@ pub enum Until {
     Data,
 }
 
-/// As it was written.
-#[derive(Debug, std::default::Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Written {
-    name: Option<Text>,
-    hosts: Option<Spanned<Vec<Text>>>,
-    tls: Option<Text>,
-    tls_ca: Option<Text>,
-    tls_fingerprint: Option<Text>,
-    tls_name: Option<Text>,
-    until: Option<Text>,
-    sender: Option<Text>,
-    concurrency_max: Option<Spanned<i64>>,
-    questions_per_second_max: Option<Spanned<i64>>,
-    connect_seconds_max: Option<Spanned<i64>>,
-    question_seconds_max: Option<Spanned<i64>>,
-    positive_seconds: Option<Spanned<i64>>,
-    negative_seconds: Option<Spanned<i64>>,
+choice!(Until { Rcpt = "rcpt", Data = "data" });
+
+table! {
+    /// A server that is asked by SMTP whether it takes mail for an address. One that takes
+    /// everybody is found out, and not believed.
+    pub(super) struct Written("callout", "[[callout]]") {
+        /// What `{ callout = "…" }` in `recipients` calls it.
+        name: Option<Text> = required().like("inside"),
+        /// Its servers, `host:port`, asked in this order until one knows.
+        hosts: List<String> = required().like(r#"["10.0.0.5:25"]"#),
+        /// As in `[[next_hop]]`.
+        tls: Given<TlsUse> = choice("opportunistic"),
+        /// As in `[[next_hop]]`.
+        tls_ca: Option<Text> = optional("the system's roots").like("inside-ca.pem"),
+        /// As in `[[next_hop]]`.
+        tls_fingerprint: Option<Text> = optional("the certificate is verified by its chain")
+            .like("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
+        /// As in `[[next_hop]]`.
+        tls_name: Option<Text> = optional("the host's name").like("exchange.example.test"),
+        /// How far the server is asked. `data` is for those that take every recipient at RCPT and
+        /// refuse behind DATA (Exchange 2013 and later); the connection is closed before any
+        /// content.
+        until: Given<Until> = choice("rcpt"),
+        /// Who asks where the server refuses the null reverse-path, `<>`, which comes first.
+        sender: Option<Text> =
+            optional("postmaster at `hostname`").like("postmaster@mx.example.test"),
+        /// Questions to one host at the same time.
+        concurrency_max: Given<u32> = number(8, 1..=100),
+        /// New questions to one host in any second. More wait, and when their time is over the
+        /// client is told to try again.
+        questions_per_second_max: Given<u32> = number(20, 1..=1_000),
+        /// Until a connection stands.
+        connect_seconds_max: Given<Duration> = number(5, 1..=60),
+        /// Until the answer, over all hosts; the client waits for its reply to RCPT meanwhile.
+        question_seconds_max: Given<Duration> = number(8, 1..=60),
+        /// How long a yes is believed.
+        positive_seconds: Given<u32> = number(604_800, 0..=31_536_000),
+        /// How long a no is believed.
+        negative_seconds: Given<u32> = number(10_800, 0..=31_536_000),
+    }
 }
 
-/// `[[callout]]`.
-pub const TABLE: Table = Table {
-    path: "callout",
-    head: "[[callout]]",
-    help: "A server that is asked by SMTP whether it takes mail for an address. One that takes \
-           everybody is found out, and not believed.",
-    keys: KEYS,
-};
+table! {
+    /// The next hop, or another server, that is asked by SMTP for each address.
+    pub(super) struct Entry("domain.recipients", "recipients = [{ … }]") {
+        /// `true`: the domain's next hop is asked by SMTP for each address; or the name of a
+        /// `[[callout]]`.
+        callout: Option<Given<NameOrTrue>> = optional("none").like("true"),
+    }
+}
 
-/// What it brings to `recipients`.
-pub const ENTRY: &[Key] = &[key(
-    "callout",
-    Kind::TextOrTrue,
-    Words("none"),
-    "true",
-    "`true`: the domain's next hop is asked by SMTP for each address; or the name of a \
-     `[[callout]]`.",
-)];
+/// The name of a `[[callout]]`, or `true`.
+#[derive(Debug)]
+pub(super) enum NameOrTrue {
+    /// A name.
+    Name(String),
+    /// The domain's own next hop.
+    True,
+}
 
-/// Questions take 8 seconds at most by default: RCPT is answered after that in any case.
-const KEYS: &[Key] = &[
-    text("name", Required, "\"inside\"", "What `{ callout = \"…\" }` in `recipients` calls it."),
-    texts(
-        "hosts",
-        Required,
-        "[\"10.0.0.5:25\"]",
-        "Its servers, `host:port`, asked in this order until one knows.",
-    ),
-    choice(
-        "tls",
-        &["none", "opportunistic", "require"],
-        Value("\"opportunistic\""),
-        "As in `[[next_hop]]`.",
-    ),
-    text("tls_ca", Words("the system's roots"), "\"inside-ca.pem\"", "As in `[[next_hop]]`."),
-    text(
-        "tls_fingerprint",
-        Words("the certificate is verified by its chain"),
-        "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
-        "As in `[[next_hop]]`.",
-    ),
-    text(
-        "tls_name",
-        Words("the host's name"),
-        "\"exchange.example.test\"",
-        "As in `[[next_hop]]`.",
-    ),
-    choice(
-        "until",
-        &["rcpt", "data"],
-        Value("\"rcpt\""),
-        "How far the server is asked. `data` is for those that take every recipient at RCPT and \
-         refuse behind DATA (Exchange 2013 and later); the connection is closed before any \
-         content.",
-    ),
-    text(
-        "sender",
-        Words("postmaster at `hostname`"),
-        "\"postmaster@mx.example.test\"",
-        "Who asks where the server refuses the null reverse-path, `<>`, which comes first.",
-    ),
-    number("concurrency_max", 8, 1, 100, "Questions to one host at the same time."),
-    number(
-        "questions_per_second_max",
-        20,
-        1,
-        1_000,
-        "New questions to one host in any second. More wait, and when their time is over the \
-         client is told to try again.",
-    ),
-    number("connect_seconds_max", 5, 1, 60, "Until a connection stands."),
-    number(
-        "question_seconds_max",
-        8,
-        1,
-        60,
-        "Until the answer, over all hosts; the client waits for its reply to RCPT meanwhile.",
-    ),
-    number("positive_seconds", 604_800, 0, 31_536_000, "How long a yes is believed."),
-    number("negative_seconds", 10_800, 0, 31_536_000, "How long a no is believed."),
-];
+impl Value for NameOrTrue {
+    const KIND: Kind = Kind::TextOrTrue;
+    fn read(raw: Raw, at: &At<'_>, site: &mut Site) -> Option<Self> {
+        match raw {
+            Raw::Text(name) => Some(Self::Name(name)),
+            Raw::Boolean(true) => Some(Self::True),
+            _ => at.wrong_kind(site),
+        }
+    }
+}
 
 impl Settings {
     /// Asks a domain's own next hop, with its hosts and its TLS, and no longer than it may take.
     #[must_use]
     pub fn of_next_hop(hop: &NextHop) -> Self {
         let first = hop.hosts.first().map(|host| format!("{}:{}", host.host, host.port));
-        let at_most = |name, max: Duration| seconds(name, None).min(max);
+        let written = Written::unwritten();
         Self {
             name: hop.name.clone().or(first).unwrap_or_default(),
             tls: hop.tls.clone(),
-            connect_max: at_most("connect_seconds_max", hop.connect_max),
-            question_max: at_most("question_seconds_max", hop.command_max),
+            connect_max: written.connect_seconds_max.min(hop.connect_max),
+            question_max: written.question_seconds_max.min(hop.command_max),
             ..Self::of_hosts(hop.hosts.clone())
         }
     }
@@ -168,100 +135,64 @@ impl Settings {
     /// Asks these hosts, with whatever TLS they offer, and with the defaults of `[[callout]]`.
     #[must_use]
     pub fn of_hosts(hosts: Vec<NextHopHost>) -> Self {
+        Self::new(String::new(), hosts, NextHopTls::Opportunistic, None, &Written::unwritten())
+    }
+
+    fn new(
+        name: String,
+        hosts: Vec<NextHopHost>,
+        tls: NextHopTls,
+        sender: Option<String>,
+        written: &Written,
+    ) -> Self {
         Self {
-            name: String::new(),
+            name,
             hosts,
-            tls: NextHopTls::Opportunistic,
-            until: Until::Rcpt,
-            sender: None,
-            concurrency_max: count("concurrency_max", None),
-            questions_per_second_max: count("questions_per_second_max", None),
-            connect_max: seconds("connect_seconds_max", None),
-            question_max: seconds("question_seconds_max", None),
-            positive_seconds: count("positive_seconds", None),
-            negative_seconds: count("negative_seconds", None),
+            tls,
+            until: *written.until,
+            sender,
+            concurrency_max: *written.concurrency_max,
+            questions_per_second_max: *written.questions_per_second_max,
+            connect_max: *written.connect_seconds_max,
+            question_max: *written.question_seconds_max,
+            positive_seconds: *written.positive_seconds,
+            negative_seconds: *written.negative_seconds,
         }
     }
 }
 
-fn count(name: &str, written: Option<&Spanned<i64>>) -> u32 {
-    number_of(&TABLE, name, written)
-}
-
-fn seconds(name: &str, written: Option<&Spanned<i64>>) -> Duration {
-    Duration::from_secs(count(name, written).into())
-}
-
-/// Reads one `[[callout]]`; `None` when a mistake was reported.
-pub(crate) fn read(value: Spanned<DeValue<'_>>, site: &mut Site) -> Option<Settings> {
-    // The shape has been checked; what was wrong with it has been told and taken out.
-    let written = Written::deserialize(ValueDeserializer::from(value)).ok()?;
+/// Understands one `[[callout]]`; what it returns counts for nothing when a mistake was reported.
+pub(super) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
     let hosts = hosts(written.hosts.as_ref()?, site);
     let keys = TlsKeys {
-        tls: written.tls.as_ref(),
+        tls: *written.tls,
         tls_ca: written.tls_ca.as_ref(),
         tls_fingerprint: written.tls_fingerprint.as_ref(),
         tls_name: written.tls_name.as_ref(),
     };
-    let tls = keys.read("callout", site);
-    let sender = written.sender.as_ref().map(|sender| self::sender(sender, site));
-    let (hosts, sender) = (hosts?, sender.map_or(Some(None), |sender| sender.map(Some))?);
-    let question_max = seconds("question_seconds_max", written.question_seconds_max.as_ref());
-    Some(Settings {
-        name: written.name?.into_inner(),
-        hosts,
-        tls,
-        until: match word(written.until.as_ref(), "rcpt") {
-            "data" => Until::Data,
-            _ => Until::Rcpt,
-        },
-        sender,
-        concurrency_max: count("concurrency_max", written.concurrency_max.as_ref()),
-        questions_per_second_max: count(
-            "questions_per_second_max",
-            written.questions_per_second_max.as_ref(),
-        ),
-        connect_max: seconds("connect_seconds_max", written.connect_seconds_max.as_ref()),
-        question_max,
-        positive_seconds: count("positive_seconds", written.positive_seconds.as_ref()),
-        negative_seconds: count("negative_seconds", written.negative_seconds.as_ref()),
-    })
+    let tls = keys.read(site);
+    let sender = written.sender.as_ref().and_then(|sender| self::sender(sender, site));
+    Some(Settings::new(written.name.as_ref()?.to_string(), hosts, tls, sender, written))
 }
 
-fn hosts(list: &Spanned<Vec<Text>>, site: &mut Site) -> Option<Vec<NextHopHost>> {
-    let key = "callout.hosts";
-    if list.get_ref().is_empty() {
+fn hosts(list: &Given<Vec<Text>>, site: &mut Site) -> Vec<NextHopHost> {
+    if list.is_empty() {
         site.refuse(
-            at(key, list, "a call-out without hosts", "expected at least one")
+            list.wrong("a call-out without hosts", "expected at least one")
                 .help("for example: hosts = [\"10.0.0.5:25\"]"),
         );
-        return None;
     }
-    let mut hosts = Vec::new();
-    let mut is_right = true;
-    for text in list.get_ref() {
-        let mistake = match address::host_port(key, text) {
-            Ok(host) if hosts.contains(&host) => {
-                at(key, text, format!("\"{}\" is listed twice", text.get_ref()), "again here")
-            }
-            Ok(host) => {
-                hosts.push(host);
-                continue;
-            }
-            Err(mistake) => mistake,
-        };
-        site.refuse(mistake);
-        is_right = false;
-    }
-    is_right.then_some(hosts)
+    let hosts = address::hosts_once(list, address::host_port, site);
+    hosts.into_iter().map(Given::into_inner).collect()
 }
 
 fn sender(written: &Text, site: &mut Site) -> Option<String> {
-    match address::mailbox("callout.sender", written) {
+    match address::mailbox(written) {
         Ok(mailbox) if matches!(mailbox.host, Host::Domain(_)) => Some(mailbox.to_string()),
         Ok(_) => {
             site.refuse(
-                at("callout.sender", written, "a sender at an address literal", "expected a name")
+                written
+                    .wrong("a sender at an address literal", "expected a name")
                     .help("for example: sender = \"postmaster@mx.example.test\""),
             );
             None

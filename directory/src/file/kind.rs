@@ -1,22 +1,26 @@
 //! `file` in the table of kinds.
 
 use crate::directory::Opened;
-use crate::directory::kinds::{Kind, SourceSettings, file_source};
+use crate::directory::kinds::{Kind, Listed, SourceSettings, file_source};
 use crate::directory::list::Scope;
-use crate::settings::entry::Entry;
 use crate::settings::file;
-use crate::settings::keys::{self, Key};
+use crate::settings::keys::table;
+use crate::settings::reader::FromTable;
 use crate::settings::recipients::{FileFormat, FileSettings};
-use crate::settings::site::{Site, word};
+use crate::settings::site::Site;
+use crate::settings::value::{Given, Text};
 use std::sync::Arc;
 
 /// `file` in the table of kinds.
 pub const KIND: Kind = Kind {
     name: "file",
     help: "A text file with one address or `*` pattern a line, or CSV with a header.",
-    entry: FILE,
+    entry: Entry::TABLE.keys,
     table: None,
-    read: |entry, _, site| file_entry(entry, site).map(SourceSettings::File),
+    read: |entry, _, site| {
+        let file = file_entry(&Entry::read_from(entry, site), site)?;
+        Some(Listed::Itself(SourceSettings::File(file)))
+    },
     try_out: |_, _| None,
     open: |settings, domains, environment| {
         let file = settings.file()?;
@@ -26,29 +30,21 @@ pub const KIND: Kind = Kind {
     },
 };
 
-const FILE: &[Key] = &[
-    keys::text(
-        "file",
-        keys::Default::Words("none"),
-        "\"users.txt\"",
-        "A file of addresses. It is read again on change.",
-    ),
-    keys::choice(
-        "format",
-        &["lines", "csv"],
-        keys::Default::Words("`csv` for a name that ends in .csv, else `lines`"),
-        "Of a file. `lines`: one address a line; `csv`: with columns.",
-    ),
-];
+table! {
+    /// A file of addresses.
+    struct Entry("domain.recipients", "recipients = [{ … }]") {
+        /// A file of addresses. It is read again on change.
+        file: Option<Text> = optional("none").like("users.txt"),
+        /// Of a file. `lines`: one address a line; `csv`: with columns.
+        format: Option<Given<FileFormat>> =
+            optional("`csv` for a name that ends in .csv, else `lines`"),
+    }
+}
 
 /// `{ file = "users.txt" }`.
-fn file_entry(entry: &Entry<'_>, site: &mut Site) -> Option<FileSettings> {
-    let path = file::readable("domain.recipients.file", &entry.text("file")?, site)?;
+fn file_entry(entry: &Entry, site: &mut Site) -> Option<FileSettings> {
+    let path = file::readable(entry.file.as_ref()?, site)?;
     let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
-    let default = if is_csv { "csv" } else { "lines" };
-    let format = match word(entry.text("format").as_ref(), default) {
-        "csv" => FileFormat::Csv,
-        _ => FileFormat::Lines,
-    };
-    Some(FileSettings { path, format })
+    let default = if is_csv { FileFormat::Csv } else { FileFormat::Lines };
+    Some(FileSettings { path, format: entry.format.as_deref().copied().unwrap_or(default) })
 }

@@ -3,16 +3,14 @@
 use super::*;
 use crate::directory::chain::{Answer, Directory, DomainDirectory};
 use crate::directory::guard::{Confirmation, Hold, Origin, Outcome};
-use crate::directory::list::{
-    self, Checked, DomainScope, LineProblem as P, MALFORMED_KEPT_MAX, confirm,
-};
+use crate::directory::list::{self, Checked, DomainScope, LineProblem as P, MALFORMED_KEPT_MAX};
 use crate::directory::snapshot::HashKey;
 use crate::directory::snapshot::overlay::Change;
 use crate::directory::{Environment, RecipientSource};
 use mail::address::{AddressError, Domain, LocalPart, Mailbox};
 use proptest::collection::hash_set;
 use proptest::prelude::*;
-use relay::recipient::RecipientStatus;
+use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
 use tempfile::TempDir;
 
@@ -111,6 +109,10 @@ impl Bench {
         let domain = &self.domains()[at];
         match directory.look_up(DomainId(at as u32), domain, &local_part, std::time::Duration::ZERO)
         {
+            // Whether it was a pattern is for the tests of the chain.
+            Answer::Now(crate::Found {
+                status: RecipientStatus::Exists { target, .. }, ..
+            }) => RecipientStatus::Exists { target, ground: Ground::Listed },
             Answer::Now(found) => found.status,
             Answer::Later(_) => panic!("a file answers at once"),
         }
@@ -126,10 +128,13 @@ impl Bench {
 }
 
 fn to(target: &str) -> RecipientStatus {
-    RecipientStatus::Exists { target: Some(Mailbox::parse(target).unwrap()) }
+    RecipientStatus::Exists {
+        target: Some(Mailbox::parse(target).unwrap()),
+        ground: Ground::Listed,
+    }
 }
 
-const PLAIN: RecipientStatus = RecipientStatus::Exists { target: None };
+const PLAIN: RecipientStatus = RecipientStatus::LISTED;
 
 #[test]
 fn a_text_file_holds_addresses_targets_patterns_and_comments() {
@@ -575,19 +580,19 @@ fn statistics_say_what_an_address_costs() {
 fn a_confirmation_in_the_state_directory_is_taken_at_the_next_poll() {
     let mut bench = Bench::new("users.txt");
     bench.keep = true;
-    let (source, state) = (bench.with(people(100)), bench.folder.path().join("state"));
+    let source = bench.with(people(100));
     source.poll();
     bench.write(people(70));
     source.poll();
     assert_eq!(holds(&source.poll()), [Hold::Shrunk { before: 100, now: 70 }]);
-    confirm(&state, &FileLister::new(bench.source()), Confirmation { entries: 71 }).unwrap();
+    source.leave_word(Confirmation { entries: 71 }).unwrap().unwrap();
     assert_eq!(holds(&source.poll()), [Hold::Shrunk { before: 100, now: 70 }]);
     assert!(source.poll().is_empty());
-    confirm(&state, &FileLister::new(bench.source()), Confirmation { entries: 70 }).unwrap();
+    source.leave_word(Confirmation { entries: 70 }).unwrap().unwrap();
     assert!(source.poll()[0].is_adopted());
     assert!(!bench.exists(&source, "p99@example.test"));
     // One that comes too late is not kept for another day.
-    confirm(&state, &FileLister::new(bench.source()), Confirmation { entries: 10 }).unwrap();
+    source.leave_word(Confirmation { entries: 10 }).unwrap().unwrap();
     bench.write(people(69));
     source.poll();
     assert!(source.poll()[0].is_adopted());

@@ -1,24 +1,25 @@
 //! `http` in the table of kinds.
 
 use super::Http;
-use super::settings;
-use crate::directory::kinds::{Described, Kind, SourceSettings};
+use super::settings::{self, Entry, Written};
+use crate::directory::kinds::{Described, Kind, Listed, SourceSettings};
 use crate::directory::live::try_out;
+use crate::settings::reader::FromTable;
 use std::sync::Arc;
 
 /// `http` in the table of kinds.
 pub const KIND: Kind = Kind {
     name: "http",
     help: "A web service that is asked for each address.",
-    entry: settings::ENTRY,
+    entry: Entry::TABLE.keys,
     table: Some(Described {
-        table: &settings::TABLE,
-        read: |value, site| {
-            let settings = settings::read(value, site)?;
+        table: Written::TABLE,
+        read: |table, site| {
+            let settings = settings::read(&Written::read_from(table, site), site)?;
             Some(SourceSettings::Http(Arc::new(settings)))
         },
     }),
-    read: |_, _, _| None,
+    read: |entry, _, site| Entry::read_from(entry, site).http.map(Listed::Named),
     try_out: |settings, _| {
         let SourceSettings::Http(settings) = settings else { return None };
         Some(try_out(Http::open(settings).ok()?))

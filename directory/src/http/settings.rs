@@ -2,16 +2,13 @@
 
 use super::template::{Template, TemplateError};
 use crate::settings::file;
-use crate::settings::keys::Default::{Required, Value, Words};
-use crate::settings::keys::{Key, Table, choice, number, text};
-use crate::settings::site::{Site, Text, at, number as number_of, word};
+use crate::settings::keys::table;
+use crate::settings::site::Site;
+use crate::settings::value::{Given, Text, choice};
 use reqwest::Url;
-use serde::Deserialize;
-use serde_spanned::Spanned;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use toml::de::{DeValue, ValueDeserializer};
 
 /// Whom to ask, and how. Plain data.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +44,8 @@ pub enum Method {
     Post,
 }
 
+choice!(Method { Get = "GET", Post = "POST" });
+
 /// How a 200 is read: by itself, or by its JSON (RFC 6901).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Answer {
@@ -56,150 +55,89 @@ pub struct Answer {
     pub target: Option<String>,
 }
 
-/// As it was written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Written {
-    name: Option<Text>,
-    url: Option<Text>,
-    method: Option<Text>,
-    json_pointer: Option<Text>,
-    target_pointer: Option<Text>,
-    token_file: Option<Text>,
-    tls_ca: Option<Text>,
-    question_seconds_max: Option<Spanned<i64>>,
-    connections_max: Option<Spanned<i64>>,
-    positive_seconds: Option<Spanned<i64>>,
-    negative_seconds: Option<Spanned<i64>>,
+table! {
+    /// A web service that is asked for each address. It answers 200 for one that exists and 404 or
+    /// 410 for one that does not; anything else is no answer.
+    pub(super) struct Written("http", "[[http]]") {
+        /// What `{ http = "…" }` in `recipients` calls it.
+        name: Option<Text> = required().like("people"),
+        /// Where it is asked. `{address}`, `{local_part}` and `{domain}` stand for what is asked,
+        /// each octet escaped that could mean something else.
+        url: Option<Text> = required().like("https://people.example.test/v1/addresses/{address}"),
+        /// `POST` sends `{"address": …, "local_part": …, "domain": …}` as JSON.
+        method: Given<Method> = choice("GET"),
+        /// Where in the JSON of a 200 `true` or `false` stands (RFC 6901).
+        json_pointer: Option<Text> = optional("the status alone decides").like("/user/exists"),
+        /// Where in the JSON of a 200 the address stands that the next hop hears instead.
+        target_pointer: Option<Text> = optional("the address stays as it is").like("/user/mailbox"),
+        /// A file that holds the bearer token, in one line. It is read for each question, and sent
+        /// only over https or to this machine.
+        token_file: Option<Text> = optional("none is sent").like("people.token"),
+        /// PEM file of the authorities that are believed.
+        tls_ca: Option<Text> = optional("the system's roots").like("inside-ca.pem"),
+        /// Until the answer; the client waits for its reply to RCPT meanwhile.
+        question_seconds_max: Given<Duration> = number(3, 1..=60),
+        /// Questions at the same time; 256 more wait.
+        connections_max: Given<u32> = number(8, 1..=1_000),
+        /// How long a yes is believed.
+        positive_seconds: Given<u32> = number(3_600, 0..=31_536_000),
+        /// How long a no is believed.
+        negative_seconds: Given<u32> = number(600, 0..=31_536_000),
+    }
 }
 
-/// `[[http]]`.
-pub const TABLE: Table = Table {
-    path: "http",
-    head: "[[http]]",
-    help: "A web service that is asked for each address. It answers 200 for one that exists and \
-           404 or 410 for one that does not; anything else is no answer.",
-    keys: KEYS,
-};
+table! {
+    /// A web service.
+    pub(super) struct Entry("domain.recipients", "recipients = [{ … }]") {
+        /// The name of an `[[http]]`: a web service that is asked for each address.
+        http: Option<Text> = optional("none").like("people"),
+    }
+}
 
-/// What it brings to `recipients`.
-pub const ENTRY: &[Key] = &[text(
-    "http",
-    Words("none"),
-    "\"people\"",
-    "The name of an `[[http]]`: a web service that is asked for each address.",
-)];
-
-const KEYS: &[Key] = &[
-    text("name", Required, "\"people\"", "What `{ http = \"…\" }` in `recipients` calls it."),
-    text(
-        "url",
-        Required,
-        "\"https://people.example.test/v1/addresses/{address}\"",
-        "Where it is asked. `{address}`, `{local_part}` and `{domain}` stand for what is asked, \
-         each octet escaped that could mean something else.",
-    ),
-    choice(
-        "method",
-        &["GET", "POST"],
-        Value("\"GET\""),
-        "`POST` sends `{\"address\": …, \"local_part\": …, \"domain\": …}` as JSON.",
-    ),
-    text(
-        "json_pointer",
-        Words("the status alone decides"),
-        "\"/user/exists\"",
-        "Where in the JSON of a 200 `true` or `false` stands (RFC 6901).",
-    ),
-    text(
-        "target_pointer",
-        Words("the address stays as it is"),
-        "\"/user/mailbox\"",
-        "Where in the JSON of a 200 the address stands that the next hop hears instead.",
-    ),
-    text(
-        "token_file",
-        Words("none is sent"),
-        "\"people.token\"",
-        "A file that holds the bearer token, in one line. It is read for each question, and sent \
-         only over https or to this machine.",
-    ),
-    text(
-        "tls_ca",
-        Words("the system's roots"),
-        "\"inside-ca.pem\"",
-        "PEM file of the authorities that are believed.",
-    ),
-    number(
-        "question_seconds_max",
-        3,
-        1,
-        60,
-        "Until the answer; the client waits for its reply to RCPT meanwhile.",
-    ),
-    number("connections_max", 8, 1, 1_000, "Questions at the same time; 256 more wait."),
-    number("positive_seconds", 3_600, 0, 31_536_000, "How long a yes is believed."),
-    number("negative_seconds", 600, 0, 31_536_000, "How long a no is believed."),
-];
-
-/// Reads one `[[http]]`; `None` when a mistake was reported.
-pub(crate) fn read(value: Spanned<DeValue<'_>>, site: &mut Site) -> Option<Settings> {
-    // The shape has been checked; what was wrong with it has been told and taken out.
-    let written = Written::deserialize(ValueDeserializer::from(value)).ok()?;
-    let method = match word(written.method.as_ref(), "GET") {
-        "POST" => Method::Post,
-        _ => Method::Get,
-    };
-    let origin = url(written.url.as_ref()?, method, site);
-    let exists = pointer("http.json_pointer", written.json_pointer.as_ref(), site);
-    let target = pointer("http.target_pointer", written.target_pointer.as_ref(), site);
-    let token_file = written.token_file.as_ref().map(|text| {
-        let is_kept_secret = origin.as_ref().is_none_or(|origin| keeps_secrets(origin, text, site));
-        file::readable("http.token_file", text, site).filter(|_| is_kept_secret)
+/// Understands one `[[http]]`; what it returns counts for nothing when a mistake was reported.
+pub(super) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
+    let origin = url(written.url.as_ref()?, *written.method, site);
+    let exists = written.json_pointer.as_ref().and_then(|text| pointer(text, site));
+    let target = written.target_pointer.as_ref().and_then(|text| pointer(text, site));
+    let token_file = written.token_file.as_ref().and_then(|text| {
+        keeps_secrets(origin.as_ref(), text, site);
+        file::readable(text, site)
     });
-    let tls_ca = written.tls_ca.as_ref().map(|text| tls_ca(text, origin.as_ref(), site));
-    let count = |name, written: &Option<Spanned<i64>>| number_of(&TABLE, name, written.as_ref());
-    origin?;
+    let tls_ca = written.tls_ca.as_ref().and_then(|text| tls_ca(text, origin.as_ref(), site));
     Some(Settings {
-        name: written.name?.into_inner(),
-        url: written.url?.into_inner(),
-        method,
-        answer: Answer { exists: exists?, target: target? },
-        token_file: transposed(token_file)?,
-        tls_ca: transposed(tls_ca)?,
-        question_max: Duration::from_secs(
-            count("question_seconds_max", &written.question_seconds_max).into(),
-        ),
-        connections_max: count("connections_max", &written.connections_max),
-        positive_seconds: count("positive_seconds", &written.positive_seconds),
-        negative_seconds: count("negative_seconds", &written.negative_seconds),
+        name: written.name.as_ref()?.to_string(),
+        url: written.url.as_ref()?.to_string(),
+        method: *written.method,
+        answer: Answer { exists, target },
+        token_file,
+        tls_ca,
+        question_max: *written.question_seconds_max,
+        connections_max: *written.connections_max,
+        positive_seconds: *written.positive_seconds,
+        negative_seconds: *written.negative_seconds,
     })
-}
-
-/// Nothing written is right; what was written and was wrong is not.
-fn transposed<T>(read: Option<Option<T>>) -> Option<Option<T>> {
-    read.map_or(Some(None), |read| read.map(Some))
 }
 
 /// Checks the template, and says which server is meant.
 fn url(written: &Text, method: Method, site: &mut Site) -> Option<Url> {
     const EXAMPLE: &str =
         "for example: url = \"https://people.example.test/v1/addresses/{address}\"";
-    let template = match Template::parse(written.get_ref()) {
+    let template = match Template::parse(written) {
         Ok(template) => template,
         Err(error) => {
             let help = match error {
                 TemplateError::UserInfo => "a token belongs into `token_file`",
                 _ => EXAMPLE,
             };
-            let mistake = at("http.url", written, "`url` cannot be used", &error.to_string());
+            let mistake = written.wrong("`url` cannot be used", &error.to_string());
             site.refuse(mistake.help(help));
             return None;
         }
     };
     if method == Method::Get && !template.names_the_mailbox() {
         site.refuse(
-            at("http.url", written, "every address would be asked for alike", "no address in it")
+            written
+                .wrong("every address would be asked for alike", "no address in it")
                 .help("put `{address}` or `{local_part}` where the address belongs")
                 .help(EXAMPLE),
         );
@@ -208,44 +146,45 @@ fn url(written: &Text, method: Method, site: &mut Site) -> Option<Url> {
     template.origin()
 }
 
-fn keeps_secrets(origin: &Url, token_file: &Text, site: &mut Site) -> bool {
+fn keeps_secrets(origin: Option<&Url>, token_file: &Text, site: &mut Site) {
+    let Some(origin) = origin else { return };
     let host = origin.host_str().unwrap_or_default();
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
     let is_here = host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback());
     if origin.scheme() == "https" || is_here {
-        return true;
+        return;
     }
     site.refuse(
-        at("http.token_file", token_file, "the token would be sent in the clear", "without TLS")
+        token_file
+            .wrong("the token would be sent in the clear", "without TLS")
             .help("write https:// in `url`"),
     );
-    false
 }
 
 fn tls_ca(written: &Text, origin: Option<&Url>, site: &mut Site) -> Option<PathBuf> {
-    let (path, _) = file::certificates("http.tls_ca", written, site)?;
+    let (path, _) = file::certificates(written, site)?;
     if origin.is_some_and(|origin| origin.scheme() == "http") {
         site.refuse(
-            at("http.tls_ca", written, "`tls_ca` without TLS", "nothing would be verified")
+            written
+                .wrong("`tls_ca` without TLS", "nothing would be verified")
                 .help("write https:// in `url`, or take this out"),
         );
-        return None;
     }
     Some(path)
 }
 
 /// RFC 6901 §3: empty, or steps that begin with `/`, in which `~` is written `~0` and `/` `~1`.
-fn pointer(key: &str, written: Option<&Text>, site: &mut Site) -> Option<Option<String>> {
-    let Some(written) = written else { return Some(None) };
-    let text = written.get_ref();
+fn pointer(written: &Text, site: &mut Site) -> Option<String> {
+    let text = written.as_str();
     let is_step = text.is_empty() || text.starts_with('/');
     let is_escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     if is_step && is_escaped {
-        return Some(Some(text.clone()));
+        return Some(text.to_owned());
     }
     let why = if is_step { "`~` is written `~0`" } else { "expected `/` in front" };
     site.refuse(
-        at(key, written, format!("\"{text}\" is no JSON pointer"), why)
+        written
+            .wrong(format!("\"{text}\" is no JSON pointer"), why)
             .help("for example: \"/user/exists\""),
     );
     None

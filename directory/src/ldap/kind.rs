@@ -1,20 +1,26 @@
 //! `ldap` in the table of kinds.
 
-use super::{ENTRY, Ldap, TABLE, read};
-use crate::directory::kinds::{Described, Kind, SourceSettings};
+use super::Ldap;
+use super::settings::read;
+use super::table::{Entry, Written};
+use crate::directory::kinds::{Described, Kind, Listed, SourceSettings};
 use crate::directory::live::try_out;
+use crate::settings::reader::FromTable;
 use std::sync::Arc;
 
 /// `ldap` in the table of kinds.
 pub const KIND: Kind = Kind {
     name: "ldap",
     help: "A directory that is asked by LDAP for each address, or listed.",
-    entry: ENTRY,
+    entry: Entry::TABLE.keys,
     table: Some(Described {
-        table: &TABLE,
-        read: |value, site| read(value, site).map(Arc::new).map(SourceSettings::Ldap),
+        table: Written::TABLE,
+        read: |table, site| {
+            let settings = read(&Written::read_from(table, site), site)?;
+            Some(SourceSettings::Ldap(Arc::new(settings)))
+        },
     }),
-    read: |_, _, _| None,
+    read: |entry, _, site| Entry::read_from(entry, site).ldap.map(Listed::Named),
     try_out: |settings, environment| {
         let SourceSettings::Ldap(settings) = settings else { return None };
         let found = try_out(Arc::new(Ldap::new(Arc::clone(settings)).ok()?));

@@ -25,10 +25,7 @@ pub use pool::Pool;
 pub use preset::{Preset, Protection};
 pub use server::Server;
 pub use settings::{Bind, Settings};
-pub use table::{ENTRY, TABLE};
 pub use trouble::Problem;
-
-pub(crate) use settings::read;
 
 use super::list::{self, DomainScope};
 use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
@@ -38,6 +35,7 @@ use super::{Environment, Opened};
 use crate::next_hop::tls::TrustError;
 use ldap3::Scope;
 use mail::address::{Host, Mailbox};
+use relay::event::ProcessEvent;
 use std::sync::Arc;
 use std::time::Duration;
 use trouble::{Asked, of_code, shortened};
@@ -128,7 +126,7 @@ fn open_listed(
         }
         Err(error) => {
             let name = format!("ldap {}", settings.name);
-            (environment.tell)("SourceRefused", &name, &error.to_string());
+            (environment.tell)(ProcessEvent::SourceRefused, &name, &error.to_string());
             None
         }
     }

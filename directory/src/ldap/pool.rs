@@ -4,7 +4,7 @@
 //! A connection belongs to the thread that opened it, since its socket is watched there.
 
 use super::super::live::TroubleKind;
-use super::link::{Link, NoReply, Reply, Search, Way, keep};
+use super::link::{Link, NoReply, Reply, Search, Standing, Way, keep};
 use super::preset::Protection;
 use super::server::Server;
 use super::settings::Settings;
@@ -56,6 +56,8 @@ struct Desk {
 #[derive(Default)]
 struct Counter {
     links: Mutex<Vec<Arc<Link>>>,
+    /// Those that the server has, the oldest first: also those that take nothing more.
+    standing: Mutex<Vec<Standing>>,
     /// Held by whoever connects, so that fifty askers make one connection.
     connecting: tokio::sync::Mutex<()>,
     attempts: AtomicU64,
@@ -294,6 +296,7 @@ impl Counter {
         {
             return Err(problem);
         }
+        self.make_room(links_max(settings));
         let serial = self.attempts.fetch_add(1, Relaxed) + 1;
         let opened = server.open(serial).await;
         *lock(&self.failure) = opened.as_ref().err().cloned();
@@ -301,19 +304,22 @@ impl Counter {
         let (idle, age) = (settings.idle_max, settings.age_max);
         let every = HEALTH_EVERY.min(idle).min(age);
         tokio::spawn(keep(Arc::downgrade(&link), every, idle, age, settings.answer_max));
-        self.add(Arc::clone(&link), links_max(settings));
+        lock(&self.standing).push(link.standing());
+        lock(&self.links).push(Arc::clone(&link));
         Ok(link)
     }
 
-    /// One that was made to find out, or in place of one that was lost, may be one too many: then
-    /// the oldest takes nothing more, and ends with what is under way on it.
-    fn add(&self, link: Arc<Link>, links_max: usize) {
-        let mut links = lock(&self.links);
-        links.push(link);
-        let surplus = links.len().saturating_sub(links_max);
-        let surplus: Vec<_> = links.drain(..surplus).collect();
-        drop(links);
-        surplus.iter().for_each(|link| link.close());
+    /// Breaks connections off until there is room for one more: one that takes nothing more, else
+    /// the oldest. What is given up stands until what is under way on it has ended, and one is
+    /// given up whenever an answer fails to come: not counted, a server that hangs would be given
+    /// ever more connections.
+    fn make_room(&self, links_max: usize) {
+        let mut standing = lock(&self.standing);
+        standing.retain(|one| !one.is_over());
+        while standing.len() >= links_max {
+            let at = standing.iter().position(Standing::is_given_up).unwrap_or(0);
+            standing.remove(at).cut();
+        }
     }
 
     /// An open connection with room. Fills one before it takes the next: a busy one answers
@@ -340,4 +346,94 @@ impl Counter {
 /// Connections of one thread to one server, those included that have gone silent.
 fn links_max(settings: &Settings) -> usize {
     (settings.connections_max + STALLED_MAX) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::export::modes::Mode;
+    use super::super::filter::Template;
+    use super::super::preset::Preset;
+    use super::*;
+    use std::io::ErrorKind;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    /// A server that takes connections and never answers, which ours need not: nobody binds.
+    struct Silent {
+        listener: TcpListener,
+        taken: Vec<TcpStream>,
+    }
+
+    impl Silent {
+        fn start() -> (Self, Server) {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let way = Way {
+                host: Ipv4Addr::LOCALHOST.to_string(),
+                port: listener.local_addr().unwrap().port(),
+                protection: Protection::Plain,
+                tls: None,
+                tls_name: None,
+                bind: None,
+                connect_max: Duration::from_secs(60),
+            };
+            (Self { listener, taken: Vec::new() }, Server::new(way))
+        }
+
+        /// How many of its clients have not left.
+        fn open(&mut self) -> usize {
+            self.taken.extend(self.listener.incoming().map_while(Result::ok));
+            let is_open = |taken: &&TcpStream| {
+                taken.set_nonblocking(true).unwrap();
+                match taken.peek(&mut [0]) {
+                    Ok(octets) => octets > 0,
+                    Err(error) => error.kind() == ErrorKind::WouldBlock,
+                }
+            };
+            self.taken.iter().filter(is_open).count()
+        }
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            name: "test".to_owned(),
+            preset: Preset::Custom,
+            servers: Vec::new(),
+            protection: Protection::Plain,
+            tls_ca: None,
+            tls_name: None,
+            bind: None,
+            base: "o=Example".to_owned(),
+            filter: Template::parse("(mail={address})").unwrap(),
+            mode: Mode::Live,
+            target_attribute: None,
+            answer_max: Duration::from_secs(60),
+            connect_max: Duration::from_secs(60),
+            connections_max: 2,
+            outstanding_max: 32,
+            idle_max: Duration::from_secs(300),
+            age_max: Duration::from_secs(3_600),
+            positive: Duration::ZERO,
+            negative: Duration::ZERO,
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_that_are_given_up_and_stand_leave_room_for_no_more() {
+        let (mut silent, server) = Silent::start();
+        let (counter, settings) = (Counter::default(), settings());
+        let mut held = Vec::new();
+        for made in 1..=20 {
+            let link = counter.link(&server, &settings, false).await.unwrap();
+            // As when an answer has not come, while others still wait for theirs.
+            link.close();
+            held.push(link);
+            assert_eq!(counter.attempts.load(Relaxed), made);
+            let until = clock::now().plus_milliseconds(60_000);
+            while silent.open() > links_max(&settings) {
+                assert!(clock::now() < until, "{} after {made}", silent.open());
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        assert_eq!(silent.open(), links_max(&settings), "and no fewer");
+    }
 }

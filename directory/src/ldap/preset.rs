@@ -1,5 +1,7 @@
 //! The directories that we know: what their entries look like, and where they listen.
 
+use crate::settings::value::choice;
+
 /// What connections are protected by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protection {
@@ -10,6 +12,8 @@ pub enum Protection {
     /// Nothing.
     Plain,
 }
+
+choice!(Protection { Ldaps = "ldaps", StartTls = "starttls", Plain = "plain" });
 
 /// Kinds of directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,18 +28,14 @@ pub enum Preset {
     Custom,
 }
 
-impl Preset {
-    /// The one of this name; what has none is `Custom`.
-    #[must_use]
-    pub fn named(word: &str) -> Self {
-        match word {
-            "active-directory" => Self::ActiveDirectory,
-            "exchange-5.5" => Self::Exchange55,
-            "openldap" => Self::OpenLdap,
-            _ => Self::Custom,
-        }
-    }
+choice!(Preset {
+    ActiveDirectory = "active-directory",
+    Exchange55 = "exchange-5.5",
+    OpenLdap = "openldap",
+    Custom = "custom",
+});
 
+impl Preset {
     /// Its filter; none for `Custom`.
     #[must_use]
     pub fn filter(self) -> Option<&'static str> {

@@ -4,18 +4,17 @@
 use super::export::modes::{Mode, finding, live, malformed, snapshot};
 use super::filter::Template;
 use super::preset::{Preset, Protection};
-use super::table::{TABLE, Written};
+use super::table::Written;
+use crate::kinds::Use;
 use crate::settings::mistake::Mistake;
 use crate::settings::server::NextHopHost;
-use crate::settings::site::{Site, Text, at, number, word};
+use crate::settings::site::Site;
+use crate::settings::tls_keys::certificate_name;
+use crate::settings::value::{Given, Text, all};
 use crate::settings::{address, file};
-use rustls::pki_types::ServerName;
-use serde::Deserialize;
-use serde_spanned::Spanned;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
-use toml::de::{DeValue, ValueDeserializer};
 
 /// One `[[ldap]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,236 +76,170 @@ pub struct Bind {
     pub password_file: PathBuf,
 }
 
-/// Reads one `[[ldap]]`; `None` when a mistake was reported.
-pub(crate) fn read(value: Spanned<DeValue<'_>>, site: &mut Site) -> Option<Settings> {
-    // The shape has been checked; what was wrong with it has been told and taken out.
-    let written = &Written::deserialize(ValueDeserializer::from(value)).ok()?;
-    let preset = Preset::named(word(written.preset.as_ref(), "custom"));
-    let protection = match word(written.tls.as_ref(), "ldaps") {
-        "starttls" => Protection::StartTls,
-        "plain" => Protection::Plain,
-        _ => Protection::Ldaps,
-    };
+/// Understands one `[[ldap]]`; what it returns counts for nothing when a mistake was reported.
+pub(super) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
+    let preset = written.preset.as_deref().copied().unwrap_or(Preset::Custom);
+    let protection = *written.tls;
     let servers = servers(written, preset.port(protection), site);
-    let authorities = written.tls_ca.as_ref().map(|ca| file::certificates("ldap.tls_ca", ca, site));
-    let is_trust_right = tls_is_right(written, protection, servers.as_deref(), site);
+    let tls_ca = written.tls_ca.as_ref().and_then(|ca| file::certificates(ca, site));
+    check_tls(written, &servers, site);
     let bind = bind(written, site);
-    let (mode, filter) = if word(written.mode.as_ref(), "live") == "snapshot" {
-        let mode = snapshot(written, preset, site);
-        // Nobody asks for one address.
-        let filter = match &mode {
-            Some(Mode::Snapshot(export)) => finding(&export.attributes),
-            _ => None,
-        };
-        (mode, filter)
-    } else {
-        (live(written, site), filter(written, preset, site))
+    let (mode, filter) = match *written.mode {
+        Use::Live => (Some(live(written, site)), filter(written, preset, site)),
+        Use::Snapshot => {
+            let mode = snapshot(written, preset, site);
+            // Nobody asks for one address.
+            let filter = match &mode {
+                Some(Mode::Snapshot(export)) => finding(&export.attributes),
+                _ => None,
+            };
+            (mode, filter)
+        }
     };
-    let is_target_right = target_is_right(written.target_attribute.as_ref(), site);
-    let (Some(servers), Some(bind), Some(filter), Some(mode)) = (servers, bind, filter, mode)
-    else {
-        return None;
-    };
-    if !is_trust_right || !is_target_right || authorities.as_ref().is_some_and(Option::is_none) {
-        return None;
-    }
-    warn(written, preset, protection, bind.as_ref(), site);
-    let seconds = |name, written| Duration::from_secs(count(name, written).into());
+    check_target(written.target_attribute.as_ref(), site);
+    warn(written, preset, bind.as_ref(), site);
     Some(Settings {
-        name: written.name.as_ref()?.get_ref().clone(),
+        name: written.name.as_ref()?.to_string(),
         preset,
         servers,
         protection,
-        tls_ca: authorities.flatten().map(|(path, _)| path),
-        tls_name: written.tls_name.as_ref().map(|name| name.get_ref().clone()),
+        tls_ca: tls_ca.map(|(path, _)| path),
+        tls_name: written.tls_name.as_ref().map(ToString::to_string),
         bind,
-        base: written.base.as_ref()?.get_ref().clone(),
-        filter,
-        mode,
-        target_attribute: written.target_attribute.as_ref().map(|name| name.get_ref().clone()),
-        answer_max: seconds("answer_seconds_max", &written.answer_seconds_max),
-        connect_max: seconds("connect_seconds_max", &written.connect_seconds_max),
-        connections_max: count("connections_max", &written.connections_max),
-        outstanding_max: count("outstanding_max", &written.outstanding_max),
-        idle_max: seconds("idle_seconds_max", &written.idle_seconds_max),
-        age_max: seconds("age_seconds_max", &written.age_seconds_max),
-        positive: seconds("positive_seconds", &written.positive_seconds),
-        negative: seconds("negative_seconds", &written.negative_seconds),
+        base: written.base.as_ref()?.to_string(),
+        filter: filter?,
+        mode: mode?,
+        target_attribute: written.target_attribute.as_ref().map(ToString::to_string),
+        answer_max: *written.answer_seconds_max,
+        connect_max: *written.connect_seconds_max,
+        connections_max: *written.connections_max,
+        outstanding_max: *written.outstanding_max,
+        idle_max: *written.idle_seconds_max,
+        age_max: *written.age_seconds_max,
+        positive: *written.positive_seconds,
+        negative: *written.negative_seconds,
     })
 }
 
-fn count(name: &str, written: &Option<Spanned<i64>>) -> u32 {
-    number(&TABLE, name, written.as_ref())
-}
-
-fn servers(written: &Written, port: u16, site: &mut Site) -> Option<Vec<NextHopHost>> {
-    let (key, list) = ("ldap.servers", written.servers.as_ref()?);
-    let mut servers: Vec<NextHopHost> = Vec::new();
-    for text in list.get_ref() {
-        let host = text.get_ref();
+fn servers(written: &Written, port: u16, site: &mut Site) -> Vec<NextHopHost> {
+    let with_port = |text: &Text| {
+        let host = text.as_str();
         let is_bare = !host.contains(':') || host.ends_with(']');
-        let with_port = match host.parse::<Ipv6Addr>() {
+        address::host_port(&text.with(match host.parse::<Ipv6Addr>() {
             Ok(ip) => format!("[{ip}]:{port}"),
             Err(_) if is_bare => format!("{host}:{port}"),
-            Err(_) => host.clone(),
-        };
-        match address::host_port(key, &Spanned::new(text.span(), with_port)) {
-            Ok(server) if servers.contains(&server) => {
-                let message = format!("\"{host}\" is listed twice");
-                site.refuse(at(key, text, message, "again here"));
-            }
-            Ok(server) => servers.push(server),
-            Err(mistake) => site.refuse(mistake),
-        }
-    }
-    if list.get_ref().is_empty() {
+            Err(_) => host.to_owned(),
+        }))
+    };
+    if let Some(list) = written.servers.as_ref().filter(|list| list.is_empty()) {
         site.refuse(
-            at(key, list, "a directory without servers", "expected at least one")
+            list.wrong("a directory without servers", "expected at least one")
                 .help("for example: [\"dc1.example.test\"]"),
         );
     }
-    (!servers.is_empty() && servers.len() == list.get_ref().len()).then_some(servers)
+    let servers = address::hosts_once(all(&written.servers), with_port, site);
+    servers.into_iter().map(Given::into_inner).collect()
 }
 
-fn tls_is_right(
-    written: &Written,
-    protection: Protection,
-    servers: Option<&[NextHopHost]>,
-    site: &mut Site,
-) -> bool {
-    let trust = [("tls_ca", written.tls_ca.as_ref()), ("tls_name", written.tls_name.as_ref())];
-    let mut is_right = true;
-    let mut refuse = |mistake: Mistake| {
-        site.refuse(mistake);
-        is_right = false;
-    };
-    for (key, text) in trust {
-        if let (Some(text), Protection::Plain) = (text, protection) {
-            let (key, message) = (format!("ldap.{key}"), format!("`{key}` beside tls = \"plain\""));
-            refuse(
-                at(&key, text, message, "nothing would be verified")
+fn check_tls(written: &Written, servers: &[NextHopHost], site: &mut Site) {
+    if *written.tls == Protection::Plain {
+        for text in [&written.tls_ca, &written.tls_name].into_iter().flatten() {
+            let message = format!("`{}` beside tls = \"plain\"", text.path().key);
+            site.refuse(
+                text.wrong(message, "nothing would be verified")
                     .help("take one of them out: \"plain\" is without TLS"),
             );
         }
     }
-    match &written.tls_name {
-        Some(name) if ServerName::try_from(name.get_ref().as_str()).is_err() => {
-            let message = format!("\"{}\" is no name for a certificate", name.get_ref());
-            refuse(
-                at("ldap.tls_name", name, message, "")
-                    .help("for example: tls_name = \"dc.example.test\""),
-            );
-        }
-        Some(_) => {}
-        None => {
-            let is_v6 = |server: &NextHopHost| server.host.parse::<Ipv6Addr>().is_ok();
-            if let Some(list) = &written.servers
-                && protection != Protection::Plain
-                && servers.is_some_and(|servers| servers.iter().any(is_v6))
-            {
-                refuse(
-                    at(
-                        "ldap.servers",
-                        list,
-                        "an IPv6 address needs a name for its certificate",
-                        "",
-                    )
-                    .help("for example: tls_name = \"dc.example.test\""),
-                );
-            }
-        }
+    let is_v6 = |server: &NextHopHost| server.host.parse::<Ipv6Addr>().is_ok();
+    if let Some(name) = &written.tls_name {
+        certificate_name(name, "dc.example.test", site);
+    } else if let Some(list) = &written.servers
+        && *written.tls != Protection::Plain
+        && servers.len() == list.len()
+        && servers.iter().any(is_v6)
+    {
+        site.refuse(
+            list.wrong("an IPv6 address needs a name for its certificate", "")
+                .help("for example: tls_name = \"dc.example.test\""),
+        );
     }
-    is_right
 }
 
-/// Nothing when a mistake was reported; else who we are, if anybody.
-#[expect(clippy::option_option, reason = "a mistake, nobody, somebody")]
-fn bind(written: &Written, site: &mut Site) -> Option<Option<Bind>> {
+/// Who we are, if anybody.
+fn bind(written: &Written, site: &mut Site) -> Option<Bind> {
     match (&written.bind_dn, &written.password_file) {
-        (None, None) => Some(None),
+        (None, None) => None,
         (Some(dn), Some(path)) => {
-            let password_file = file::readable("ldap.password_file", path, site)?;
-            if dn.get_ref().is_empty() {
+            let password_file = file::readable(path, site)?;
+            if dn.is_empty() {
                 site.refuse(
-                    at("ldap.bind_dn", dn, "nobody's name", "expected the name of an entry")
+                    dn.wrong("nobody's name", "expected the name of an entry")
                         .help("take `bind_dn` and `password_file` out to be anonymous"),
                 );
-                return None;
             }
-            Some(Some(Bind { dn: dn.get_ref().clone(), password_file }))
+            Some(Bind { dn: dn.to_string(), password_file })
         }
         (Some(dn), None) => {
             site.refuse(
-                at("ldap.bind_dn", dn, "`bind_dn` without `password_file`", "")
+                dn.wrong("`bind_dn` without `password_file`", "")
                     .help("a name without a password binds as nobody, and looks like success"),
             );
             None
         }
         (None, Some(path)) => {
-            site.refuse(at(
-                "ldap.password_file",
-                path,
-                "`password_file` without `bind_dn`",
-                "whose password?",
-            ));
+            site.refuse(path.wrong("`password_file` without `bind_dn`", "whose password?"));
             None
         }
     }
 }
 
 fn filter(written: &Written, preset: Preset, site: &mut Site) -> Option<Template> {
-    let key = "ldap.filter";
     let Some(text) = &written.filter else {
         if let Some(filter) = preset.filter() {
             return Template::parse(filter).ok();
         }
         let preset = written.preset.as_ref()?;
         site.refuse(
-            at("ldap.preset", preset, "`custom` without `filter`", "expected a filter beside it")
+            preset
+                .wrong("`custom` without `filter`", "expected a filter beside it")
                 .help("for example: filter = \"(mail={address})\""),
         );
         return None;
     };
-    match Template::parse(text.get_ref()) {
+    match Template::parse(text) {
         Ok(template) => Some(template),
         Err(error) => {
             let help = "for example: filter = \"(&(objectClass=person)(mail={address}))\"";
-            malformed(key, text, &error, help, site);
+            malformed(text, &error, help, site);
             None
         }
     }
 }
 
 /// The name of an attribute, or its number (RFC 4512 §2.5).
-fn target_is_right(attribute: Option<&Text>, site: &mut Site) -> bool {
-    let Some(text) = attribute else { return true };
-    let name = text.get_ref();
+fn check_target(attribute: Option<&Text>, site: &mut Site) {
+    let Some(name) = attribute else { return };
     let is_right = name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b';'));
     if !is_right {
         let message = format!("\"{name}\" is no attribute");
-        let key = "ldap.target_attribute";
-        site.refuse(at(key, text, message, "").help("for example: \"mailRoutingAddress\""));
+        site.refuse(name.wrong(message, "").help("for example: \"mailRoutingAddress\""));
     }
-    is_right
 }
 
-fn warn(
-    written: &Written,
-    preset: Preset,
-    protection: Protection,
-    bind: Option<&Bind>,
-    site: &mut Site,
-) {
-    if let (Some(tls), Protection::Plain, Some(_)) = (&written.tls, protection, bind) {
+fn warn(written: &Written, preset: Preset, bind: Option<&Bind>, site: &mut Site) {
+    if *written.tls == Protection::Plain && bind.is_some() {
         let is_loopback = |host: &Text| {
-            let host = host.get_ref().rsplit_once(':').map_or(host.get_ref().as_str(), |(h, _)| h);
+            let host = host.rsplit_once(':').map_or(host.as_str(), |(host, _)| host);
             host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
         };
-        let servers = written.servers.as_ref();
-        if !servers.is_some_and(|servers| servers.get_ref().iter().all(is_loopback)) {
+        let servers = all(&written.servers);
+        if servers.is_empty() || !servers.iter().all(is_loopback) {
             site.warn(
-                at("ldap.tls", tls, "the password goes over the network in the clear", "")
+                written
+                    .tls
+                    .wrong("the password goes over the network in the clear", "")
                     .help("where the server can: tls = \"ldaps\" or \"starttls\""),
             );
         }
@@ -315,10 +248,13 @@ fn warn(
         |bind: &Bind| bind.dn.to_ascii_lowercase().replace(' ', "").ends_with(",cn=admin");
     if preset == Preset::Exchange55
         && !bind.is_some_and(is_admin)
-        && let Some(place) = written.bind_dn.as_ref().or(written.preset.as_ref())
+        && let Some(preset) = &written.preset
     {
+        let place = written.bind_dn.as_ref().map_or(preset.span(), Given::span);
         site.warn(
-            at("ldap.bind_dn", place, "hidden mailboxes are not seen, and would be refused", "")
+            Mistake::new("hidden mailboxes are not seen, and would be refused")
+                .key("ldap.bind_dn")
+                .at(place, "")
                 .help("for example: bind_dn = \"cn=postern,cn=DOMAIN,cn=admin\""),
         );
     }

@@ -1,10 +1,10 @@
 //! What one address has shown of itself, and what is to be believed of it: pure, and the whole
 //! judgement. The weights and half-lives are here, each with its reason.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where evidence comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A message with the address as its reverse-path was handed over for a client of a network
@@ -136,7 +136,7 @@ impl Sighting {
 }
 
 /// What is believed of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Belief {
     /// It is there.

@@ -18,12 +18,14 @@ pub use memory::{Learned, NEGATIVE_ADDRESSES_MAX, POSITIVE_ADDRESSES_MAX, REPORT
 pub use observe::Circumstances;
 pub use settings::{LearnedSettings, Mode, Unseen};
 
-use super::kinds::Kind as SourceKind;
+use super::kinds::{Kind as SourceKind, Listed};
 use super::{
     Canonical, Finding, Matched, Opened, Question, RecipientSource, SourceAnswer, SourceSettings,
 };
 use crate::observe::reports::SourceReport;
+use crate::settings::reader::FromTable;
 use mail::address::{DOMAIN_OCTETS_MAX, Domain, LOCAL_PART_OCTETS_MAX, Mailbox};
+use relay::recipient::Ground;
 use relay::settings::{DomainId, DomainSettings, Settings};
 use std::sync::Arc;
 
@@ -31,9 +33,12 @@ use std::sync::Arc;
 pub const KIND: SourceKind = SourceKind {
     name: "learned",
     help: "What mail itself shows: who writes, whose mail is taken, who is refused.",
-    entry: settings::KEYS,
+    entry: settings::Entry::TABLE.keys,
     table: None,
-    read: |entry, _, site| settings::read(entry, site).map(SourceSettings::Learned),
+    read: |entry, _, site| {
+        let settings = settings::read(&settings::Entry::read_from(entry, site), site)?;
+        Some(Listed::Itself(SourceSettings::Learned(settings)))
+    },
     try_out: |_, _| None,
     open: |settings, domains, environment| {
         let SourceSettings::Learned(settings) = settings else { return None };
@@ -67,7 +72,7 @@ impl LearnedRecipients {
     }
 }
 
-/// The source's name. Of a recipient that was accepted it says under which settings that was.
+/// The source's name, for people: it says under which settings it decides.
 const fn name(settings: LearnedSettings) -> &'static str {
     match (settings.mode, settings.unseen) {
         (Mode::Enforce, _) => "learned",
@@ -75,15 +80,6 @@ const fn name(settings: LearnedSettings) -> &'static str {
         (Mode::Observe, Unseen::Refuse) => "learned, observing (unseen: refuse)",
         (Mode::Observe, Unseen::Accept) => "learned, observing (unseen: accept)",
     }
-}
-
-/// When a recipient passed only because `learned` observes: what is set there for an address
-/// that nothing is known of. `source` is who decided.
-#[must_use]
-pub fn observing(source: &str) -> Option<Unseen> {
-    [Unseen::Defer, Unseen::Refuse, Unseen::Accept]
-        .into_iter()
-        .find(|&unseen| name(LearnedSettings { mode: Mode::Observe, unseen }) == source)
 }
 
 impl RecipientSource for LearnedRecipients {
@@ -95,7 +91,8 @@ impl RecipientSource for LearnedRecipients {
         let exists = |by| Finding::Exists { target: None, by };
         let LearnedSettings { mode, unseen } = self.settings;
         if mode == Mode::Observe {
-            return SourceAnswer::Now(Finding::Abstains { passes: true });
+            let passes = Some(Ground::Observed { unseen });
+            return SourceAnswer::Now(Finding::Abstains { passes });
         }
         let names = Names::new(&question.canonical, question.settings);
         SourceAnswer::Now(match self.learned.believe(&names) {
@@ -104,8 +101,8 @@ impl RecipientSource for LearnedRecipients {
             (Belief::Unknown, _) => Finding::Unknown,
             (Belief::Unseen, _) => match unseen {
                 Unseen::Refuse => Finding::Unknown,
-                Unseen::Defer => Finding::Abstains { passes: false },
-                Unseen::Accept => Finding::Abstains { passes: true },
+                Unseen::Defer => Finding::Abstains { passes: None },
+                Unseen::Accept => Finding::Abstains { passes: Some(Ground::Presumed) },
             },
         })
     }

@@ -8,6 +8,8 @@ use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::reply::Reply;
 use relay::event::{self, Event, Scene};
 use relay::policy::Stage;
+use relay::policy::verdict::Words;
+use relay::recipient::Ground;
 use relay::settings::{DomainId, NextHopId, Settings};
 
 /// What an event does not say itself.
@@ -25,26 +27,26 @@ pub struct Circumstances<'a> {
     /// Told of an address of ours that writes, so that no source goes on remembering that there is
     /// none: its domain, and its local part in canonical form, with and without its sub-address.
     pub shown: &'a dyn Fn(DomainId, &[u8]),
-    /// Set where the recipient in question passed only because `learned` observes.
-    pub observing: Option<Unseen>,
 }
 
 impl Learned {
     /// Takes what an event teaches. Cheap, and never waits.
     pub fn observe(&self, event: &Event<'_>, circumstances: &Circumstances<'_>) {
         match (&event.kind, &event.scene) {
-            (event::Kind::RecipientAccepted { forward_path }, Some(scene)) => {
-                if let Some(unseen) = circumstances.observing {
-                    self.on_accepted(forward_path, unseen, scene, circumstances);
-                }
-            }
+            (
+                event::Kind::RecipientAccepted {
+                    forward_path,
+                    ground: Ground::Observed { unseen },
+                },
+                Some(scene),
+            ) => self.on_accepted(forward_path, *unseen, scene, circumstances),
             (event::Kind::Delivered { recipients, .. }, Some(scene)) => {
                 self.on_delivered(recipients, scene, circumstances);
             }
             (
                 event::Kind::Refused {
                     stage: Stage::Recipient,
-                    refusal: "next_hop_refused",
+                    words: Words::NextHop,
                     reply,
                     forward_path: Some(forward_path),
                     unknown,

@@ -1,16 +1,17 @@
 //! What people are told of what was learned: why an address is believed in or not, and whom
-//! enforcement would have refused. Data to be printed; also from the store alone, for a process
-//! that is not the server.
+//! enforcement would have refused. What the commands print as it is; also from the store alone, for
+//! a process that is not the server.
 
 use super::evidence::{Belief, Kind, Record};
 use super::memory::{Learned, now, record};
 use super::would_refuse::WouldRefuse;
 use crate::directory::store::{KeptDoubt, KeptEvidence, Store, StoreError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Why something is believed of an address.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Why {
     /// `local@domain`, in canonical form.
     pub address: String,
@@ -21,12 +22,12 @@ pub struct Why {
 }
 
 /// One kind of evidence.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// Which.
     pub kind: Kind,
     /// What it says, for people.
-    pub says: &'static str,
+    pub says: Cow<'static, str>,
     /// Whether it speaks for the address.
     pub is_positive: bool,
     /// Seen first, in seconds since 1970.
@@ -40,7 +41,7 @@ pub struct Evidence {
 }
 
 /// A recipient that passed only because nobody enforces.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubtful {
     /// `local@domain`, in canonical form.
     pub address: String,
@@ -105,7 +106,7 @@ fn why(address: &str, record: &Record) -> Why {
     let now = now();
     let evidence = record.seen().map(|(kind, sighting)| Evidence {
         kind,
-        says: kind.sentence(),
+        says: kind.sentence().into(),
         is_positive: kind.is_positive(),
         first: sighting.first,
         last: sighting.last,

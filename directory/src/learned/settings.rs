@@ -1,9 +1,11 @@
 //! `{ learned = true }`: what the operator may say about it.
 
-use crate::settings::entry::Entry;
-use crate::settings::keys::{self, Key};
+use crate::settings::keys::table;
 use crate::settings::mistake::Mistake;
+use crate::settings::recipients::RECIPIENTS;
 use crate::settings::site::Site;
+use crate::settings::value::{Given, choice};
+pub use relay::recipient::Unseen;
 
 /// One `{ learned = true }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,66 +25,36 @@ pub enum Mode {
     Enforce,
 }
 
-/// What becomes of an address that nothing is known of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Unseen {
-    /// Nobody knows: 451, unless another source does.
-    Defer,
-    /// The operator says that everybody has been seen: 550.
-    Refuse,
-    /// It passes: only whom the next hop has refused is refused.
-    Accept,
+choice!(Mode { Observe = "observe", Enforce = "enforce" });
+
+table! {
+    /// What mail itself shows.
+    pub struct Entry("domain.recipients", "recipients = [{ … }]") {
+        /// What mail itself shows: who writes from a network that `teaches`, whose mail an honest
+        /// next hop takes, whom the next hop refuses. It must stand last.
+        learned: Option<Given<bool>> = optional("none").like("true"),
+        /// Of `learned`. `observe`: it refuses nobody, and `postern recipients report` lists whom
+        /// it would refuse; `enforce`: it refuses.
+        mode: Given<Mode> = choice("observe"),
+        /// Of `learned`: an address that nothing is known of, and that no other source has.
+        /// `defer`: 451, since nobody knows; `refuse`: 550, since everybody has been seen;
+        /// `accept`: it passes, and only addresses that the next hop has refused are refused.
+        unseen: Given<Unseen> = choice("defer"),
+    }
 }
 
-/// The keys it brings to the entries of `recipients`.
-pub const KEYS: &[Key] = &[
-    keys::key(
-        "learned",
-        keys::Kind::Boolean,
-        keys::Default::Words("none"),
-        "true",
-        "What mail itself shows: who writes from a network that `teaches`, whose mail an honest \
-         next hop takes, whom the next hop refuses. It must stand last.",
-    ),
-    keys::choice(
-        "mode",
-        &["observe", "enforce"],
-        keys::Default::Value("\"observe\""),
-        "Of `learned`. `observe`: it refuses nobody, and `postern recipients report` lists whom it \
-         would refuse; `enforce`: it refuses.",
-    ),
-    keys::choice(
-        "unseen",
-        &["defer", "refuse", "accept"],
-        keys::Default::Value("\"defer\""),
-        "Of `learned`: an address that nothing is known of, and that no other source has. \
-         `defer`: 451, since nobody knows; `refuse`: 550, since everybody has been seen; \
-         `accept`: it passes, and only addresses that the next hop has refused are refused.",
-    ),
-];
-
-/// Reads one entry.
-pub(crate) fn read(entry: &Entry<'_>, site: &mut Site) -> Option<LearnedSettings> {
-    if entry.is_false("learned") {
+/// Understands one entry; `None` when a mistake was reported.
+pub(crate) fn read(entry: &Entry, site: &mut Site) -> Option<LearnedSettings> {
+    let learned = entry.learned.as_ref()?;
+    if !**learned {
         site.refuse(
-            Mistake::new("`learned` can only be true")
-                .key("domain.recipients.learned")
-                .at(entry.span("learned"), "expected true")
+            learned
+                .wrong("`learned` can only be true", "expected true")
                 .help("take the entry out, when nothing is to be learned"),
         );
         return None;
     }
-    let word = |key| entry.text(key).map(serde_spanned::Spanned::into_inner);
-    let mode = match word("mode").as_deref() {
-        Some("enforce") => Mode::Enforce,
-        _ => Mode::Observe,
-    };
-    let unseen = match word("unseen").as_deref() {
-        Some("refuse") => Unseen::Refuse,
-        Some("accept") => Unseen::Accept,
-        _ => Unseen::Defer,
-    };
-    Some(LearnedSettings { mode, unseen })
+    Some(LearnedSettings { mode: *entry.mode, unseen: *entry.unseen })
 }
 
 /// What is not right about where `learned` stands in a list, or what it means there.
@@ -97,7 +69,7 @@ pub struct Place {
 
 /// Checks where it stands, and warns where it refuses nobody.
 pub fn check(settings: &LearnedSettings, place: Place, site: &mut Site) {
-    let key = "domain.recipients.learned";
+    let key = format!("{}.learned", RECIPIENTS.path);
     let Place { is_alone, is_last, span } = place;
     if !is_last {
         // The first source that has an address decides what the next hop hears, and what was

@@ -16,8 +16,9 @@ use mail::smtp::status::Status;
 use proptest::prelude::*;
 use relay::client::Client;
 use relay::event::{self, Event, Scene};
-use relay::policy::Stage;
-use relay::recipient::RecipientStatus;
+use relay::policy::verdict::Words;
+use relay::policy::{Refuser, Stage};
+use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{Harvest, Limits, LocalPartCase, NextHopId, Rates};
 use std::cell::RefCell;
 
@@ -286,7 +287,6 @@ impl Played {
             lists_learned: &|id| id == DomainId(0),
             is_honest: &|_| self.is_honest,
             shown: &|_, local_part| self.shown.borrow_mut().push(local_part.to_vec()),
-            observing: None,
         };
         self.learned.observe(&Event { scene: Some(scene), kind }, &circumstances);
     }
@@ -311,9 +311,10 @@ impl Played {
         });
         let kind = event::Kind::Refused {
             stage: Stage::Recipient,
-            rule: "next_hop",
+            by: Refuser::NextHop,
             refusal: "next_hop_refused",
             reply: &reply,
+            words: Words::NextHop,
             forward_path: Some(&path(to)),
             unknown,
         };
@@ -420,13 +421,15 @@ fn statuses(mode: Mode, unseen: Unseen, other: Option<Finding>) -> [RecipientSta
         let domain = stage.settings.domain(DomainId(0));
         let answer = directory.look_up(DomainId(0), domain, &local_part, std::time::Duration::ZERO);
         let Answer::Now(found) = answer else { panic!("from memory") };
-        let observes = mode == Mode::Observe && found.status == PASSES;
-        assert_eq!(observing(&found.source), observes.then_some(unseen));
         found.status
     })
 }
 
-const PASSES: RecipientStatus = RecipientStatus::Exists { target: None };
+const SEEN: RecipientStatus = RecipientStatus::LISTED;
+
+const fn passes(ground: Ground) -> RecipientStatus {
+    RecipientStatus::Exists { target: None, ground }
+}
 
 #[test]
 fn what_another_source_shows_is_no_longer_held_against_an_address() {
@@ -467,18 +470,19 @@ fn modes_say_who_is_refused() {
     use RecipientStatus::{Unavailable, Unknown};
     use Unseen::{Accept, Defer, Refuse};
     for unseen in [Defer, Refuse, Accept] {
-        assert_eq!(statuses(Observe, unseen, None), [PASSES, PASSES, PASSES]);
+        let observed = || passes(Ground::Observed { unseen });
+        assert_eq!(statuses(Observe, unseen, None), [observed(), observed(), observed()]);
         let known = Some(Finding::Unknown);
         assert_eq!(statuses(Observe, unseen, known), [Unknown, Unknown, Unknown], "no help either");
         let down = Some(Finding::Unavailable);
         assert_eq!(statuses(Observe, unseen, down), [Unavailable, Unavailable, Unavailable]);
     }
-    assert_eq!(statuses(Enforce, Defer, None), [PASSES, Unknown, Unavailable]);
-    assert_eq!(statuses(Enforce, Refuse, None), [PASSES, Unknown, Unknown]);
-    assert_eq!(statuses(Enforce, Accept, None), [PASSES, Unknown, PASSES]);
+    assert_eq!(statuses(Enforce, Defer, None), [SEEN, Unknown, Unavailable]);
+    assert_eq!(statuses(Enforce, Refuse, None), [SEEN, Unknown, Unknown]);
+    assert_eq!(statuses(Enforce, Accept, None), [SEEN, Unknown, passes(Ground::Presumed)]);
     for unseen in [Defer, Refuse, Accept] {
         let with = |finding| statuses(Enforce, unseen, Some(finding));
-        assert_eq!(with(Finding::Unknown), [PASSES, Unknown, Unknown], "the other one knows");
-        assert_eq!(with(Finding::Unavailable), [PASSES, Unavailable, Unavailable]);
+        assert_eq!(with(Finding::Unknown), [SEEN, Unknown, Unknown], "the other one knows");
+        assert_eq!(with(Finding::Unavailable), [SEEN, Unavailable, Unavailable]);
     }
 }

@@ -2,10 +2,10 @@
 
 use super::Unseen;
 use super::evidence::Belief;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What would be said to a recipient if what was learned were enforced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WouldRefuse {
     /// 550: evidence speaks against it.

@@ -2,7 +2,6 @@
 //! directory: `postern recipients confirm` leaves it, the source that holds the load back takes
 //! it at its next poll. It counts once.
 
-use super::{Lister, cache};
 use crate::directory::guard::Confirmation;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -20,16 +19,10 @@ struct Written {
     entries: u64,
 }
 
-/// Leaves a confirmation for the process that serves mail and says where.
-/// # Errors
-/// When the state directory cannot be written to.
-pub fn confirm(
-    state_directory: &Path,
-    lister: &dyn Lister,
-    confirmation: Confirmation,
-) -> io::Result<PathBuf> {
-    let place = beside(&cache::path_for(state_directory, lister));
-    let written = Written { list: (**lister.name()).into(), entries: confirmation.entries };
+/// Leaves a confirmation beside the cache of this list and says where.
+pub(super) fn leave(cache: &Path, list: &str, confirmation: Confirmation) -> io::Result<PathBuf> {
+    let place = beside(cache);
+    let written = Written { list: list.into(), entries: confirmation.entries };
     let unfinished = place.with_extension("confirm.new");
     // Readable for the user that Postern has become, whoever writes it.
     let mut file = File::create(&unfinished)?;
@@ -37,6 +30,11 @@ pub fn confirm(
     drop(file);
     fs::rename(&unfinished, &place)?;
     Ok(place)
+}
+
+/// Whether a confirmation lies beside this cache.
+pub(super) fn is_left(cache: &Path) -> bool {
+    beside(cache).exists()
 }
 
 /// Takes the confirmation that lies beside a cache, when there is one.
@@ -66,16 +64,16 @@ fn beside(cache: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::file::{FileLister, FileSource};
 
     #[test]
     fn a_confirmation_is_taken_once() {
         let directory = tempfile::tempdir().unwrap();
-        let source = FileLister::new(FileSource::new("/x/users.txt"));
-        let cache = cache::path_for(directory.path(), &source);
+        let cache = directory.path().join("recipients-7.snapshot");
         assert_eq!(take(&cache), None);
-        confirm(directory.path(), &source, Confirmation { entries: 7 }).unwrap();
+        leave(&cache, "file /x/users.txt", Confirmation { entries: 7 }).unwrap();
+        assert!(is_left(&cache));
         assert_eq!(take(&cache), Some(Confirmation { entries: 7 }));
+        assert!(!is_left(&cache));
         assert_eq!(take(&cache), None);
         fs::write(beside(&cache), "seven").unwrap();
         assert_eq!(take(&cache), None);

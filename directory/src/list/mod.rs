@@ -20,7 +20,6 @@ mod state;
 mod tests;
 mod written;
 
-pub use confirm::confirm;
 pub use error::{Failing, LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
 pub use intake::{ENTRIES_MAX, Intake, PATTERNS_MAX, Rows};
 pub use load::{DomainPart, Load, Malformed, PatternEntry, Skipped};

@@ -18,6 +18,7 @@ use crate::observe::reports::SourceReport;
 use crate::state::lock;
 use arc_swap::ArcSwap;
 use relay::settings::DomainId;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -108,8 +109,11 @@ impl Listed {
     ) -> (Self, Vec<Outcome>, bool) {
         let domains = scope.domains().len();
         let directory = environment.state_directory.as_deref();
+        let cache = directory.map(|directory| cache::path_for(directory, &lister));
         let source = Self {
-            cache: directory.map(|directory| cache::path_for(directory, &lister)),
+            // A word that was left for a start is about what the list has now.
+            is_wanted: AtomicBool::new(cache.as_deref().is_some_and(confirm::is_left)),
+            cache,
             lister: Box::new(lister),
             scope,
             environment: environment.clone(),
@@ -122,7 +126,6 @@ impl Listed {
                 held: false,
             }),
             progress: Progress::default(),
-            is_wanted: AtomicBool::new(false),
             last_trouble: Mutex::default(),
         };
         let mut outcomes = Vec::new();
@@ -403,6 +406,11 @@ impl RecipientSource for Listed {
         self.load(&mut loading, confirmation, &mut outcomes);
         self.save(&mut loading, &mut outcomes);
         outcomes
+    }
+
+    fn leave_word(&self, confirmation: Confirmation) -> Option<io::Result<PathBuf>> {
+        let cache = self.cache.as_deref()?;
+        Some(confirm::leave(cache, self.lister.name(), confirmation))
     }
 
     fn reload_soon(&self) {

@@ -8,6 +8,7 @@ use super::remembered::{Place, Remembered, unix_seconds};
 use crate::clock;
 use crate::directory::store::StoreError;
 use mail::address::Mailbox;
+use relay::event::ProcessEvent;
 use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -86,7 +87,7 @@ impl Remembered {
     /// Without what cannot be read.
     fn or_told<T>(&self, loaded: Result<Vec<T>, StoreError>) -> Vec<T> {
         loaded.unwrap_or_else(|error| {
-            (self.tell)("SourceMemoryLost", &self.name, &error.to_string());
+            (self.tell)(ProcessEvent::SourceMemoryLost, &self.name, &error.to_string());
             Vec::new()
         })
     }

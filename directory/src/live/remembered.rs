@@ -14,6 +14,7 @@ use crate::directory::store::{KeptAnswer, Store};
 use crate::directory::{Environment, Opened};
 use crate::state::lock;
 use mail::address::{Domain, Host, LocalPart, Mailbox};
+use relay::event::ProcessEvent;
 use relay::settings::{DomainId, LocalPartCase};
 use std::collections::HashMap;
 use std::fmt;
@@ -281,7 +282,7 @@ impl Remembered {
     fn note_doubt(&self, mailbox: &Mailbox, doubt: &Doubt) {
         let text = format!("{mailbox}: not believed: {doubt}");
         if self.is_news(doubt.word()) {
-            (self.tell)("SourceDoubted", &self.name, &text);
+            (self.tell)(ProcessEvent::SourceDoubted, &self.name, &text);
         }
         self.note_text(text);
     }
@@ -303,7 +304,7 @@ impl Remembered {
             remedy => format!(" ({remedy})"),
         };
         let detail = format!("{}: {trouble}{remedy}", trouble.kind.word());
-        (self.tell)("SourceTrouble", &self.name, &detail);
+        (self.tell)(ProcessEvent::SourceTrouble, &self.name, &detail);
     }
 
     pub(super) fn note_text(&self, text: String) {
@@ -337,7 +338,7 @@ async fn look_after(source: Weak<Remembered>) {
     if let Some(source) = source.upgrade() {
         let told = Arc::clone(&source.tell);
         match within_patience(Arc::clone(&source.live).try_out()).await {
-            Ok(found) => told("SourceReady", &source.name, &found),
+            Ok(found) => told(ProcessEvent::SourceReady, &source.name, &found),
             Err(trouble) => source.note(&trouble),
         }
         for domain in source.trust.domains.iter().take(TESTED_AT_START_MAX) {
@@ -383,7 +384,7 @@ pub fn open<L: LiveSource, E: fmt::Display>(
     environment: &Environment,
 ) -> Option<Opened> {
     let told = |error: &dyn fmt::Display| {
-        (environment.tell)("SourceRefused", name, &error.to_string());
+        (environment.tell)(ProcessEvent::SourceRefused, name, &error.to_string());
     };
     let live = live.map_err(|error| told(&error)).ok()?;
     let source = Remembered::open(live, lifetimes, scopes, environment);

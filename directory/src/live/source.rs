@@ -49,6 +49,10 @@ impl RecipientSource for Remembered {
         self.later(Some(exact), base)
     }
 
+    fn asks_elsewhere(&self) -> bool {
+        true
+    }
+
     fn last_known(&self, question: &Question<'_>) -> Finding {
         let Some(place) = self.place(question.domain) else { return Finding::Unavailable };
         let known =
@@ -124,7 +128,7 @@ impl RecipientSource for Remembered {
         let troubles = TroubleKind::ALL.iter().zip(&counts.troubles);
         SourceReport {
             name: self.name.to_string(),
-            class: class.word(),
+            class: class.word().into(),
             why,
             domains: self.trust.domains.iter().map(|d| d.domain.to_string()).collect(),
             asked: read(&counts.asked),
@@ -132,7 +136,7 @@ impl RecipientSource for Remembered {
             yes: read(&counts.yes),
             no: read(&counts.no),
             doubted: read(&counts.doubted),
-            troubles: troubles.map(|(kind, count)| (kind.word(), read(count))).collect(),
+            troubles: troubles.map(|(kind, count)| (kind.word().to_owned(), read(count))).collect(),
             remembered_yes: self.memory.positives() as u64,
             remembered_no: self.memory.negatives() as u64,
             last_trouble,

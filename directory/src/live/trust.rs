@@ -13,6 +13,7 @@ use super::{LiveSource, Trouble, TroubleKind};
 use crate::clock;
 use crate::directory::store::{KeptTurned, Store};
 use mail::address::{Domain, Mailbox};
+use relay::event::ProcessEvent;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
@@ -44,8 +45,8 @@ pub struct DomainTrust {
     pub is_doubted: AtomicBool,
 }
 
-/// Takes events about a process: name, subject, detail.
-pub type Teller = Arc<dyn Fn(&'static str, &str, &str) + Send + Sync>;
+/// Takes events about a process: which, subject, detail.
+pub type Teller = Arc<dyn Fn(ProcessEvent, &str, &str) + Send + Sync>;
 
 /// An address, and its key in the memory of the source.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +61,7 @@ pub struct Named<'a> {
 pub struct Trust {
     /// Who is judged, and the event that tells of another class.
     pub(super) name: Arc<str>,
-    event: &'static str,
+    event: ProcessEvent,
     pub(super) live: Arc<dyn LiveSource>,
     /// In the order of the scope.
     pub domains: Vec<DomainTrust>,
@@ -101,7 +102,7 @@ impl Trust {
         };
         Self {
             name: Arc::clone(live.name()),
-            event: "SourceClassChanged",
+            event: ProcessEvent::SourceClassChanged,
             live,
             domains: domains.into_iter().map(trust).collect(),
             vouch_microseconds: i64::from(vouch_milliseconds) * 1_000,
@@ -124,7 +125,7 @@ impl Trust {
 
     /// The same for somebody who is no recipient source, with an event of its own.
     #[must_use]
-    pub fn named(mut self, name: Arc<str>, event: &'static str) -> Self {
+    pub fn named(mut self, name: Arc<str>, event: ProcessEvent) -> Self {
         (self.name, self.event) = (name, event);
         self
     }

@@ -13,11 +13,13 @@ pub struct Failure {
     pub trouble: Trouble,
     /// The connection, or what it has prepared, is gone: another may do better at once.
     pub is_lost: bool,
+    /// What PostgreSQL, or who speaks for it, calls it: an SQLSTATE.
+    pub code: Option<Box<str>>,
 }
 
 impl From<Trouble> for Failure {
     fn from(trouble: Trouble) -> Self {
-        Self { trouble, is_lost: false }
+        Self { trouble, is_lost: false, code: None }
     }
 }
 
@@ -43,6 +45,29 @@ const QUERY: &str = "try the query with the database's own client, as the user i
 const GRANT: &str = "grant select to the user in `server`";
 const QUICK: &str = "an index on what the query compares makes it quick; or raise \
                      `answer_seconds_max`";
+
+/// What PgBouncer means, which has one code for all that it says of itself.
+fn pooler(message: &str) -> Meaning {
+    use TroubleKind::{Busy, Down, Misconfigured, Slow};
+    let says = |word| message.contains(word);
+    if says("authentication") || says("auth") || says("no such user") {
+        means(Misconfigured, "the pooler refuses the user or password", PASSWORD)
+    } else if says("no such database") {
+        means(Misconfigured, "the pooler knows no such database", DATABASE)
+    } else if says("statement pooling mode") {
+        let what = "the pooler gives each statement another connection";
+        means(Misconfigured, what, "set pool_mode = transaction there")
+    } else if says("unsupported startup parameter") {
+        let what = "the pooler does not know a parameter of the start";
+        means(Misconfigured, what, "name it in `ignore_startup_parameters` there")
+    } else if says("query_wait_timeout") {
+        means(Slow, "the pooler has no connection left", "raise default_pool_size there")
+    } else if says("too many connections") || says("no more connections") {
+        means(Busy, "it has no connection left", "lower `connections_max`")
+    } else {
+        lost(Down, "the connection failed")
+    }
+}
 
 /// PostgreSQL's SQLSTATE.
 fn postgres(code: &str) -> Meaning {
@@ -105,10 +130,55 @@ fn mysql(number: u16) -> Meaning {
 }
 
 fn of_database(error: &dyn DatabaseError) -> Meaning {
-    if let Some(mysql_error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        return mysql(mysql_error.number());
+    let error = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>();
+    mysql(error.map_or(0, sqlx::mysql::MySqlDatabaseError::number))
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        use TroubleKind::{Down, Unexpected};
+        let told = error.as_db_error().map(|told| (told.code().code(), told.message().to_owned()));
+        let Some((code, message)) = told else {
+            let is_closed = error.is_closed();
+            let below = error.into_source();
+            return match below.map(|below| below.downcast::<io::Error>()) {
+                Some(Ok(io)) => Self::from(*io),
+                None if is_closed => lost(Down, "no connection, or one that broke").into(),
+                Some(Err(below)) => {
+                    Self::from(lost(Unexpected, "an answer that is none")).because(below)
+                }
+                None => lost(Unexpected, "an answer that is none").into(),
+            };
+        };
+        let meaning = if code == "08P01" { pooler(&message) } else { postgres(code) };
+        let code = Some(code.into());
+        Self { code, ..Self::from(meaning).because(SaidByServer(message)) }
     }
-    postgres(error.code().as_deref().unwrap_or_default())
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let meaning = if is_tls(&error) {
+            tls(&error.to_string())
+        } else {
+            lost(TroubleKind::Down, "no connection, or one that broke")
+        };
+        Self::from(meaning).because(error)
+    }
+}
+
+impl From<Meaning> for Failure {
+    fn from(meaning: Meaning) -> Self {
+        let Meaning { kind, what, remedy, is_lost } = meaning;
+        Self { trouble: Trouble::new(kind, what).remedy(remedy), is_lost, code: None }
+    }
+}
+
+impl Failure {
+    fn because(mut self, below: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.trouble = self.trouble.because(below);
+        self
+    }
 }
 
 impl From<sqlx::Error> for Failure {
@@ -116,14 +186,13 @@ impl From<sqlx::Error> for Failure {
         use TroubleKind::{Down, Misconfigured, Unexpected};
         let meaning = match &error {
             sqlx::Error::Database(error) => of_database(error.as_ref()),
-            sqlx::Error::Tls(_) => tls(&error),
-            sqlx::Error::Io(io) if is_tls(io) => tls(&error),
+            sqlx::Error::Tls(_) => tls(&error.to_string()),
+            sqlx::Error::Io(io) if is_tls(io) => tls(&error.to_string()),
             sqlx::Error::Io(_) => lost(Down, "no connection, or one that broke"),
             sqlx::Error::Configuration(_) => means(Misconfigured, "`server` is not right", ""),
             sqlx::Error::Protocol(_) => lost(Unexpected, "it does not keep to its protocol"),
             _ => lost(Unexpected, "an answer that is none"),
         };
-        let Meaning { kind, what, remedy, is_lost } = meaning;
         // Its own words, without those that sqlx puts before them.
         let below: Box<dyn Error + Send + Sync> = match error {
             sqlx::Error::Database(error) => Box::new(SaidByServer(error.message().to_owned())),
@@ -131,7 +200,7 @@ impl From<sqlx::Error> for Failure {
             sqlx::Error::Tls(error) => error,
             error => Box::new(error),
         };
-        Self { trouble: Trouble::new(kind, what).remedy(remedy).because(below), is_lost }
+        Self::from(meaning).because(below)
     }
 }
 
@@ -144,8 +213,7 @@ fn is_tls(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-fn tls(error: &sqlx::Error) -> Meaning {
-    let text = error.to_string();
+fn tls(text: &str) -> Meaning {
     let (what, remedy) = if text.contains("certificate") {
         let remedy = "name the authority's PEM file in `tls_ca`, and in `server` the host as the \
                       certificate has it";

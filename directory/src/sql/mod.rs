@@ -10,6 +10,8 @@ mod list;
 mod mysql;
 mod pool;
 mod postgres;
+mod postgres_link;
+mod proven;
 mod remote;
 mod settings;
 mod sqlite;
@@ -24,16 +26,14 @@ pub use list::SqlList;
 pub use pool::{AGE_MAX, IDLE_MAX, WAITING_MAX};
 pub use settings::{Database, Mode, Place, Server, Settings, Tls};
 pub use statement::{Dialect, Fault, FaultKind, Placeholder, Statement};
-pub use table::{TABLE, Written};
 
-use super::kinds::{Described, Kind, SourceSettings};
+use super::kinds::{Described, Kind, Listed, SourceSettings};
 use super::list::{DomainScope, Scope};
 use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind, try_out};
 use super::{Environment, Opened};
-use crate::settings::keys::Default::Words;
-use crate::settings::keys::text;
+use crate::settings::reader::FromTable;
 use answer::{judge_columns, said};
 use failure::Failure;
 use mail::address::Mailbox;
@@ -45,6 +45,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use table::{Entry, Written};
 
 /// A password is never longer, in octets.
 const PASSWORD_OCTETS_MAX: usize = 4_096;
@@ -137,7 +138,7 @@ impl LiveSource for Sql {
     }
 
     fn fingerprint(&self) -> String {
-        let Statement { text, parameters } = &self.query;
+        let Statement { text, parameters, .. } = &self.query;
         let database = &self.settings.database;
         // What a user may see is part of the question.
         let (place, user) = (database.describe(), database.user());
@@ -157,14 +158,15 @@ impl LiveSource for Sql {
 pub(super) const KIND: Kind = Kind {
     name: "sql",
     help: "A database, described in a `[[sql]]`.",
-    entry: &[text("sql", Words("none"), "\"people\"", "The name of a `[[sql]]`.")],
+    entry: Entry::TABLE.keys,
     table: Some(Described {
-        table: &TABLE,
-        read: |value, site| {
-            written::read(value, site).map(|sql| SourceSettings::Sql(Box::new(sql)))
+        table: Written::TABLE,
+        read: |table, site| {
+            let settings = written::settings(&Written::read_from(table, site), site)?;
+            Some(SourceSettings::Sql(Box::new(settings)))
         },
     }),
-    read: |_, _, _| None,
+    read: |entry, _, site| Entry::read_from(entry, site).sql.map(Listed::Named),
     try_out: |settings, _| {
         let SourceSettings::Sql(settings) = settings else { return None };
         if let Some(list) = SqlList::new(settings) {

@@ -34,7 +34,10 @@ impl MySqlServer {
             .database(database)
             .pipes_as_concat(false)
             .no_engine_substitution(false)
-            .timezone(None);
+            .timezone(None)
+            // No statement outlives its question: what stands between may give the next one
+            // another connection, where its number means something else or nothing.
+            .statement_cache_capacity(0);
         let mut options = match place {
             Place::Socket { path, .. } => options.socket(path).ssl_mode(MySqlSslMode::Disabled),
             Place::Host { host, port, tls } => {

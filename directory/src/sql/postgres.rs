@@ -1,27 +1,29 @@
-//! PostgreSQL: how a connection is made, what a query is asked with, and what its rows hold.
+//! PostgreSQL: what a query is asked with, and what its rows hold. Each question is one message
+//! group, and so one transaction: the statement, unless it is prepared already, what is bound to
+//! it, and the end.
 
 use super::super::live::{Trouble, TroubleKind};
-use super::answer::{Cell, EXISTS, ROWS_MAX, Row, TARGET, Values};
+use super::answer::{ROWS_MAX, Row, Values};
 use super::failure::Failure;
 use super::pool::Connect;
-use super::remote::{Layout, Listed, Remote, next_row};
-use super::settings::{Place, Server, Tls};
+use super::postgres_link::{Link, Stop};
+use super::proven::{self, Columns};
+use super::remote::{Layout, Listed, Remote, next_row, waited_for};
+use super::settings::Server;
 use super::statement::{Placeholder, Statement};
-use super::{no_column, not_text, password};
+use super::{no_column, not_text};
+use bytes::BytesMut;
 use futures_util::TryStreamExt;
-use sqlx::encode::IsNull;
-use sqlx::error::BoxDynError;
-use sqlx::postgres::types::Oid;
-use sqlx::postgres::{
-    PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgRow, PgSslMode, PgTypeInfo,
-    PgTypeKind, PgValueRef,
-};
-use sqlx::{
-    Arguments, AssertSqlSafe, Column, ConnectOptions, Connection, Decode, Either, Encode, Executor,
-    Postgres, Row as _, SqlSafeStr, Statement as _, Type, TypeInfo, ValueRef,
-};
-use std::sync::Arc;
+use serde_json::Value;
+use std::error::Error;
+use std::pin::pin;
 use std::time::Duration;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Client, Row as PgRow, SimpleQueryMessage};
+
+/// What begins a statement that gives rows; one that writes is not asked.
+const GIVES_ROWS: [&str; 4] = ["select", "with", "values", "table"];
 
 /// Makes connections to one server.
 pub struct PostgresServer {
@@ -33,80 +35,42 @@ pub struct PostgresServer {
 
 /// Text whose type the server chooses from what it is compared with. Called `text` it would turn
 /// a comparison with citext into one that heeds the case.
+#[derive(Debug)]
 struct Untyped<'a>(&'a str);
 
-impl Type<Postgres> for Untyped<'_> {
-    fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_oid(Oid(0))
+impl ToSql for Untyped<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(IsNull::No)
     }
-}
 
-impl<'a> Encode<'_, Postgres> for Untyped<'a> {
-    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        <&'a str as Encode<Postgres>>::encode_by_ref(&self.0, buffer)
+    fn accepts(_: &Type) -> bool {
+        true
     }
-}
 
-impl PostgresServer {
-    async fn open(&self, statement_max: Duration) -> Result<PgConnection, Failure> {
-        let Server { place, user, database, password_file } = &self.server;
-        // Everything is named here, so that no variable of the environment changes anything.
-        let options = PgConnectOptions::new_without_pgpass()
-            .username(user)
-            .database(database)
-            .application_name("postern");
-        let mut options = match place {
-            Place::Socket { path, port } => {
-                options.socket(path).port(*port).ssl_mode(PgSslMode::Disable)
-            }
-            Place::Host { host, port, tls } => {
-                let options = options.host(host).port(*port);
-                match tls {
-                    Tls::Plain => options.ssl_mode(PgSslMode::Disable),
-                    Tls::Require { ca } => match ca {
-                        Some(ca) => options.ssl_root_cert(ca),
-                        None => options,
-                    }
-                    .ssl_mode(PgSslMode::VerifyFull),
-                }
-            }
-        };
-        if let Some(path) = password_file {
-            options = options.password(&password(path).await?);
-        }
-        let mut connection = options.disable_statement_logging().connect().await?;
-        let milliseconds = statement_max.as_millis();
-        let settings = format!(
-            "SET statement_timeout = {milliseconds}; SET default_transaction_read_only = on"
-        );
-        connection.execute(AssertSqlSafe(settings)).await?;
-        Ok(connection)
+    /// Written as text, which every type can read that a query may compare it with.
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
     }
+
+    to_sql_checked!();
 }
 
 impl Connect for PostgresServer {
-    type Connection = PgConnection;
+    type Connection = Link;
 
-    async fn connect(&self) -> Result<PgConnection, Failure> {
-        self.open(self.statement_max).await
+    async fn connect(&self) -> Result<Link, Failure> {
+        Link::open(&self.server, self.statement_max).await
     }
-}
-
-fn arguments(statement: &Statement, values: &Values) -> Result<PgArguments, Failure> {
-    let mut arguments = PgArguments::default();
-    for parameter in &statement.parameters {
-        arguments.add(Untyped(values.of(*parameter))).map_err(sqlx::Error::Encode)?;
-    }
-    Ok(arguments)
 }
 
 impl Remote for PostgresServer {
-    async fn ping(connection: &mut PgConnection) -> Result<(), Failure> {
-        Ok(connection.ping().await?)
+    async fn ping(link: &mut Link) -> Result<(), Failure> {
+        link.within_limits(async |client| Ok(client.batch_execute("").await?)).await
     }
 
     async fn ask(
-        connection: &mut PgConnection,
+        link: &mut Link,
         statement: &Statement,
         values: &Values,
     ) -> Result<Vec<Row>, Failure> {
@@ -114,136 +78,158 @@ impl Remote for PostgresServer {
         if values.has_nul() {
             return Ok(Vec::new());
         }
-        let arguments = arguments(statement, values)?;
-        let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments);
-        let (mut rows, mut found) = (query.fetch(connection), Vec::new());
-        loop {
-            match rows.try_next().await {
-                Ok(Some(row)) => found.push(counted(&row)?),
-                Ok(None) => return Ok(found),
+        let name = proven::name(statement);
+        let text = proven::wrapped(statement, &name);
+        let bound = statement.parameters.iter().map(|p| (Untyped(values.of(*p)), Type::UNKNOWN));
+        let last = (Untyped(&values.address), Type::TEXT);
+        let (parameters, types): (Vec<_>, Vec<_>) = bound.chain([last]).unzip();
+        let prepared = link.prepared(&name, &text, &types).await?;
+        let asking = async |client: &Client| {
+            let asked = match &prepared {
+                Some(prepared) => client.query_raw(prepared, parameters).await,
+                None => client.query_typed_raw(&text, parameters.into_iter().zip(types)).await,
+            };
+            let rows = match asked {
                 Err(error) if is_foreign_character(&error) => return Ok(Vec::new()),
-                Err(error) => return Err(error.into()),
-            }
-            if found.len() > ROWS_MAX {
-                return Ok(found);
-            }
-        }
-    }
-
-    async fn columns(
-        connection: &mut PgConnection,
-        statement: &Statement,
-    ) -> Result<Vec<String>, Failure> {
-        let text = AssertSqlSafe(Arc::clone(&statement.text)).into_sql_str();
-        let described = connection.prepare_with(text, &[]).await?;
-        if let Some(Either::Left(types)) = described.parameters() {
-            for (parameter, of) in statement.parameters.iter().zip(types) {
-                if !is_text(of) {
-                    return Err(compared_with(*parameter, of.name()).into());
+                rows => rows?,
+            };
+            let (mut rows, mut found, mut is_answered) = (pin!(rows), Vec::new(), false);
+            while let Some(row) = rows.try_next().await? {
+                is_answered = true;
+                found.extend(answer(&row, &values.address, &name)?);
+                if found.len() > ROWS_MAX {
+                    return Err(Stop::Enough(found));
                 }
             }
-        }
-        Ok(described.columns().iter().map(|column| column.name().to_owned()).collect())
+            if is_answered { Ok(found) } else { Err(proven::of_another().into()) }
+        };
+        link.within_limits(asking).await
     }
 
-    async fn connect_to_list(&self) -> Result<PgConnection, Failure> {
-        self.open(Duration::ZERO).await
+    async fn columns(link: &mut Link, statement: &Statement) -> Result<Vec<String>, Failure> {
+        let first = statement.text.trim_start_matches(['(', ' ']).split_whitespace().next();
+        let first = first.unwrap_or_default().to_ascii_lowercase();
+        let is_word = first.starts_with(|c: char| c.is_ascii_alphabetic());
+        if is_word && !GIVES_ROWS.contains(&first.as_str()) {
+            return Ok(Vec::new());
+        }
+        let blank = &statement.blank;
+        let names = format!("select * from (\n{blank}\n) as described limit 0");
+        let described = async |client: &Client| {
+            let described = client.simple_query(&names).await?;
+            let named = described.into_iter().find_map(|message| match message {
+                SimpleQueryMessage::RowDescription(columns) => Some(columns),
+                _ => None,
+            });
+            Ok(named.map(|columns| columns.iter().map(|c| c.name().to_owned()).collect()))
+        };
+        let names: Option<Vec<String>> = link.within_limits(described).await?;
+        let types = link.within_limits(async |client| types(client, statement).await).await?;
+        for (parameter, (is_text, name)) in statement.parameters.iter().zip(types) {
+            if !is_text {
+                return Err(compared_with(*parameter, &name).into());
+            }
+        }
+        Ok(names.unwrap_or_default())
+    }
+
+    async fn connect_to_list(&self) -> Result<Link, Failure> {
+        Link::open(&self.server, Duration::ZERO).await
     }
 
     /// The rows come as fast as they are taken: what is not read yet stays with the server. A
     /// cursor would cost it parallel plans and us a round trip for each batch.
     async fn list(
-        connection: &mut PgConnection,
+        link: &mut Link,
         statement: &Statement,
         patience: Duration,
         mut take: impl FnMut(Option<Listed<'_>>) -> bool,
     ) -> Result<(), Failure> {
-        let arguments = PgArguments::default();
-        let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&statement.text)), arguments);
-        let (mut rows, mut layout) = (query.fetch(connection), None);
-        while let Some(Some(row)) = next_row(&mut rows, patience, || take(None)).await? {
-            let here = match layout {
-                Some(here) => here,
-                None => {
-                    let names = row.columns().iter().map(|column| column.name());
-                    *layout.insert(Layout::new(names).ok_or_else(no_column)?)
-                }
+        let text = proven::wrapped_list(statement);
+        let listing = async |client: &Client| {
+            let asked = client.query_typed_raw(&text, Vec::<(&str, Type)>::new());
+            let Some(rows) = waited_for(asked, patience, || take(None)).await? else {
+                return Err(Stop::Enough(()));
             };
-            let address = octets(&row, here.address)?.unwrap_or_default();
-            let target = here.target.map_or(Ok(None), |at| octets(&row, at))?;
-            if !take(Some((address, target))) {
-                break;
+            let (mut rows, mut layout) = (pin!(rows), None);
+            loop {
+                let Some(row) = next_row(&mut rows, patience, || take(None)).await? else {
+                    return Err(Stop::Enough(()));
+                };
+                let Some(row) = row else { return Ok(()) };
+                let columns = Columns::parse(row.try_get(0)?)?;
+                let here = match layout {
+                    Some(here) => here,
+                    None => {
+                        let names = columns.0.iter().map(|(name, _)| name.as_str());
+                        *layout.insert(Layout::new(names).ok_or_else(no_column)?)
+                    }
+                };
+                let address = octets(&columns, here.address)?.unwrap_or_default();
+                let target = here.target.map_or(Ok(None), |at| octets(&columns, at))?;
+                if !take(Some((address, target))) {
+                    return Err(Stop::Enough(()));
+                }
             }
-        }
-        Ok(())
+        };
+        link.within_limits(listing).await
     }
+}
+
+/// The row that was found, if any, of one that must be an answer to this.
+fn answer(row: &PgRow, address: &str, name: &str) -> Result<Option<Row>, Failure> {
+    let (asked, by): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+    if (asked, by) != (address, name) {
+        return Err(proven::of_another());
+    }
+    let found: Option<&str> = row.try_get(2)?;
+    found.map(|json| Ok(Columns::parse(json)?.counted())).transpose()
+}
+
+/// What each parameter is compared with: whether it is text, and what it is called. The query is
+/// analysed before what is selected of it, which finds its parameters' types chosen.
+async fn types(
+    client: &Client,
+    statement: &Statement,
+) -> Result<Vec<(bool, String)>, Stop<Vec<(bool, String)>>> {
+    let parameters = &statement.parameters;
+    if parameters.is_empty() {
+        return Ok(Vec::new());
+    }
+    let each = (1..=parameters.len()).map(|n| {
+        let is_text = "select typcategory in ('S', 'X') from pg_type where oid =";
+        format!("({is_text} pg_typeof(${n})), pg_typeof(${n})::text")
+    });
+    let (each, text) = (each.collect::<Vec<_>>().join(", "), &statement.text);
+    let asked = format!(
+        "select {each} from (select 1) as question left join (\n{text}\n) as answer on false"
+    );
+    let nothing = parameters.iter().map(|_| (None::<&str>, Type::UNKNOWN));
+    let mut rows = pin!(client.query_typed_raw(&asked, nothing).await?);
+    let mut types = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        for at in (0..row.len()).step_by(2) {
+            let is_text: Option<bool> = row.try_get(at)?;
+            types.push((is_text.unwrap_or(true), row.try_get(at + 1)?));
+        }
+    }
+    Ok(types)
 }
 
 /// The database is in an encoding that does not have a character of the address: then no row of
 /// it has, either.
-fn is_foreign_character(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == "22P05")
-}
-
-fn counted(row: &PgRow) -> Result<Row, Failure> {
-    let mut found = Row::default();
-    for column in row.columns() {
-        let place = if column.name().eq_ignore_ascii_case(EXISTS) {
-            &mut found.exists
-        } else if column.name().eq_ignore_ascii_case(TARGET) {
-            &mut found.target
-        } else {
-            continue;
-        };
-        *place = Some(cell(row.try_get_raw(column.ordinal())?)?);
-    }
-    Ok(found)
-}
-
-fn cell(value: PgValueRef<'_>) -> Result<Cell, Failure> {
-    if value.is_null() {
-        return Ok(Cell::Null);
-    }
-    let of = base(&value.type_info()).clone();
-    let decoded = match of.name() {
-        _ if is_text(&of) => {
-            <&str as Decode<Postgres>>::decode(value).map(|text| Cell::Text(text.to_owned()))
-        }
-        "BOOL" => <bool as Decode<Postgres>>::decode(value).map(|is| Cell::Number(is.into())),
-        "INT2" => <i16 as Decode<Postgres>>::decode(value).map(|n| Cell::Number(n.into())),
-        "INT4" => <i32 as Decode<Postgres>>::decode(value).map(|n| Cell::Number(n.into())),
-        "INT8" => <i64 as Decode<Postgres>>::decode(value).map(Cell::Number),
-        other => Ok(Cell::Other(other.to_owned())),
-    };
-    Ok(decoded.map_err(sqlx::Error::Decode)?)
+fn is_foreign_character(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::UNTRANSLATABLE_CHARACTER)
 }
 
 /// The octets of a text; nothing for NULL.
-fn octets(row: &PgRow, at: usize) -> Result<Option<&[u8]>, Failure> {
-    let value = row.try_get_raw(at)?;
-    if value.is_null() {
-        return Ok(None);
+fn octets(columns: &Columns, at: usize) -> Result<Option<&[u8]>, Failure> {
+    match columns.0.get(at) {
+        None | Some((_, Value::Null)) => Ok(None),
+        // CHAR(n) is filled up with spaces.
+        Some((_, Value::String(text))) => Ok(Some(text.trim_end_matches(' ').as_bytes())),
+        Some((name, value)) => Err(not_text(name, proven::type_name(value))),
     }
-    if !is_text(&value.type_info()) {
-        return Err(not_text(row.column(at).name(), value.type_info().name()));
-    }
-    let text = <&str as Decode<Postgres>>::decode(value).map_err(sqlx::Error::Decode)?;
-    // CHAR(n) is filled up with spaces.
-    Ok(Some(text.trim_end_matches(' ').as_bytes()))
-}
-
-/// What a domain of types is made of.
-fn base(of: &PgTypeInfo) -> &PgTypeInfo {
-    let mut base = of;
-    while let PgTypeKind::Domain(inner) = base.kind() {
-        base = inner;
-    }
-    base
-}
-
-fn is_text(of: &PgTypeInfo) -> bool {
-    <str as Type<Postgres>>::compatible(base(of))
 }
 
 fn compared_with(parameter: Placeholder, name: &str) -> Trouble {

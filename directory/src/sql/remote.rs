@@ -6,6 +6,7 @@ use super::failure::{Failure, slow};
 use super::pool::{Connect, Pool};
 use super::statement::Statement;
 use futures_util::{Stream, TryStreamExt};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 use tokio::time::{timeout, timeout_at};
 
@@ -145,22 +146,38 @@ impl Layout {
     }
 }
 
-/// The next row, or the end. While none comes `goes_on` is asked each second; the outer nothing
-/// means that it does not. A row is not lost by that: only the waiting is given up.
+/// The next row, or the end, as [`waited_for`] gives it. A row is not lost by giving up: only the
+/// waiting is.
 /// # Errors
 /// When the rows end in an error, or none comes for `patience`.
-pub async fn next_row<S, T>(
+pub async fn next_row<S, T, E>(
     rows: &mut S,
     patience: Duration,
-    mut goes_on: impl FnMut() -> bool,
+    goes_on: impl FnMut() -> bool,
 ) -> Result<Option<Option<T>>, Failure>
 where
-    S: Stream<Item = Result<T, sqlx::Error>> + Unpin,
+    S: Stream<Item = Result<T, E>> + Unpin,
+    Failure: From<E>,
 {
-    let until = Instant::now() + patience;
+    waited_for(rows.try_next(), patience, goes_on).await
+}
+
+/// What comes of it. While nothing does, `goes_on` is asked each second; nothing means that it
+/// does not.
+/// # Errors
+/// When it fails, or nothing comes for `patience`.
+pub async fn waited_for<T, E>(
+    coming: impl Future<Output = Result<T, E>>,
+    patience: Duration,
+    mut goes_on: impl FnMut() -> bool,
+) -> Result<Option<T>, Failure>
+where
+    Failure: From<E>,
+{
+    let (until, mut coming) = (Instant::now() + patience, pin!(coming));
     loop {
-        match timeout(LOOK, rows.try_next()).await {
-            Ok(row) => return Ok(Some(row?)),
+        match timeout(LOOK, &mut coming).await {
+            Ok(came) => return Ok(Some(came?)),
             Err(_) if Instant::now() >= until => return Err(slow().into()),
             Err(_) if goes_on() => {}
             Err(_) => return Ok(None),

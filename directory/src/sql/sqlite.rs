@@ -259,6 +259,6 @@ impl From<rusqlite::Error> for Failure {
             }
             _ => (Misconfigured, "query: it is refused", QUERY, false),
         };
-        Self { trouble: Trouble::new(kind, what).remedy(remedy).because(error), is_lost }
+        Self { is_lost, ..Trouble::new(kind, what).remedy(remedy).because(error).into() }
     }
 }

@@ -50,6 +50,8 @@ pub struct Statement {
     pub text: Arc<str>,
     /// What is bound to them, in order.
     pub parameters: Box<[Placeholder]>,
+    /// The same with NULL in place of each parameter: to be described, never to be answered.
+    pub blank: Arc<str>,
 }
 
 /// What is wrong with a query, at these octets of it.
@@ -162,6 +164,7 @@ struct Scan<'a> {
     dialect: Dialect,
     at: usize,
     out: String,
+    blank: String,
     order: Vec<Placeholder>,
     first: Option<(Placeholder, Range<usize>)>,
     /// A word like LIKE came last of those that open and close a comparison.
@@ -172,12 +175,17 @@ struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     fn new(text: &'a str, dialect: Dialect) -> Self {
-        let (out, order) = (String::with_capacity(text.len()), Vec::new());
-        Self { text, dialect, at: 0, out, order, first: None, in_pattern: false, ended: false }
+        let (out, blank) = (String::with_capacity(text.len()), String::with_capacity(text.len()));
+        let (order, first, in_pattern, ended) = (Vec::new(), None, false, false);
+        Self { text, dialect, at: 0, out, blank, order, first, in_pattern, ended }
     }
 
     fn finish(self) -> Statement {
-        Statement { text: self.out.trim().into(), parameters: self.order.into() }
+        Statement {
+            text: self.out.trim().into(),
+            parameters: self.order.into(),
+            blank: self.blank.trim().into(),
+        }
     }
 
     fn run(&mut self) -> Result<(), Fault> {
@@ -213,7 +221,9 @@ impl<'a> Scan<'a> {
     }
 
     fn copy(&mut self, len: usize) {
-        self.out.push_str(&self.rest()[..len]);
+        let copied = &self.rest()[..len];
+        self.out.push_str(copied);
+        self.blank.push_str(copied);
         self.at += len;
     }
 
@@ -291,6 +301,7 @@ impl<'a> Scan<'a> {
             Dialect::MySql => " ? ".to_owned(),
             Dialect::Sqlite => format!(" ?{number} "),
         });
+        self.blank.push_str(" null ");
         self.at += len;
         Ok(())
     }
@@ -405,6 +416,8 @@ mod tests {
         assert_eq!(*query(MySql).parameters, all);
         assert!(query(Sqlite).text.ends_with("d= ?3  or a= ?4"));
         assert_eq!(*query(Sqlite).parameters, all);
+        let expected = "select 1 from p where a =  null  or l= null  and d= null  or a= null";
+        assert_eq!(&*query(Postgres).blank, expected);
     }
 
     #[test]

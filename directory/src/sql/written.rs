@@ -3,97 +3,73 @@
 
 use super::settings::{Database, Mode, Place, Server, Settings, Tls};
 use super::statement::{Dialect, Fault, Statement};
-use super::table::{Written, default};
+use super::table::{TlsUse, Written};
+use crate::kinds::Use;
 use crate::settings::file;
 use crate::settings::mistake::Mistake;
-use crate::settings::site::{Site, Text, at, word};
-use serde::Deserialize;
-use serde_spanned::Spanned;
+use crate::settings::site::Site;
+use crate::settings::value::{Given, Text};
 use std::net::IpAddr;
-use std::time::Duration;
-use toml::de::{DeValue, ValueDeserializer};
 
 /// An example that works.
 const SERVER: &str = "for example: server = \"postgres://postern@db.example.test/mail\"";
 
-/// Understands one `[[sql]]`; `None` when a mistake was reported.
-pub(crate) fn read(value: Spanned<DeValue<'_>>, site: &mut Site) -> Option<Settings> {
-    let span = value.span();
-    match Written::deserialize(ValueDeserializer::from(value)) {
-        Ok(written) => settings(&written, site),
-        // The shape has been checked; should the two ever differ, serde has the last word.
-        Err(error) => {
-            site.refuse(Mistake::new(error.message()).at(error.span().unwrap_or(span), "here"));
-            None
-        }
-    }
-}
-
-fn settings(written: &Written, site: &mut Site) -> Option<Settings> {
+/// Understands one `[[sql]]`; what it returns counts for nothing when a mistake was reported.
+pub(super) fn settings(written: &Written, site: &mut Site) -> Option<Settings> {
     let name = written.name.as_ref()?;
     let database = database(written, name, site);
     let dialect = database.as_ref().map(Database::dialect);
-    let query = statement("query", written.query.as_ref(), dialect, Statement::query, site);
-    let list = statement("list", written.list.as_ref(), dialect, Statement::listing, site);
-    let mode = mode(written, name, site);
-    let seconds = |name, written| Duration::from_secs(number(name, written));
-    let connections_max = number("connections_max", &written.connections_max);
+    let query = statement(written.query.as_ref(), dialect, Statement::query, site);
+    let list = statement(written.list.as_ref(), dialect, Statement::listing, site);
+    check_mode(written, name, site);
     Some(Settings {
-        name: name.get_ref().clone(),
+        name: name.to_string(),
         database: database?,
-        query: query?,
-        list: list?,
-        mode: mode?,
-        timeout: seconds("answer_seconds_max", &written.answer_seconds_max),
-        connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
-        positive: seconds("positive_seconds", &written.positive_seconds),
-        negative: seconds("negative_seconds", &written.negative_seconds),
+        query,
+        list,
+        mode: match *written.mode {
+            Use::Live => Mode::Live,
+            Use::Snapshot => Mode::Snapshot { every: *written.every_seconds },
+        },
+        timeout: *written.answer_seconds_max,
+        connections_max: *written.connections_max,
+        positive: *written.positive_seconds,
+        negative: *written.negative_seconds,
     })
 }
 
-fn number(name: &str, written: &Option<Spanned<i64>>) -> u64 {
-    let number = written.as_ref().and_then(|number| u64::try_from(*number.get_ref()).ok());
-    number.unwrap_or_else(|| default(name))
-}
-
-/// The outer nothing is a mistake.
 fn statement(
-    key: &str,
     text: Option<&Text>,
     dialect: Option<Dialect>,
     translate: fn(&str, Dialect) -> Result<Statement, Fault>,
     site: &mut Site,
-) -> Option<Option<Statement>> {
-    let Some(text) = text else { return Some(None) };
-    match translate(text.get_ref(), dialect?) {
-        Ok(statement) => Some(Some(statement)),
+) -> Option<Statement> {
+    let text = text?;
+    match translate(text, dialect?) {
+        Ok(statement) => Some(statement),
         Err(Fault { at: place, kind }) => {
-            let found = text.get_ref()[place].lines().next().unwrap_or_default();
+            let found = text[place].lines().next().unwrap_or_default();
             let label = if found.is_empty() { String::new() } else { format!("at `{found}`") };
-            site.refuse(
-                at(&format!("sql.{key}"), text, format!("{key}: {kind}"), &label).help(kind.help()),
-            );
+            let message = format!("{}: {kind}", text.path().key);
+            site.refuse(text.wrong(message, &label).help(kind.help()));
             None
         }
     }
 }
 
-fn mode(written: &Written, name: &Text, site: &mut Site) -> Option<Mode> {
-    let is_snapshot = word(written.mode.as_ref(), "live") == "snapshot";
-    let (needed, help) = match (is_snapshot, &written.query, &written.list) {
-        (true, _, None) => ("list", "for example: list = \"select mail as address from people\""),
-        (false, None, _) => {
+fn check_mode(written: &Written, name: &Text, site: &mut Site) {
+    let (needed, help) = match (*written.mode, &written.query, &written.list) {
+        (Use::Snapshot, _, None) => {
+            ("list", "for example: list = \"select mail as address from people\"")
+        }
+        (Use::Live, None, _) => {
             ("query", "for example: query = \"select 1 from people where lower(mail) = {address}\"")
         }
-        _ => {
-            let every = Duration::from_secs(number("every_seconds", &written.every_seconds));
-            return Some(if is_snapshot { Mode::Snapshot { every } } else { Mode::Live });
-        }
+        _ => return,
     };
-    let mode = written.mode.as_ref().unwrap_or(name);
-    let message = format!("`{needed}` is missing");
-    site.refuse(at(&format!("sql.{needed}"), mode, message, "needs it").help(help));
-    None
+    let place = if written.mode.is_written() { written.mode.span() } else { name.span() };
+    let missing = Mistake::new(format!("`{needed}` is missing")).key(format!("sql.{needed}"));
+    site.refuse(missing.at(place, "needs it").help(help));
 }
 
 fn database(written: &Written, name: &Text, site: &mut Site) -> Option<Database> {
@@ -101,35 +77,30 @@ fn database(written: &Written, name: &Text, site: &mut Site) -> Option<Database>
         (Some(server), None) => (server, None),
         (None, Some(path)) => {
             foreign_to_file(written, site);
-            return Some(Database::Sqlite(file::readable("sql.file", path, site)?));
+            return Some(Database::Sqlite(file::readable(path, site)?));
         }
         (Some(server), path) => (server, path.as_ref()),
         (None, None) => {
-            let mistake = at("sql.server", name, "`server` or `file` is missing", "where is it?");
+            let mistake = name.wrong("`server` or `file` is missing", "where is it?");
+            let mistake = mistake.key("sql.server");
             site.refuse(mistake.help(SERVER).help("or: file = \"people.sqlite\""));
             return None;
         }
     };
     if let Some(path) = path {
-        let mistake = at("sql.file", path, "`file` beside `server`", "one");
+        let mistake = path.wrong("`file` beside `server`", "one");
         site.refuse(mistake.at(server.span(), "or the other"));
         return None;
     }
-    let address = address(server, written.socket.is_some())
-        .map_err(|mistake| site.refuse(mistake.key("sql.server")))
-        .ok();
-    let password_file = written.password_file.as_ref();
-    let password = password_file.map(|path| file::readable("sql.password_file", path, site));
+    let address = site.told(address(server, written.socket.is_some()));
+    let password_file = written.password_file.as_ref().and_then(|path| file::readable(path, site));
     let address = address?;
     let place = place(written, &address, site)?;
     let server = Server {
         place,
         user: address.user.to_owned(),
         database: address.database.to_owned(),
-        password_file: match password {
-            Some(path) => Some(path?),
-            None => None,
-        },
+        password_file,
     };
     Some(match address.dialect {
         Dialect::MySql => Database::MySql(server),
@@ -139,18 +110,11 @@ fn database(written: &Written, name: &Text, site: &mut Site) -> Option<Database>
 
 /// What means nothing to a file.
 fn foreign_to_file(written: &Written, site: &mut Site) {
-    let keys = [
-        ("socket", &written.socket),
-        ("password_file", &written.password_file),
-        ("tls", &written.tls),
-        ("tls_ca", &written.tls_ca),
-    ];
-    for (key, text) in keys {
-        if let Some(text) = text {
-            let message = format!("`{key}` beside `file`");
-            let mistake = at(&format!("sql.{key}"), text, message, "belongs to a `server`");
-            site.refuse(mistake.help("take it out"));
-        }
+    let Written { socket, password_file, tls_ca, tls, .. } = written;
+    let texts = [socket, password_file, tls_ca].into_iter().flatten().filter_map(Given::written);
+    for key in texts.chain(tls.as_ref().and_then(Given::written)) {
+        let message = format!("`{}` beside `file`", key.path().key);
+        site.refuse(key.wrong(message, "belongs to a `server`").help("take it out"));
     }
 }
 
@@ -165,9 +129,8 @@ struct Address<'a> {
 }
 
 fn address(server: &Text, has_socket: bool) -> Result<Address<'_>, Mistake> {
-    let wrong = |message: &str| at("", server, format!("`server`: {message}"), "").help(SERVER);
+    let wrong = |message: &str| server.wrong(format!("`server`: {message}"), "").help(SERVER);
     let (scheme, rest) = server
-        .get_ref()
         .split_once("://")
         .ok_or_else(|| wrong("expected what begins with postgres:// or mysql://"))?;
     let (dialect, port) = match scheme {
@@ -221,21 +184,22 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn place(written: &Written, address: &Address<'_>, site: &mut Site) -> Option<Place> {
-    let default = if is_loopback(address.host) { "plain" } else { "require" };
-    let is_required = written.socket.is_none() && word(written.tls.as_ref(), default) == "require";
-    let ca = written.tls_ca.as_ref().map(|ca| (ca, file::certificates("sql.tls_ca", ca, site)));
+    let default = if is_loopback(address.host) { TlsUse::Plain } else { TlsUse::Require };
+    let tls = written.tls.as_deref().copied().unwrap_or(default);
+    let is_required = written.socket.is_none() && tls == TlsUse::Require;
+    let ca = written.tls_ca.as_ref().map(|ca| (ca, file::certificates(ca, site)));
     if let (Some(tls), Some(_)) = (&written.tls, &written.socket) {
-        let mistake = at("sql.tls", tls, "`tls` beside `socket`", "nobody listens there");
+        let mistake = tls.wrong("`tls` beside `socket`", "nobody listens there");
         site.refuse(mistake.help("take it out"));
         return None;
     }
     if let (Some((ca, _)), false) = (&ca, is_required) {
-        let mistake = at("sql.tls_ca", *ca, "`tls_ca` without TLS", "nothing would be verified");
+        let mistake = ca.wrong("`tls_ca` without TLS", "nothing would be verified");
         site.refuse(mistake.help("add tls = \"require\", or take this out"));
         return None;
     }
     if let Some(socket) = &written.socket {
-        return Some(Place::Socket { path: site.path(socket.get_ref()), port: address.port });
+        return Some(Place::Socket { path: site.path(socket), port: address.port });
     }
     let tls = match ca {
         Some((_, certificates)) => Tls::Require { ca: Some(certificates?.0) },
@@ -250,7 +214,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str, has_socket: bool) -> Option<(Dialect, String, String, u16, String)> {
-        let text = Spanned::new(0..text.len(), text.to_owned());
+        let text = Text::alone(text);
         let address = address(&text, has_socket).ok()?;
         let Address { dialect, user, host, port, database } = address;
         Some((dialect, user.to_owned(), host.to_owned(), port, database.to_owned()))

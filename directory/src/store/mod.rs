@@ -9,6 +9,7 @@ mod schema;
 mod tests;
 mod writer;
 
+use relay::event::ProcessEvent;
 use rusqlite::Connection;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -165,12 +166,12 @@ pub enum StoreOutcome {
 }
 
 impl StoreOutcome {
-    /// The name of the event.
+    /// The event that tells of it.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn event(&self) -> ProcessEvent {
         match self {
-            Self::Damaged { .. } => "DirectoryStateDamaged",
-            Self::WriteFailed { .. } => "DirectoryStateFailed",
+            Self::Damaged { .. } => ProcessEvent::DirectoryStateDamaged,
+            Self::WriteFailed { .. } => ProcessEvent::DirectoryStateFailed,
         }
     }
 

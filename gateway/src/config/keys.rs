@@ -1,37 +1,52 @@
-//! Every key of the configuration: those of `tables.rs`, `tables_mail.rs` and `limits.rs`, and
-//! those that the kinds of recipient sources bring.
+//! Every table of the configuration: those that are always there, and those that the kinds of
+//! recipient sources bring.
 
-use super::tables::FIXED;
+use super::tables::Written;
 use crate::directory::KINDS;
-use crate::settings::keys::{Default, Key, Kind, Table, key};
+use crate::settings::keys::{Default, Description, Kind, Table};
+use crate::settings::reader::FromTable;
+use crate::settings::recipients::RECIPIENTS;
 use std::sync::LazyLock;
 
-/// Every table, in the order of the manual: those of recipient sources come from their kinds.
+/// Every table, in the order of the manual.
 pub static KEYS: LazyLock<Vec<Table>> = LazyLock::new(|| {
     let mut all = Vec::new();
-    let described = || KINDS.iter().filter_map(|kind| Some(kind.table.as_ref()?.table));
-    for table in FIXED {
-        let mut keys = table.keys.to_vec();
-        match table.path {
-            "" => keys.extend(described().map(tables_of)),
-            RECIPIENTS => keys.extend(KINDS.iter().flat_map(|kind| kind.entry)),
-            _ => {}
-        }
-        // Made once, and kept as long as the program runs.
-        all.push(Table { keys: keys.leak(), ..*table });
-        if table.path == RECIPIENTS {
-            all.extend(described());
-        }
-    }
+    gather(Written::TABLE, &mut all);
     all
 });
 
-fn tables_of(table: &Table) -> Key {
-    key(table.path, Kind::Tables(table.path), Default::Words("none"), "", table.help)
+/// A table, and after it those within it.
+fn gather(table: &Table, all: &mut Vec<Table>) {
+    let described = || KINDS.iter().filter_map(|kind| Some(kind.table.as_ref()?.table));
+    let mut keys = table.keys.to_vec();
+    if table.path.is_empty() {
+        keys.extend(described().map(tables_of));
+    } else if table.path == RECIPIENTS.path {
+        keys.extend(KINDS.iter().flat_map(|kind| kind.entry));
+    }
+    // Made once, and kept as long as the program runs.
+    all.push(Table { keys: keys.leak(), ..*table });
+    if table.path == RECIPIENTS.path {
+        all.extend(described().copied());
+    }
+    for key in table.keys {
+        if let Kind::Table(within) | Kind::Tables(within) = key.kind {
+            gather(within, all);
+        }
+    }
 }
 
-/// The table whose keys come from the kinds of sources.
-const RECIPIENTS: &str = "domain.recipients";
+/// The key at the top of the file that tables like this are listed under.
+pub(super) fn tables_of(table: &'static Table) -> Description {
+    Description {
+        name: table.path,
+        kind: Kind::Tables(table),
+        default: Default::Words("none"),
+        example: "",
+        help: table.help,
+        why: "",
+    }
+}
 
 /// The table with this path.
 #[must_use]

@@ -2,8 +2,7 @@
 //! cannot say anything else than the program.
 
 use super::keys::{KEYS, table_at};
-use super::shape::example;
-use crate::settings::keys::{Default, Key, Kind, Table};
+use crate::settings::keys::{Default, Description, Kind, Table};
 
 /// Every table and key, in Markdown.
 #[must_use]
@@ -27,10 +26,10 @@ pub fn reference() -> String {
     text
 }
 
-fn row(key: &Key) -> String {
+fn row(key: &Description) -> String {
     let mut meaning = key.help.to_owned();
-    if !key.example.is_empty() && !key.example.starts_with('\n') {
-        meaning.push_str(&format!(" Example: `{}`", example(key)));
+    if !key.example.is_empty() || matches!(key.kind, Kind::Boolean) {
+        meaning.push_str(&format!(" Example: `{}`", key.example()));
     }
     format!("| `{}` | {} | {} | {} |\n", key.name, takes(key.kind), default(key), escaped(&meaning))
 }
@@ -38,7 +37,7 @@ fn row(key: &Key) -> String {
 /// The limits that differ with the load have a column for each state of it.
 fn limits(table: &Table) -> String {
     let of = |path: &str, name: &str| {
-        let keys = table_at(path).map_or(&[] as &[Key], |table| table.keys);
+        let keys = table_at(path).map_or(&[] as &[Description], |table| table.keys);
         keys.iter().find(|key| key.name == name)
     };
     let (mut tightening, mut fixed) = (String::new(), String::new());
@@ -83,13 +82,13 @@ fn takes(kind: Kind) -> String {
     }
 }
 
-fn default(key: &Key) -> String {
+fn default(key: &Description) -> String {
     match key.default {
         Default::Required => "required".into(),
         Default::Words(words) => words.into(),
-        Default::Value(value) => format!("`{value}`"),
         Default::Number(number) => grouped(number),
-        Default::Limit(place) => grouped(place.default()),
+        Default::Word(word) => format!("`\"{word}\"`"),
+        Default::Flag(flag) => format!("`{flag}`"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The configuration: one TOML file, read whole, judged whole, and turned into plain data.
-//! `written` is what the operator wrote, `built` what the program uses, `keys` and `limits`
-//! what there is to write, `shape` and `build` what lies between; its parts are in `settings`.
+//! `tables` and `limits` are what there is to write and what was written, `built` what the program
+//! uses, `build` what lies between; `keys` has all tables, its parts are in `settings`.
 //! What recipient files contain is left to `directory`, exit codes to the caller.
 
 pub(crate) mod build;
@@ -10,14 +10,12 @@ pub mod keys;
 mod ldap_tests;
 mod limits;
 pub mod manual;
-mod shape;
 #[cfg(test)]
 mod source_tests;
 mod tables;
 mod tables_mail;
 #[cfg(test)]
 mod tests;
-pub(crate) mod written;
 
 pub use crate::settings::mistake::{Mistake, Mistakes};
 pub use build::Look;
@@ -25,14 +23,16 @@ pub use built::Config;
 
 use crate::directory::KINDS;
 use crate::settings::mistake::Report;
+use crate::settings::reader::{FromTable, Reader};
+use crate::settings::site::Site;
+use crate::settings::value::Given;
 use build::sources::Described;
 use built::ListedSource;
 use miette::NamedSource;
-use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
-use toml::de::{DeTable, DeValue};
-use written::Written;
+use tables::Written;
+use toml::de::DeTable;
 
 /// More than any operator writes by hand: 100,000 domains of two lines.
 const FILE_OCTETS_MAX: u64 = 16 << 20;
@@ -63,12 +63,15 @@ impl Config {
     fn read_from(
         text: &str,
         path: &Path,
-        mut report: Report,
+        report: Report,
         contents: impl FnMut(&ListedSource<'_>, Look) -> Vec<Mistake>,
     ) -> Result<Self, Mistakes> {
-        let written = written(text, &mut report);
-        let Some((written, described)) = written else { return Err(report.into_mistakes()) };
-        build::build(&written, described, path, report, contents)
+        let directory = path.parent().map(Path::to_owned).unwrap_or_default();
+        let mut site = Site { report, tables: &keys::KEYS, directory, becomes: None };
+        let Some((written, described)) = written(text, &mut site) else {
+            return Err(site.report.into_mistakes());
+        };
+        build::build(&written, described, path, site, contents)
     }
 }
 
@@ -95,45 +98,24 @@ fn read(path: &Path) -> Result<String, Mistake> {
     })
 }
 
-/// The file as it was written; `None` when its syntax is wrong.
-fn written<'t>(text: &'t str, report: &mut Report) -> Option<(Written, Vec<Described<'t>>)> {
-    let (mut table, errors) = DeTable::parse_recoverable(text);
+/// The file as it was written, and apart the tables that their kinds of recipient sources read;
+/// `None` when its syntax is wrong.
+fn written(text: &str, site: &mut Site) -> Option<(Written, Vec<Described>)> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let message = format!("not TOML: {}", error.message().replace('\n', ", "));
+        site.refuse(Mistake::new(message).at(error.span().unwrap_or(0..0), "here"));
+    }
     if !errors.is_empty() {
-        for error in errors {
-            let span = error.span().unwrap_or(0..0);
-            report.refuse(
-                Mistake::new(format!("not TOML: {}", error.message().replace('\n', ", ")))
-                    .at(span, "here"),
-            );
-        }
         return None;
     }
-    if let Some(top) = keys::table_at("") {
-        shape::check(table.get_mut(), top, &(0..0), report);
-    }
-    let described = take_described(table.get_mut());
-    match Written::deserialize(toml::de::Deserializer::from(table)) {
-        Ok(written) => Some((written, described)),
-        // The shape has been checked; should the two ever differ, serde has the last word.
-        Err(error) => {
-            let span = error.span().unwrap_or(0..0);
-            report.refuse(Mistake::new(error.message()).at(span, "here"));
-            None
-        }
-    }
-}
-
-/// The tables that describe recipient sources: their kinds read them.
-fn take_described<'t>(table: &mut DeTable<'t>) -> Vec<Described<'t>> {
+    let top = keys::table_at("")?;
+    let mut reader = Reader::open(table.into_inner().into(), 0..0, top, site);
     let mut described = Vec::new();
     for kind in KINDS {
-        let Some(path) = kind.table.as_ref().map(|described| described.table.path) else {
-            continue;
-        };
-        let Some(list) = table.remove(path) else { continue };
-        if let DeValue::Array(list) = list.into_inner() {
-            described.extend(list.into_iter().map(|table| (kind, table)));
-        }
+        let Some(table) = &kind.table else { continue };
+        let list = reader.take::<Vec<Given<_>>>(&keys::tables_of(table.table));
+        described.extend(list.into_iter().flat_map(Given::into_inner).map(|table| (kind, table)));
     }
-    described
+    Some((Written::from_table(&mut reader), described))
 }

@@ -147,14 +147,32 @@ fn file_of(config: &Config, domain: usize) -> &FileSettings {
     config.domains[domain].sources[0].settings.file().unwrap()
 }
 
+/// Within one list of keys the compiler sees to it.
+#[test]
+fn no_table_is_there_twice_and_no_key_in_a_table_that_several_make() {
+    let mut paths: Vec<&str> = KEYS.iter().map(|table| table.path).collect();
+    for table in KEYS.iter() {
+        let mut names: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|two| two[0] != two[1]), "{}: {names:?}", table.path);
+    }
+    paths.sort_unstable();
+    assert!(paths.windows(2).all(|two| two[0] != two[1]), "{paths:?}");
+}
+
+/// Without one, whoever forgets the key is shown a line that does not work.
+#[test]
+fn every_key_has_an_example() {
+    for (table, key) in KEYS.iter().flat_map(|t| t.keys.iter().map(move |key| (t, key))) {
+        let value = key.example();
+        assert!(!value.ends_with("= ") && !value.is_empty(), "{}.{}", table.path, key.name);
+    }
+}
+
 #[test]
 fn every_default_number_is_within_its_bounds() {
     for (table, key) in KEYS.iter().flat_map(|t| t.keys.iter().map(move |key| (t, key))) {
-        let number = match key.default {
-            If::Number(number) => number,
-            If::Limit(place) => place.default(),
-            _ => continue,
-        };
+        let If::Number(number) = key.default else { continue };
         let Kind::Number(min, max) = key.kind else { panic!("{} is no number", key.name) };
         assert!((min..=max).contains(&number), "{}.{}", table.path, key.name);
     }
@@ -164,15 +182,15 @@ fn every_default_number_is_within_its_bounds() {
 fn a_number_goes_to_the_limit_of_its_name_and_to_no_other() {
     for table in KEYS.iter().filter(|t| ["limits", "harvest", "rates"].contains(&t.path)) {
         for key in table.keys {
-            let (Kind::Number(_, max), If::Limit(place)) = (key.kind, key.default) else {
+            let (Kind::Number(_, max), If::Number(before)) = (key.kind, key.default) else {
                 continue;
             };
-            let number = (place.default() + 1).min(max);
+            let number = (before + 1).min(max);
             let config = loaded(&format!("{LEAST}\n[{}]\n{} = {number}\n", table.path, key.name));
             let (s, l) = (&config.settings, Limits::default());
             let all = format!("{:?} {:?} {:?}", s.limits, s.harvest, s.rates);
             let usual = format!("{l:?} {:?} {:?}", Harvest::default(), Rates::default());
-            let (before, now) = (place.default(), format!("{}: {number}", key.name));
+            let now = format!("{}: {number}", key.name);
             let expected = usual.replacen(&format!("{}: {before}", key.name), &now, 1);
             assert!(all.contains(&now), "{now}");
             // What tightens under load may follow; nothing else may.

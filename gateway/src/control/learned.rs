@@ -1,10 +1,9 @@
 //! What mail itself has shown, as messages: by the process that serves, or by what it has kept.
 
 use super::address::canonical;
-use super::message::{Evidence, Report, rewritten};
-use crate::directory::learned::Learned;
-use crate::directory::learned::report::{report_from, why_from};
-use crate::directory::store::{Store, StoreError};
+use super::message::Evidence;
+use crate::directory::learned::report::Why;
+use crate::directory::store::StoreError;
 use mail::address::AddressError;
 use relay::settings::Settings;
 use thiserror::Error;
@@ -21,43 +20,17 @@ pub enum Unsaid {
     /// What was kept cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The two sides of the socket have grown apart.
-    #[error("a bug: {0}")]
-    Bug(#[from] serde_json::Error),
 }
 
-/// The evidence about an address, from memory.
+/// The evidence about an address, by whoever can tell of one name.
 /// # Errors
-/// When it is none.
-pub fn why(learned: &Learned, settings: &Settings, address: &str) -> Result<Evidence, Unsaid> {
+/// When it is none, or what was kept cannot be read.
+pub fn why(
+    settings: &Settings,
+    address: &str,
+    of_name: impl Fn(&str) -> Result<Why, StoreError>,
+) -> Result<Evidence, Unsaid> {
     let names = canonical(settings, address)?;
-    let names = names.iter().map(|name| rewritten(&learned.why(name)));
-    Ok(Evidence { names: names.collect::<Result<_, _>>()? })
-}
-
-/// The evidence about an address, from what was kept.
-/// # Errors
-/// When it is none, or the store cannot be read.
-pub fn why_kept(store: &Store, settings: &Settings, address: &str) -> Result<Evidence, Unsaid> {
-    let mut evidence = Evidence::default();
-    for name in canonical(settings, address)? {
-        evidence.names.push(rewritten(&why_from(store, &name)?)?);
-    }
-    Ok(evidence)
-}
-
-/// Whom enforcement would have refused, from memory.
-/// # Errors
-/// Never, but for a bug.
-pub fn report(learned: &Learned, addresses_max: usize) -> Result<Report, Unsaid> {
-    let doubtful = learned.report(addresses_max.min(REPORTED_ADDRESSES_MAX));
-    Ok(Report { would_refuse: rewritten(&doubtful)? })
-}
-
-/// Whom enforcement would have refused, from what was kept.
-/// # Errors
-/// When the store cannot be read.
-pub fn report_kept(store: &Store, addresses_max: usize) -> Result<Report, Unsaid> {
-    let doubtful = report_from(store, addresses_max.min(REPORTED_ADDRESSES_MAX))?;
-    Ok(Report { would_refuse: rewritten(&doubtful)? })
+    let names = names.iter().map(|name| of_name(name)).collect::<Result<_, _>>()?;
+    Ok(Evidence { names })
 }

@@ -35,9 +35,12 @@ fn answer(
     asked: &Asked,
 ) -> Lookup {
     let status = &asked.trace.found.status;
-    let target = asked::target(status);
-    let route = Route::new(config, domain, path, target.clone());
-    let exists = matches!(status, RecipientStatus::Exists { .. });
+    let (exists, target) = match status {
+        RecipientStatus::Exists { target, .. } => (true, target.clone()),
+        _ => (false, None),
+    };
+    let recipient = config.settings.as_the_next_hop_knows_it(domain, path, target.clone());
+    let route = Route::new(config, config.settings.domain(domain).next_hop, recipient);
     let pattern = match asked.matched() {
         Some(Matched::Pattern(pattern)) => Some(pattern.to_string()),
         _ => None,

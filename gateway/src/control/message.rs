@@ -1,92 +1,13 @@
-//! What is said over the control socket, as JSON: questions, answers and refusals. Answers are also
-//! what the commands print with `--json`. Fields are added and never change their meaning.
+//! What is said over the control socket, as JSON: questions, answers and refusals; of sources that
+//! is [`Reports`](crate::observe::reports::Reports). Answers are also what the commands print with
+//! `--json`. Fields are added and never change their meaning.
 
 use crate::directory::guard::{Hold, Judgement, Outcome};
+use crate::directory::learned::report::{Doubtful, Why};
 use crate::directory::list::Preview;
-use crate::observe::reports::{NextHopReport, SourceReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// All sources, and next hops.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sources {
-    /// The process that answers; nothing when none runs.
-    pub process_id: Option<u32>,
-    /// In the order of the configuration.
-    pub sources: Vec<Source>,
-    /// `next hop NAME`, of which only class and why are known.
-    #[serde(default)]
-    pub next_hops: Vec<Source>,
-}
-
-/// One source. Counts are since the start of the process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// Its name.
-    pub name: String,
-    /// The word of its class; empty for a source that has none, such as a file.
-    pub class: String,
-    /// What the class follows from.
-    pub why: String,
-    /// Domains that list it.
-    pub domains: Vec<String>,
-    /// Questions asked of it.
-    pub asked: u64,
-    /// Questions answered from memory.
-    pub recalled: u64,
-    /// Answers that were believed: there is such an address.
-    pub yes: u64,
-    /// Answers that were believed: there is none.
-    pub no: u64,
-    /// Answers that were not believed.
-    pub doubted: u64,
-    /// Questions without an answer, by kind.
-    pub troubles: BTreeMap<String, u64>,
-    /// Addresses remembered that exist.
-    pub remembered_yes: u64,
-    /// Addresses remembered that do not.
-    pub remembered_no: u64,
-    /// Addresses and patterns it holds, when it holds a list.
-    pub entries: Option<u64>,
-    /// Whether its last load waits for a person's word.
-    pub is_held: bool,
-    /// The last trouble with it. Of a list, why it is not in use as it is now.
-    pub last_trouble: Option<String>,
-    /// How long ago that was, in seconds; nothing of a list, whose trouble lasts.
-    #[serde(default)]
-    pub last_trouble_age_seconds: Option<u64>,
-}
-
-impl From<SourceReport> for Source {
-    fn from(report: SourceReport) -> Self {
-        let troubles = report.troubles.into_iter().map(|(kind, n)| (kind.to_owned(), n));
-        Self {
-            name: report.name,
-            class: report.class.to_owned(),
-            why: report.why,
-            domains: report.domains,
-            asked: report.asked,
-            recalled: report.recalled,
-            yes: report.yes,
-            no: report.no,
-            doubted: report.doubted,
-            troubles: troubles.collect(),
-            remembered_yes: report.remembered_yes,
-            remembered_no: report.remembered_no,
-            entries: report.entries,
-            is_held: report.is_held,
-            last_trouble: report.last_trouble,
-            last_trouble_age_seconds: report.last_trouble_age_seconds,
-        }
-    }
-}
-
-impl From<NextHopReport> for Source {
-    fn from(report: NextHopReport) -> Self {
-        let (name, class, why) = (report.name, report.class.to_owned(), report.why);
-        Self { name, class, why, ..Self::default() }
-    }
-}
+use std::path::PathBuf;
 
 /// Which address, for `lookup` and `why`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -351,6 +272,12 @@ pub struct Confirmed {
     pub is_taken: bool,
     /// What came of the load, when one was needed.
     pub loaded: Option<Loaded>,
+    /// The recipient file, when no process runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Where the word was left for a process that starts, when none runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<PathBuf>,
 }
 
 /// Why there is no answer.
@@ -376,73 +303,15 @@ impl Default for OfReport {
 
 /// What mail itself has shown of an address: of its own name, and of that without its
 /// sub-address.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// One for each name, as [`crate::directory::learned::report::Why`] is written.
+    /// One for each name.
     pub names: Vec<Why>,
 }
 
-/// Why something is believed of one name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Why {
-    /// `local@domain`, in canonical form.
-    pub address: String,
-    /// `exists`, `unknown` or `unseen`.
-    pub belief: String,
-    /// The newest first.
-    pub evidence: Vec<Sighting>,
-}
-
-/// One kind of evidence.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sighting {
-    /// Which.
-    pub kind: String,
-    /// What it says, for people.
-    pub says: String,
-    /// Whether it speaks for the address.
-    pub is_positive: bool,
-    /// Seen first, in seconds since 1970.
-    pub first: u32,
-    /// Seen last, in seconds since 1970.
-    pub last: u32,
-    /// How often.
-    pub count: u32,
-    /// What it weighs now.
-    pub weight: f64,
-}
-
 /// Whom `learned` would have refused if it were enforced, the most frequent first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// As [`crate::directory::learned::report::Doubtful`] is written.
+    /// A recipient each.
     pub would_refuse: Vec<Doubtful>,
-}
-
-/// A recipient that passed only because nobody enforces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Doubtful {
-    /// `local@domain`, in canonical form.
-    pub address: String,
-    /// Why it would be refused.
-    pub because: String,
-    /// With which reply code.
-    pub code: u16,
-    /// How often it passed.
-    pub count: u32,
-    /// At first, in seconds since 1970.
-    pub first: i64,
-    /// At last, in seconds since 1970.
-    pub last: i64,
-    /// Who named it last.
-    pub client: String,
-    /// With which reverse-path; empty for the null one.
-    pub reverse_path: String,
-}
-
-/// Takes what the directory says as what is said over the socket: the fields are the same.
-pub(super) fn rewritten<T: serde::de::DeserializeOwned>(
-    from: &impl Serialize,
-) -> Result<T, serde_json::Error> {
-    serde_json::from_value(serde_json::to_value(from)?)
 }

@@ -10,9 +10,9 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -22,6 +22,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+/// The kind of every answer.
+const JSON: &str = "application/json";
 /// What a caller may send.
 const REQUEST_OCTETS_MAX: usize = 16 << 10;
 /// Requests at a time; more are told to come back.
@@ -71,24 +73,46 @@ impl Drop for Server {
 /// The routes; `docs/control.md` describes them.
 fn router(work: Work) -> Router {
     let quick = Router::new()
-        .route("/v1/sources", get(sources))
-        .route("/v1/lookup", post(lookup))
-        .route("/v1/why", post(why))
-        .route("/v1/report", post(report))
-        .route("/v1/flush", post(flush))
-        .route("/v1/sync", post(sync))
-        .route("/v1/sync/progress", post(progress))
+        .route("/v1/sources", get(async |State(here): State<Work>| answer(here.sources())))
+        .route("/v1/lookup", asked(async |here: Work, of| here.look_up(of).await))
+        .route("/v1/why", asked(async |here: Work, of| here.why(&of)))
+        .route("/v1/report", asked(async |here: Work, of| here.report(of)))
+        .route("/v1/flush", asked(async |here: Work, flush| here.flush(flush).await))
+        .route("/v1/sync", asked(async |here: Work, of| here.sync(&of)))
+        .route("/v1/sync/progress", asked(async |here: Work, of| here.progress(&of)))
         .layer(from_fn_with_state(Duration::from_secs(ANSWER_SECONDS_MAX), within));
     let reading = Router::new()
-        .route("/v1/diff", post(diff))
-        .route("/v1/confirm", post(confirm))
+        .route("/v1/diff", asked(async |here: Work, of| here.diff(&of).await))
+        .route("/v1/confirm", asked(async |here: Work, word| here.confirm(&word).await))
         .layer(from_fn_with_state(Duration::from_secs(READ_SECONDS_MAX), within));
     let seats = Arc::new(Semaphore::new(REQUESTS_MAX));
     let routes = quick.merge(reading).fallback(nothing_here);
     routes
         .layer(from_fn_with_state(seats, seated))
         .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
+        .layer(map_response(documented))
         .with_state(work)
+}
+
+/// What axum refuses by itself, in its own words or in none, becomes a document as well.
+async fn documented(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if status.is_success() || kind.is_some_and(|kind| kind == JSON) {
+        return response;
+    }
+    let mut document = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            refused(status, "not by this method; see docs/control.md")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => refused(status, "a question has at most 16 KiB"),
+        _ => refused(status, status.canonical_reason().unwrap_or("not understood")),
+    };
+    // RFC 9110 §15.5.6: the answer to a method that is not allowed names those that are.
+    if let Some(methods) = response.headers().get(header::ALLOW) {
+        document.headers_mut().insert(header::ALLOW, methods.clone());
+    }
+    document
 }
 
 async fn within(State(patience): State<Duration>, request: Request, next: Next) -> Response {
@@ -109,52 +133,19 @@ async fn nothing_here() -> Response {
     refused(StatusCode::NOT_FOUND, "no such route; see docs/control.md")
 }
 
-async fn sources(State(work): State<Work>) -> Response {
-    answer(work.sources())
-}
-
-async fn lookup(State(work): State<Work>, body: Bytes) -> Response {
-    match read(&body) {
-        Ok(of) => answer(work.look_up(of).await),
-        Err(refusal) => answer::<()>(Err(refusal)),
-    }
-}
-
-async fn why(State(work): State<Work>, body: Bytes) -> Response {
-    answer(read(&body).and_then(|of| work.why(&of)))
-}
-
-async fn report(State(work): State<Work>, body: Bytes) -> Response {
-    answer(read(&body).and_then(|of| work.report(of)))
-}
-
-async fn flush(State(work): State<Work>, body: Bytes) -> Response {
-    match read(&body) {
-        Ok(flush) => answer(work.flush(flush).await),
-        Err(refusal) => answer::<()>(Err(refusal)),
-    }
-}
-
-async fn sync(State(work): State<Work>, body: Bytes) -> Response {
-    answer(read(&body).and_then(|of| work.sync(&of)))
-}
-
-async fn progress(State(work): State<Work>, body: Bytes) -> Response {
-    answer(read(&body).and_then(|of| work.progress(&of)))
-}
-
-async fn diff(State(work): State<Work>, body: Bytes) -> Response {
-    match read(&body) {
-        Ok(of) => answer(work.diff(&of).await),
-        Err(refusal) => answer::<()>(Err(refusal)),
-    }
-}
-
-async fn confirm(State(work): State<Work>, body: Bytes) -> Response {
-    match read(&body) {
-        Ok(confirm) => answer(work.confirm(&confirm).await),
-        Err(refusal) => answer::<()>(Err(refusal)),
-    }
+/// A route with a question.
+fn asked<Q, A, F>(
+    work: impl FnOnce(Work, Q) -> F + Clone + Send + Sync + 'static,
+) -> MethodRouter<Work>
+where
+    Q: DeserializeOwned + Send,
+    A: Serialize,
+    F: Future<Output = Result<A, Refusal>> + Send,
+{
+    post(async move |State(here): State<Work>, body: Bytes| match read(&body) {
+        Ok(question) => answer(work(here, question).await),
+        Err(refusal) => answer::<A>(Err(refusal)),
+    })
 }
 
 /// The question; an empty one is a question without any field.
@@ -176,9 +167,7 @@ fn refused(code: StatusCode, error: &str) -> Response {
 
 fn document(code: StatusCode, content: &impl Serialize) -> Response {
     match serde_json::to_string(content) {
-        Ok(text) => {
-            (code, [(header::CONTENT_TYPE, "application/json")], text + "\n").into_response()
-        }
+        Ok(text) => (code, [(header::CONTENT_TYPE, JSON)], text + "\n").into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
@@ -187,9 +176,10 @@ fn code(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Closing | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Unclear(_) => StatusCode::NOT_FOUND,
-        Refusal::Malformed(_) | Refusal::Address { .. } | Refusal::FlushWhat => {
-            StatusCode::BAD_REQUEST
-        }
+        Refusal::Malformed(_)
+        | Refusal::Address { .. }
+        | Refusal::FlushWhat
+        | Refusal::EntriesMissing(_) => StatusCode::BAD_REQUEST,
         Refusal::Learned(Unsaid::Address(_)) => StatusCode::BAD_REQUEST,
         Refusal::NoList(_) | Refusal::NotHeld(_) | Refusal::NobodyDoubted(_) => {
             StatusCode::CONFLICT

@@ -3,12 +3,12 @@
 //! its own; `server.rs` bounds how long anybody waits.
 
 use super::address::canonical;
-use super::learned::{self, Unsaid};
+use super::learned::{self, REPORTED_ADDRESSES_MAX, Unsaid};
 use super::loads::Loads;
 use super::lookup::look_up;
 use super::message::{
     Confirm, Confirmed, Diff, Evidence, Flush, Flushed, Loaded, Lookup, OfAddress, OfReport,
-    OfSource, Report, Source, Sources, Sync,
+    OfSource, Report, Sync,
 };
 use super::names::{Unclear, pick};
 use crate::directory::guard::{Confirmation, Outcome};
@@ -16,6 +16,7 @@ use crate::directory::list::{LoadError, Preview};
 use crate::directory::store::Forget;
 use crate::directory::watch::give_way;
 use crate::directory::{RecipientSource, Word};
+use crate::observe::reports::Reports;
 use crate::run::build::{Watched, tell};
 use crate::state::{State, lock};
 use mail::address::{AddressError, Domain};
@@ -52,6 +53,9 @@ pub enum Refusal {
     /// Too many loads.
     #[error("too much is being read already; try again when that is done")]
     Busy,
+    /// Of a list the number of its entries is confirmed.
+    #[error("{0} is a list: say how many entries it has, --entries N")]
+    EntriesMissing(String),
     /// There is nothing to confirm.
     #[error("nothing of {0} is held back")]
     NotHeld(String),
@@ -124,11 +128,10 @@ impl Work {
     /// What all sources are and did.
     /// # Errors
     /// When the process is about to end.
-    pub fn sources(&self) -> Result<Sources, Refusal> {
-        let sources = self.all()?.iter().map(|source| source.report().into()).collect();
+    pub fn sources(&self) -> Result<Reports, Refusal> {
+        let sources = self.all()?.iter().map(|source| source.report()).collect();
         let next_hops = self.state()?.live.load().meter.reports();
-        let next_hops = next_hops.into_iter().map(Source::from).collect();
-        Ok(Sources { process_id: Some(std::process::id()), sources, next_hops })
+        Ok(Reports { process_id: Some(std::process::id()), sources, next_hops })
     }
 
     /// The answer for one address, as a client would get it now.
@@ -147,14 +150,15 @@ impl Work {
     pub fn why(&self, of: &OfAddress) -> Result<Evidence, Refusal> {
         let state = self.state()?;
         let settings = Arc::clone(&state.live.load().config.settings);
-        Ok(learned::why(&state.learned, &settings, &of.address)?)
+        Ok(learned::why(&settings, &of.address, |name| Ok(state.learned.why(name)))?)
     }
 
     /// Whom `learned` would have refused if it were enforced.
     /// # Errors
     /// When the process is about to end.
     pub fn report(&self, of: OfReport) -> Result<Report, Refusal> {
-        Ok(learned::report(&self.state()?.learned, of.addresses_max)?)
+        let max = of.addresses_max.min(REPORTED_ADDRESSES_MAX);
+        Ok(Report { would_refuse: self.state()?.learned.report(max) })
     }
 
     /// Forgets what was remembered. May wait for the disk.
@@ -213,12 +217,13 @@ impl Work {
             let source = self.one(Some(&confirm.source))?;
             let source_name = source.name().to_string();
             // It insists on being kept, which may wait for the disk.
-            let is_taken = match self.blocking(move || source.confirm_people_left()).await? {
-                Word::Taken => true,
-                Word::NobodyDoubted => return Err(Refusal::NobodyDoubted(source_name)),
-                Word::OfNoUse => false,
+            return match self.blocking(move || source.confirm_people_left()).await? {
+                Word::Taken => {
+                    Ok(Confirmed { source: source_name, is_taken: true, ..Confirmed::default() })
+                }
+                Word::NobodyDoubted => Err(Refusal::NobodyDoubted(source_name)),
+                Word::OfNoUse => Err(Refusal::EntriesMissing(source_name)),
             };
-            return Ok(Confirmed { source: source_name, is_taken, loaded: None });
         };
         let source = self.list(Some(&confirm.source))?;
         let name = source.name().to_string();
@@ -233,7 +238,7 @@ impl Work {
         };
         let loaded = self.blocking(read).await?;
         let is_taken = loaded.as_ref().is_some_and(|loaded| loaded.is_adopted);
-        Ok(Confirmed { source: name, is_taken, loaded })
+        Ok(Confirmed { source: name, is_taken, loaded, ..Confirmed::default() })
     }
 
     async fn blocking<T: Send + 'static>(

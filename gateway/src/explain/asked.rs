@@ -3,8 +3,7 @@
 use crate::directory::{
     Canonical, Directory, Finding, Matched, Question, SourceAnswer, Step, Trace,
 };
-use mail::address::{AddressError, Domain, ForwardPath, LocalPart, Mailbox};
-use relay::recipient::RecipientStatus;
+use mail::address::{AddressError, Domain, ForwardPath, LocalPart};
 use relay::settings::{DomainId, Settings};
 use std::io;
 use std::sync::Arc;
@@ -28,18 +27,6 @@ impl Asked {
             Some(Finding::Exists { by, .. }) => Some(by),
             _ => None,
         })
-    }
-}
-
-/// The address that the directory names for the next hop.
-#[must_use]
-pub fn target(status: &RecipientStatus) -> Option<Mailbox> {
-    match status {
-        RecipientStatus::Exists { target } => target.clone(),
-        RecipientStatus::Bitbucket { .. }
-        | RecipientStatus::Left { .. }
-        | RecipientStatus::Unknown
-        | RecipientStatus::Unavailable => None,
     }
 }
 

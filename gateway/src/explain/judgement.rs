@@ -1,30 +1,32 @@
-//! What would happen to a message: every rule of every stage in the order of the live path, over
-//! facts that are made up where only a running relay has them (loads, counts, the content).
-//! Commands are parsed by the parser that reads them from the wire.
+//! What would happen to a message: the exchange that serves mail is told the commands of a case,
+//! and a next hop that takes everything. What only a running relay has (loads, history, the
+//! content) is supposed.
 
 use super::asked::{self, Asked};
-use super::facts;
 use super::route::Route;
 use crate::config::built::Config;
 use crate::directory::Directory;
 use mail::address::{ForwardPath, ReversePath};
-use mail::smtp::command::{Command, Hello};
+use mail::smtp::extension::Offer;
 use mail::smtp::line::LineEndings;
-use mail::smtp::parameter::MailParameters;
-use mail::smtp::reply::{Reply, SessionId};
-use mail::smtp::server::ContentSummary;
-use mail::smtp::status;
+use mail::smtp::reply::{HeardReply, Reply, SessionId};
 use relay::client::Client;
-use relay::policy::facts::{Arrival, ContentFacts, Facts, Need, Standing};
+use relay::event::{Event, Kind};
+use relay::exchange::{Do, Done, Exchange, Sink};
+use relay::moment::Moment;
+use relay::next_hop::{Outcome, Request};
+use relay::policy::facts::{Arrival, Facts, Found, Need, Standing};
 use relay::policy::verdict::Refusal;
 use relay::policy::{Rule, Stage, rules};
 use relay::recipient::RecipientStatus;
 use relay::settings::Pressure;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-/// The size of a message that no size was given for, in octets.
-const ORDINARY_OCTETS: u64 = 10_000;
+/// An ordinary message, since nobody has seen the one in question.
+const ORDINARY: &str =
+    "Received: from client.example.net; Thu, 1 Jan 1970 00:00:00 +0000\r\n\r\nhello\r\n.\r\n";
 
 /// What is asked about.
 #[derive(Clone, Debug)]
@@ -54,15 +56,17 @@ pub struct Ran {
     pub fact: String,
     /// What it said.
     pub refusal: Option<Refusal>,
+    /// What the directory said, when this rule was the one that wanted to know.
+    pub asked: Option<Asked>,
 }
 
 /// What it comes to.
 #[derive(Clone, Debug)]
 pub enum Decision {
-    /// A command is malformed; no rule was asked.
-    Malformed(Stage, Reply),
+    /// The command of this stage is malformed; no rule was asked.
+    Malformed(Stage),
     /// A rule refuses.
-    Refused(Stage, &'static Rule, Reply),
+    Refused(&'static Rule),
     /// Nothing objects, and the next hop has the last word.
     Relayed(Route),
     /// Nothing objects, and the mail is discarded on purpose.
@@ -78,99 +82,88 @@ pub struct Judgement {
     pub not_run: Vec<(Stage, &'static Rule)>,
     /// What it comes to.
     pub decision: Decision,
-    /// What the directory said, when it was asked.
-    pub asked: Option<Asked>,
+    /// What the client hears, without an id: to RCPT when nothing objects.
+    pub reply: Reply,
     /// The network of the configuration that the client belongs to.
     pub network: Option<String>,
 }
 
-impl Decision {
+impl Judgement {
     /// Whether nothing of ours objects.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
-        matches!(self, Self::Relayed(_) | Self::Discarded(_))
+        matches!(self.decision, Decision::Relayed(_) | Decision::Discarded(_))
     }
 
-    /// What the client hears: to RCPT when it is accepted there, provided that the next hop
-    /// accepts.
+    /// What the directory said, when it was asked.
     #[must_use]
-    pub fn reply(&self) -> Reply {
-        match self {
-            Self::Malformed(_, reply) | Self::Refused(_, _, reply) => reply.clone(),
-            Self::Relayed(_) | Self::Discarded(_) => {
-                Reply::new(250, status::DESTINATION_VALID, "ok")
-            }
-        }
+    pub fn asked(&self) -> Option<&Asked> {
+        self.ran.iter().find_map(|ran| ran.asked.as_ref())
     }
 }
 
-/// The commands of a case, as the wire parser understands them.
-struct Said {
-    hello: Result<Hello, Reply>,
-    mail: Result<(ReversePath, MailParameters), Reply>,
-    recipient: Result<ForwardPath, Reply>,
+/// What the client says, and at which stage.
+fn lines(case: &Case) -> [(Stage, String); 5] {
+    let size = case.size_octets.map(|octets| format!(" SIZE={octets}")).unwrap_or_default();
+    [
+        (Stage::Hello, format!("EHLO {}\r\n", case.hello)),
+        (Stage::Mail, format!("MAIL FROM:<{}>{size}\r\n", case.from)),
+        (Stage::Recipient, format!("RCPT TO:<{}>\r\n", case.to)),
+        (Stage::Content, "DATA\r\n".to_owned()),
+        (Stage::Content, ORDINARY.to_owned()),
+    ]
 }
 
-impl Said {
-    fn new(case: &Case) -> Self {
-        let size = case.size_octets.map(|octets| format!(" SIZE={octets}")).unwrap_or_default();
-        let parse = |line: String| Command::parse(line.as_bytes());
-        // Each line has the verb that its command is parsed from.
-        let other = || Reply::new(500, status::INVALID_COMMAND, "another command");
-        let hello = parse(format!("EHLO {}", case.hello));
-        let mail = parse(format!("MAIL FROM:<{}>{size}", case.from));
-        let recipient = parse(format!("RCPT TO:<{}>", case.to));
-        Self {
-            hello: hello.and_then(|command| match command {
-                Command::Hello(hello) => Ok(hello),
-                _ => Err(other()),
-            }),
-            mail: mail.and_then(|command| match command {
-                Command::Mail(path, parameters) => Ok((path, parameters)),
-                _ => Err(other()),
-            }),
-            recipient: recipient.and_then(|command| match command {
-                Command::Rcpt(path) => Ok(path),
-                _ => Err(other()),
-            }),
-        }
-    }
-
-    /// The reply to the command of a stage, when it is malformed.
-    fn fault(&self, stage: Stage) -> Option<Reply> {
-        match stage {
-            Stage::Hello => self.hello.as_ref().err().cloned(),
-            Stage::Mail => self.mail.as_ref().err().cloned(),
-            Stage::Recipient => self.recipient.as_ref().err().cloned(),
-            Stage::Connect | Stage::Content => None,
-        }
-    }
-}
-
-/// What was looked up.
-#[derive(Default)]
-struct Known {
-    asked: Option<Asked>,
-    status: Option<RecipientStatus>,
-    standing: Option<Standing>,
-    split: Option<bool>,
-}
-
-/// A case that is being judged.
-struct Court<'a> {
+/// Plays the world around the exchange, and keeps what becomes of a case.
+struct World<'a> {
     config: &'a Config,
     directory: &'a Directory,
     case: &'a Case,
-    said: Said,
-    client: Client,
-    known: Known,
+    ran: Vec<Ran>,
+    /// What the directory has just said, until the rule that wanted to know has run.
+    asked: Option<Asked>,
+    /// To the last command.
+    reply: Option<Reply>,
+    discarded: Option<Box<str>>,
+    next_hop: Option<Route>,
+}
+
+impl Sink for World<'_> {
+    fn write(&mut self, reply: &Reply) {
+        self.reply = Some(reply.clone());
+    }
+
+    fn keep(&mut self, _: &[u8]) {}
+
+    fn record(&mut self, event: &Event<'_>) {
+        if let Kind::Discarded { reason, .. } = event.kind {
+            self.discarded = Some(reason.into());
+        }
+    }
+
+    fn split(&mut self, _: &ReversePath, _: &[ForwardPath]) {}
+
+    fn ran(
+        &mut self,
+        stage: Stage,
+        rule: &'static Rule,
+        facts: &Facts<'_>,
+        refusal: Option<&Refusal>,
+    ) {
+        let (asked, refusal) = (self.asked.take(), refusal.cloned());
+        let mut fact = (rule.looked_at)(facts, &self.config.settings);
+        if let Some(asked) = &asked {
+            fact.push_str(&format!(", says {}", asked.trace.found.source));
+        }
+        self.ran.push(Ran { stage, rule, fact, refusal, asked });
+    }
 }
 
 /// Judges a case.
 /// # Errors
 /// When the system gives no means to ask the directory.
 pub fn judge(config: &Config, directory: &Directory, case: &Case) -> io::Result<Judgement> {
-    let ip = case.client.to_canonical();
+    let (settings, ip) = (&config.settings, case.client.to_canonical());
     let network = config.networks.classify(ip).map(|n| &config.networks.list()[n]);
     let client = Client {
         address: SocketAddr::new(ip, 0),
@@ -179,117 +172,90 @@ pub fn judge(config: &Config, directory: &Directory, case: &Case) -> io::Result<
         endings: LineEndings::Strict,
         tls: false,
     };
-    let (said, known) = (Said::new(case), Known::default());
-    let mut court = Court { config, directory, case, said, client, known };
-    let mut ran = Vec::new();
-    let decision = court.run(&mut ran)?;
+    let arrival = Arrival { connections: 1, client_connections: 1, ..Arrival::default() };
+    let size_octets_max = settings.limits.size_octets_max;
+    let offer = Offer { size_octets_max, eight_bit_mime: true, start_tls: false };
+    let (pressure, now) = (Pressure::Normal, Moment(0));
+    let exchange = Exchange::new(Arc::clone(settings), client, arrival, offer, pressure, now);
+    let (ran, asked, reply, discarded, next_hop) = (Vec::new(), None, None, None, None);
+    let mut world = World { config, directory, case, ran, asked, reply, discarded, next_hop };
+    let (decision, reply) = world.play(exchange)?;
     let all = Stage::ALL.iter().flat_map(|stage| rules::at(*stage).iter().map(|r| (*stage, r)));
     Ok(Judgement {
-        not_run: all.skip(ran.len()).collect(),
-        ran,
+        not_run: all.skip(world.ran.len()).collect(),
+        ran: world.ran,
         decision,
-        asked: court.known.asked,
+        reply,
         network: network.map(|network| network.name.clone()),
     })
 }
 
-impl Court<'_> {
-    fn run(&mut self, ran: &mut Vec<Ran>) -> io::Result<Decision> {
-        for stage in Stage::ALL {
-            if let Some(reply) = self.said.fault(stage) {
-                return Ok(Decision::Malformed(stage, reply));
-            }
-            for rule in rules::at(stage) {
-                let refusal = self.ask(stage, rule)?;
-                let asked = self.known.asked.as_ref();
-                let fact = facts::words(rule, &self.facts(stage), &self.config.settings, asked);
-                ran.push(Ran { stage, rule, fact, refusal: refusal.clone() });
-                if let Some(refusal) = refusal {
-                    return Ok(Decision::Refused(stage, rule, refusal.reply()));
-                }
-            }
-        }
-        Ok(self.accepted())
-    }
-
-    /// As the exchange does: a rule that needs a fact is run again when it is there.
-    fn ask(&mut self, stage: Stage, rule: &Rule) -> io::Result<Option<Refusal>> {
+impl World<'_> {
+    /// Says the commands until one is refused or nothing is left to say.
+    fn play(&mut self, mut exchange: Exchange) -> io::Result<(Decision, Reply)> {
+        let mut lines = lines(self.case).into_iter();
+        let mut accepted = Reply::bare(250, "ok");
+        let mut stage = Stage::Connect;
         loop {
-            match (rule.run)(&self.facts(stage), &self.config.settings) {
-                Ok(refusal) => return Ok(refusal),
-                Err(need) => self.fetch(need)?,
-            }
+            let done = match exchange.next(self) {
+                Do::Read { .. } => {
+                    if self.reply.as_ref().is_some_and(|reply| reply.code() >= 400) {
+                        break;
+                    }
+                    if stage == Stage::Recipient {
+                        accepted = self.reply.take().unwrap_or(accepted);
+                    }
+                    let Some((next, line)) = lines.next() else { break };
+                    stage = next;
+                    Done::Bytes(line.into_bytes())
+                }
+                Do::LookUp(need) => Done::Found(self.find(need, &exchange)?),
+                Do::NextHop(request) => Done::NextHop(self.take(request)),
+                Do::Forget | Do::Wait { .. } | Do::StartTls => Done::Yes,
+                Do::Close => break,
+            };
+            exchange.done(done, Moment(0), self);
         }
+        Ok(match (self.ran.last(), self.discarded.take(), self.next_hop.take()) {
+            (Some(Ran { rule, refusal: Some(refusal), .. }), ..) => {
+                (Decision::Refused(rule), refusal.reply())
+            }
+            (_, Some(reason), _) => (Decision::Discarded(reason), accepted),
+            (_, None, Some(route)) => (Decision::Relayed(route), accepted),
+            (_, None, None) => (Decision::Malformed(stage), self.reply.take().unwrap_or(accepted)),
+        })
     }
 
-    fn fetch(&mut self, need: Need) -> io::Result<()> {
-        match need {
-            Need::Standing => self.known.standing = Some(self.case.standing),
-            Need::Split => self.known.split = Some(false),
+    /// A fact that a rule wants to know.
+    fn find(&mut self, need: Need, exchange: &Exchange) -> io::Result<Found> {
+        Ok(match need {
+            Need::Standing => Found::Standing(self.case.standing),
+            Need::Split => Found::Split(false),
             Need::Recipient => {
                 let settings = &self.config.settings;
-                let path = self.said.recipient.as_ref().ok();
-                let domain = path.and_then(|path| settings.domain_of_path(path));
-                let asked = path
-                    .zip(domain)
+                let question = exchange
+                    .envelope_in_question()
+                    .and_then(|(_, path)| Some((path, settings.domain_of_path(path)?)));
+                let asked = question
                     .map(|(path, domain)| asked::ask(self.directory, settings, domain, path));
-                self.known.asked = asked.transpose()?;
-                let asked = self.known.asked.as_ref();
-                let status = asked.map(|asked| asked.trace.found.status.clone());
-                self.known.status = Some(status.unwrap_or(RecipientStatus::Unavailable));
+                self.asked = asked.transpose()?;
+                let status = self.asked.as_ref().map(|asked| asked.trace.found.status.clone());
+                Found::Recipient(status.unwrap_or(RecipientStatus::Unavailable))
             }
-        }
-        Ok(())
+        })
     }
 
-    fn facts(&self, stage: Stage) -> Facts<'_> {
-        let after = |earliest: Stage| stage as u8 >= earliest as u8;
-        let mail = self.said.mail.as_ref().ok().filter(|_| after(Stage::Mail));
-        let forward_path = self.said.recipient.as_ref().ok().filter(|_| stage == Stage::Recipient);
-        let settings = &self.config.settings;
-        Facts {
-            client: &self.client,
-            pressure: Pressure::Normal,
-            arrival: Arrival { connections: 1, client_connections: 1, ..Arrival::default() },
-            hello: self.said.hello.as_ref().ok().filter(|_| after(Stage::Hello)),
-            reverse_path: mail.map(|(path, _)| path),
-            parameters: mail.map(|(_, parameters)| *parameters).unwrap_or_default(),
-            forward_path,
-            domain: forward_path.and_then(|path| settings.domain_of_path(path)),
-            recipients: u32::from(stage == Stage::Content),
-            plan: None,
-            size_octets_max: settings.limits.size_octets_max,
-            eight_bit_mime: true,
-            session_messages: 0,
-            session_unknown: 0,
-            content: (stage == Stage::Content).then(|| self.content()),
-            recipient: self.known.status.as_ref(),
-            standing: self.known.standing,
-            split: self.known.split,
+    /// A next hop that takes everything, and is not asked.
+    fn take(&mut self, request: Request) -> Outcome {
+        let (text, more) = ("ok".into(), Vec::new());
+        let reply = HeardReply { code: 250, status: None, text, more, contradicts: false };
+        match request {
+            Request::Open { route: relay::route::Route::Hop(next_hop), recipient, .. } => {
+                self.next_hop = Some(Route::new(self.config, next_hop, recipient));
+                Outcome::Recipient(reply)
+            }
+            Request::Recipient(_) => Outcome::Recipient(reply),
+            Request::Content { .. } => Outcome::Content { reply, host: "".into() },
         }
-    }
-
-    /// An ordinary message, since nobody has seen it.
-    fn content(&self) -> ContentFacts {
-        let octets = self.case.size_octets.unwrap_or(ORDINARY_OCTETS);
-        ContentFacts {
-            summary: ContentSummary { octets, longest_line_octets: 78, fault: None },
-            header_octets: octets.min(2_000),
-            received_fields: 1,
-            own_received_fields: 0,
-        }
-    }
-
-    fn accepted(&self) -> Decision {
-        if let Some(RecipientStatus::Bitbucket { reason }) = &self.known.status {
-            return Decision::Discarded(reason.clone());
-        }
-        let settings = &self.config.settings;
-        let route = self.said.recipient.as_ref().ok().and_then(|path| {
-            let target = self.known.status.as_ref().and_then(asked::target);
-            Some(Route::new(self.config, settings.domain_of_path(path)?, path, target))
-        });
-        // What is accepted is in a domain of ours: `relay_denied` saw to it.
-        route.map_or(Decision::Discarded("no domain of ours".into()), Decision::Relayed)
     }
 }

@@ -1,8 +1,8 @@
 //! Where a recipient's mail goes, in words.
 
 use crate::config::built::Config;
-use mail::address::{ForwardPath, Mailbox};
-use relay::settings::DomainId;
+use mail::address::ForwardPath;
+use relay::settings::NextHopId;
 
 /// The way to a next hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,21 +16,15 @@ pub struct Route {
 }
 
 impl Route {
-    /// The way of mail for `path`, which is in `domain` and for which the directory names
-    /// `target`.
+    /// The way of mail for a recipient, as the next hop knows it.
     #[must_use]
-    pub fn new(
-        config: &Config,
-        domain: DomainId,
-        path: &ForwardPath,
-        target: Option<Mailbox>,
-    ) -> Self {
-        let hop = config.next_hops.get(config.settings.domain(domain).next_hop.0 as usize);
+    pub fn new(config: &Config, next_hop: NextHopId, recipient: ForwardPath) -> Self {
+        let hop = config.next_hops.get(next_hop.0 as usize);
         let hosts = hop.map_or(&[][..], |hop| &hop.hosts);
         Self {
             name: hop.and_then(|hop| hop.name.clone()),
             hosts: hosts.iter().map(ToString::to_string).collect(),
-            recipient: config.settings.as_the_next_hop_knows_it(path, target),
+            recipient,
         }
     }
 }

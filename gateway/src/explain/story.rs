@@ -2,7 +2,7 @@
 
 use super::search::Logged;
 use relay::policy::verdict::Refusal;
-use relay::policy::{Rule, Stage, rules};
+use relay::policy::{Stage, rules};
 
 /// What happened, as a clause without its time.
 #[must_use]
@@ -75,7 +75,10 @@ pub fn rule_help(event: &Logged) -> Option<String> {
             "the next hop has the last word: it refused, and its reply was passed on".into()
         }
         "next_hop" => "the next hop has the last word, and it could not be had".into(),
-        name => find(name)?.1.help.into(),
+        name => {
+            let mut all = Stage::ALL.into_iter().flat_map(rules::at);
+            all.find(|rule| rule.name == name)?.help.into()
+        }
     })
 }
 
@@ -99,11 +102,4 @@ pub fn next_step(event: &Logged) -> Option<String> {
 /// In single quotes: it is there to be copied, and a stranger has chosen it.
 fn for_a_shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-fn find(name: &str) -> Option<(Stage, &'static Rule)> {
-    Stage::ALL.iter().find_map(|stage| {
-        let rule = rules::at(*stage).iter().find(|rule| rule.name == name)?;
-        Some((*stage, rule))
-    })
 }

@@ -12,8 +12,8 @@ use mail::smtp::reply::{ReplyId, SessionId};
 use relay::client::Client;
 use relay::event::{Event, Kind, Scene};
 use relay::policy::facts::Standing;
-use relay::policy::verdict::Refusal;
-use relay::policy::{Stage, rules};
+use relay::policy::verdict::{Refusal, Words};
+use relay::policy::{Refuser, Stage, rules};
 
 const CONFIG: &str = r#"
 hostname = "mx.example.test"
@@ -56,8 +56,8 @@ fn judged(case: &Case) -> Judgement {
 
 fn decided_by(case: &Case) -> String {
     match judged(case).decision {
-        Decision::Refused(_, rule, _) => rule.name.into(),
-        Decision::Malformed(stage, _) => format!("malformed at {}", stage.name()),
+        Decision::Refused(rule) => rule.name.into(),
+        Decision::Malformed(stage) => format!("malformed at {}", stage.name()),
         Decision::Relayed(route) => route.recipient.to_string(),
         Decision::Discarded(reason) => reason.into(),
     }
@@ -98,7 +98,7 @@ fn every_rule_is_run_or_named_as_not_run_and_has_words_for_its_facts() {
     let accepted = judged(&case("192.0.2.7", "a@example.net", "smith@example.test"));
     assert_eq!((accepted.ran.len(), accepted.not_run.len()), (all, 0));
     for ran in &accepted.ran {
-        assert!(!ran.fact.is_empty(), "facts.rs has no words for {}", ran.rule.name);
+        assert!(!ran.fact.is_empty(), "no words for {}", ran.rule.name);
     }
     let refused = judged(&case("192.0.2.7", "a@example.net", "nobody@example.test"));
     assert_eq!(refused.ran.len() + refused.not_run.len(), all);
@@ -119,6 +119,8 @@ fn log(format: LineFormat) -> (Vec<u8>, Id) {
     let path = ForwardPath::parse("<\"a = \\\"b\\\"\"@example.test>").unwrap();
     let from = ReversePath::parse("<x@example.net>").unwrap();
     let id = ReplyId { session: SessionId(99), count: 3 };
+    let mut refusers = Refuser::at(Stage::Recipient);
+    let recipient = refusers.find(|by| by.name(Stage::Recipient) == "recipient").unwrap();
     for n in [98, 99] {
         let client = client(n);
         let scene =
@@ -126,9 +128,10 @@ fn log(format: LineFormat) -> (Vec<u8>, Id) {
         let reply = Refusal::RecipientUnknown.reply().with_id(id);
         let kind = Kind::Refused {
             stage: Stage::Recipient,
-            rule: "recipient",
+            by: recipient,
             refusal: "recipient_unknown",
             reply: &reply,
+            words: Words::Ours,
             forward_path: Some(&path),
             unknown: true,
         };

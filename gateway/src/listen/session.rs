@@ -4,15 +4,15 @@ use super::buffers;
 use super::content::Content;
 use super::seats::Seat;
 use super::stream::Stream;
+use crate::audience::{self, Occasion};
 use crate::clock;
-use crate::directory::learned::{self, Circumstances, Unseen};
 use crate::directory::{self, Answer};
 use crate::next_hop::Transaction;
 use crate::next_hop::transaction::Load;
 use crate::state::{Live, State, lock};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::smtp::reply::Reply;
-use relay::event::Event;
+use relay::event::{Event, ProcessEvent};
 use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::moment::Moment;
 use relay::next_hop::Request;
@@ -52,8 +52,6 @@ struct EdgeSink {
     output: Vec<u8>,
     content: Option<Box<Content>>,
     now: Moment,
-    /// Set while the recipient in question passes only because `learned` observes.
-    observing: Option<Unseen>,
 }
 
 impl Sink for EdgeSink {
@@ -71,30 +69,11 @@ impl Sink for EdgeSink {
     }
 
     fn record(&mut self, event: &Event<'_>) {
-        self.state.observer.record(event);
-        self.state.books.observe(event, &self.live.config.settings.harvest, self.now);
-        let config = &self.live.config;
-        let circumstances = Circumstances {
-            settings: &config.settings,
-            networks: &config.networks,
-            lists_learned: &|id| config.lists_learned(id),
-            is_honest: &|next_hop| self.live.is_honest(next_hop),
-            shown: &|domain, local_part| self.live.directory.shown(domain, local_part),
-            observing: self.observing,
-        };
-        self.state.learned.observe(event, &circumstances);
+        audience::tell(&self.state, event, &Occasion { live: &self.live, now: self.now });
     }
 
     fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]) {
         lock(&self.state.split).remember(from, recipients, self.now);
-    }
-}
-
-impl EdgeSink {
-    /// Takes what the directory found.
-    fn recipient(&mut self, found: directory::Found) -> Found {
-        self.observing = learned::observing(&found.source);
-        Found::Recipient(found.status)
     }
 }
 
@@ -108,14 +87,7 @@ impl Session {
         live: Arc<Live>,
         seat: Seat,
     ) -> Box<Self> {
-        let sink = EdgeSink {
-            state,
-            live,
-            output: Vec::new(),
-            content: None,
-            now: clock::now(),
-            observing: None,
-        };
+        let sink = EdgeSink { state, live, output: Vec::new(), content: None, now: clock::now() };
         let next_hop = Transaction::default();
         Box::new(Self { exchange, stream, sink, next_hop, is_gone: false, _seat: seat })
     }
@@ -294,7 +266,6 @@ impl Session {
     }
 
     fn find_recipient(&mut self) -> Lookup {
-        self.sink.observing = None;
         let live = &self.sink.live;
         let settings = &live.config.settings;
         let Some((domain, local_part)) = self.exchange.recipient_in_question() else {
@@ -307,7 +278,7 @@ impl Session {
         };
         let patience = Duration::from_secs(u64::from(limit));
         match live.directory.look_up(domain, settings.domain(domain), local_part, patience) {
-            Answer::Now(found) => Now(self.sink.recipient(found)),
+            Answer::Now(found) => Now(Found::Recipient(found.status)),
             Answer::Later(answer) => Later(answer),
         }
     }
@@ -327,7 +298,7 @@ impl Session {
             found
         };
         let found = lending(next_hop, asking).await;
-        Done::Found(self.sink.recipient(found))
+        Done::Found(Found::Recipient(found.status))
     }
 
     /// Moves content to its file, off this thread.
@@ -343,7 +314,11 @@ impl Session {
                 true
             }
             Ok((_, Err(error))) => {
-                self.sink.state.observer.tell("SpillFailed", "temporary file", &error.to_string());
+                self.sink.state.observer.tell(
+                    ProcessEvent::SpillFailed,
+                    "temporary file",
+                    &error.to_string(),
+                );
                 Refusal::LocalTrouble.reply().write_to(&mut self.sink.output);
                 let _ = self.flush().await;
                 false
@@ -393,7 +368,11 @@ impl Session {
 
     async fn on_bug(&mut self) {
         let client = self.exchange.client().address.to_string();
-        self.sink.state.observer.tell("Bug", &client, "the session panicked and was ended");
+        self.sink.state.observer.tell(
+            ProcessEvent::Bug,
+            &client,
+            "the session panicked and was ended",
+        );
         Refusal::Bug.reply().write_to(&mut self.sink.output);
         self.close().await;
     }

@@ -7,9 +7,10 @@ use crate::directory::callout::{Callout, Settings};
 use crate::directory::live::TroubleKind;
 use crate::directory::live::class::Class;
 use crate::directory::live::trust::{Doubt, Trust};
-use crate::observe::reports::NextHopReport;
+use crate::observe::reports::SourceReport;
 use crate::settings::server::NextHop;
 use mail::address::Domain;
+use relay::event::ProcessEvent;
 use relay::settings::{DomainSettings, NextHopId};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -70,10 +71,11 @@ impl Meter {
 
     /// All of them.
     #[must_use]
-    pub fn reports(&self) -> Vec<NextHopReport> {
+    pub fn reports(&self) -> Vec<SourceReport> {
         let report = |row: &Row| {
             let (class, why) = row.trust.class();
-            NextHopReport { name: row.trust.name().to_string(), class: class.word(), why }
+            let (name, class) = (row.trust.name().to_string(), class.word().into());
+            SourceReport { name, class, why, ..SourceReport::default() }
         };
         self.rows.iter().flatten().map(report).collect()
     }
@@ -85,13 +87,13 @@ fn trust_of(settings: &NextHop, domain: &Domain, environment: &Environment) -> O
     let live = match Callout::open(&asked, &environment.hostname) {
         Ok(live) => live,
         Err(error) => {
-            (environment.tell)("NextHopUnmeasured", &name, &error.to_string());
+            (environment.tell)(ProcessEvent::NextHopUnmeasured, &name, &error.to_string());
             return None;
         }
     };
     let tell = Arc::clone(&environment.tell);
     let trust = Trust::new(live, [(domain.clone(), None)], 0, tell);
-    Some(Arc::new(trust.named(name, "NextHopClassChanged")))
+    Some(Arc::new(trust.named(name, ProcessEvent::NextHopClassChanged)))
 }
 
 /// Asks whoever is due, until the meter is dropped.

@@ -12,6 +12,7 @@ use mail::address::Domain;
 use mail::smtp::extension::Capabilities;
 use mail::smtp::introduction::Introduction;
 use relay::breaker::{self, Change};
+use relay::event::ProcessEvent;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -144,7 +145,7 @@ impl NextHop {
         let recalled = || {
             let name = self.hosts.first().map_or("", |host| &host.name);
             let detail = "taken from a client that kept it waiting, for another";
-            self.observer.tell("ConnectionRecalled", name, detail);
+            self.observer.tell(ProcessEvent::ConnectionRecalled, name, detail);
         };
         let mut slot = self.connections.slot(until, recalled).await?;
         let mut may_be_used = !fresh;
@@ -181,7 +182,7 @@ impl NextHop {
                 Ok(mut connection) => {
                     let capabilities = *connection.session().capabilities();
                     if host.succeeded(capabilities) == Change::Up {
-                        self.observer.tell("NextHopUp", &host.name, "it answers again");
+                        self.observer.tell(ProcessEvent::NextHopUp, &host.name, "it answers again");
                     }
                     return Ok(connection);
                 }
@@ -199,7 +200,7 @@ impl NextHop {
         let tell = |why: &io::Error| {
             if host.tls_failed() {
                 let detail = format!("{why}; its mail goes in the clear");
-                self.observer.tell("NextHopTlsFailed", &host.name, &detail);
+                self.observer.tell(ProcessEvent::NextHopTlsFailed, &host.name, &detail);
             }
         };
         Connection::open_as_wished(&self.way, host, tell).await
@@ -209,14 +210,14 @@ impl NextHop {
         // It takes fewer connections than we may make, and those that it took go on: it is not
         // down, and there may be room the next moment. Besides them there is the one that failed.
         if matches!(error, ConnectionError::NoRoom(_)) && self.open_connections() > 1 {
-            self.observer.tell("NextHopFailed", &host.name, &error.to_string());
+            self.observer.tell(ProcessEvent::NextHopFailed, &host.name, &error.to_string());
             return Refused::Full;
         }
         let detail = error.to_string();
         match host.failed(clock::now()) {
-            Change::Down => self.observer.tell("NextHopDown", &host.name, &detail),
+            Change::Down => self.observer.tell(ProcessEvent::NextHopDown, &host.name, &detail),
             Change::None if !host.is_down() => {
-                self.observer.tell("NextHopFailed", &host.name, &detail);
+                self.observer.tell(ProcessEvent::NextHopFailed, &host.name, &detail);
             }
             Change::None | Change::Up => {}
         }

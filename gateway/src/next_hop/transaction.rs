@@ -10,6 +10,7 @@ use mail::smtp::introduction::ClientDetails;
 use mail::smtp::parameter::{Body, MailParameters};
 use mail::smtp::reply::{Class, HeardReply};
 use relay::next_hop::{Lack, Outcome, Request};
+use relay::route::Route;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -66,7 +67,7 @@ impl Transaction {
         content_patience: Duration,
     ) -> Outcome {
         match request {
-            Request::Open { next_hop, reverse_path, parameters, recipient } => {
+            Request::Open { route: Route::Hop(next_hop), reverse_path, parameters, recipient } => {
                 self.forget().await;
                 let Some(hop) = hops.find(next_hop) else { return Outcome::Unavailable };
                 let opening = Opening {

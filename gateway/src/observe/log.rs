@@ -133,6 +133,7 @@ fn write(out: impl Write + Send + 'static, jobs: &Receiver<Job>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use relay::event::ProcessEvent;
     use std::sync::Mutex;
 
     #[derive(Clone, Default)]
@@ -162,7 +163,10 @@ mod tests {
     }
 
     fn event() -> Event<'static> {
-        Event { scene: None, kind: Kind::Process { name: "Test", subject: "s", detail: "d" } }
+        Event {
+            scene: None,
+            kind: Kind::Process { event: ProcessEvent::Listening, subject: "s", detail: "d" },
+        }
     }
 
     #[test]

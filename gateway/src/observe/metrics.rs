@@ -1,14 +1,15 @@
 //! The figures. Each thread counts for itself, and a scrape adds up: no counter is shared on the
 //! hot path. Labels are names from our own tables, never anything that a client said.
 
-use super::sources::{Reports, Sources};
+use super::reports::Reports;
+use super::sources::Sources;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use relay::event::Kind;
-use relay::policy::{Stage, rules};
+use relay::event::{Kind, ProcessEvent};
+use relay::policy::{Refuser, Stage};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,15 +25,15 @@ struct Counts {
     discarded: AtomicU64,
     unknown_outcomes: AtomicU64,
     recipients: AtomicU64,
-    /// By place in [`refusers`].
-    refused: Vec<AtomicU64>,
+    /// By stage, and there by [`Refuser::place`].
+    refused: [Vec<AtomicU64>; Stage::ALL.len()],
 }
 
 /// All threads' counts, and gauges that the process sets.
 #[derive(Debug, Default)]
 pub struct Metrics {
     threads: Mutex<Vec<Arc<Counts>>>,
-    process: Mutex<BTreeMap<&'static str, u64>>,
+    process: Mutex<BTreeMap<ProcessEvent, u64>>,
     gauges: Mutex<Vec<Gauge>>,
     sources: Mutex<Sources>,
 }
@@ -55,11 +56,13 @@ thread_local! {
 }
 
 /// Everyone who can refuse: the rules of each stage, the next hop, the session's own limits.
-fn refusers() -> Vec<(Stage, &'static str)> {
-    let own = |stage| rules::at(stage).iter().map(move |rule| (stage, rule.name));
-    let ruled = Stage::ALL.into_iter().flat_map(own);
-    let others = |stage| ["next_hop", "session"].map(|name| (stage, name));
-    ruled.chain(Stage::ALL.into_iter().flat_map(others)).collect()
+fn refusers() -> Vec<(Stage, Refuser)> {
+    let all = |stage| Refuser::at(stage).map(move |by| (stage, by));
+    let all = Stage::ALL.into_iter().flat_map(all);
+    let (mut ruled, others): (Vec<_>, Vec<_>) =
+        all.partition(|(_, by)| matches!(by, Refuser::Rule(_)));
+    ruled.extend(others);
+    ruled
 }
 
 impl Metrics {
@@ -93,13 +96,11 @@ impl Metrics {
                 }
                 Kind::Discarded { .. } => add(&counts.discarded, 1),
                 Kind::OutcomeUnknown { .. } => add(&counts.unknown_outcomes, 1),
-                Kind::Refused { stage, rule, .. } => {
-                    if let Some(place) = place(*stage, rule) {
-                        add(&counts.refused[place], 1);
-                    }
+                Kind::Refused { stage, by, .. } => {
+                    add(&counts.refused[*stage as usize][by.place(*stage)], 1);
                 }
-                Kind::Process { name, .. } => {
-                    *lock(&self.process).entry(name).or_default() += 1;
+                Kind::Process { event, .. } => {
+                    *lock(&self.process).entry(*event).or_default() += 1;
                 }
                 Kind::SessionClosed { .. } | Kind::MailAccepted => {}
             }
@@ -114,7 +115,8 @@ impl Metrics {
             discarded: AtomicU64::new(0),
             unknown_outcomes: AtomicU64::new(0),
             recipients: AtomicU64::new(0),
-            refused: refusers().iter().map(|_| AtomicU64::new(0)).collect(),
+            refused: Stage::ALL
+                .map(|stage| Refuser::at(stage).map(|_| AtomicU64::new(0)).collect()),
         });
         lock(&self.threads).push(Arc::clone(&counts));
         counts
@@ -134,13 +136,6 @@ impl Metrics {
     fn sum(&self, read: impl Fn(&Counts) -> u64) -> u64 {
         lock(&self.threads).iter().map(|counts| read(counts)).sum()
     }
-}
-
-fn place(stage: Stage, name: &str) -> Option<usize> {
-    thread_local! {
-        static REFUSERS: Vec<(Stage, &'static str)> = refusers();
-    }
-    REFUSERS.with(|all| all.iter().position(|known| known.0 == stage && known.1 == name))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -177,15 +172,16 @@ impl Collector for Scrape {
         let kind = ConstCounter::new(0_u64).metric_type();
         let help = "Refusals by stage and rule";
         let mut family = encoder.encode_descriptor("refused", help, None, kind)?;
-        for (n, (stage, rule)) in refusers().into_iter().enumerate() {
-            let counter = ConstCounter::new(self.0.sum(|counts| counts.refused[n].load(Relaxed)));
-            let labels = [("stage", stage.name()), ("rule", rule)];
+        for (stage, by) in refusers() {
+            let read = |c: &Counts| c.refused[stage as usize][by.place(stage)].load(Relaxed);
+            let counter = ConstCounter::new(self.0.sum(read));
+            let labels = [("stage", stage.name()), ("rule", by.name(stage))];
             counter.encode(family.encode_family(&labels)?)?;
         }
         let help = "Events of the process";
         let mut family = encoder.encode_descriptor("events", help, None, kind)?;
-        for (name, count) in lock(&self.0.process).iter() {
-            ConstCounter::new(*count).encode(family.encode_family(&[("event", *name)])?)?;
+        for (event, count) in lock(&self.0.process).iter() {
+            ConstCounter::new(*count).encode(family.encode_family(&[("event", event.name())])?)?;
         }
         for gauge in lock(&self.0.gauges).iter() {
             let figure = ConstGauge::new(i64::try_from((gauge.read)()).unwrap_or(i64::MAX));
@@ -212,8 +208,8 @@ mod tests {
         let page = metrics.page();
         assert!(page.contains("postern_sessions_total 2"), "{page}");
         assert!(page.contains("postern_answer 42"), "{page}");
-        for (stage, rule) in refusers() {
-            let row = format!("stage=\"{}\",rule=\"{rule}\"", stage.name());
+        for (stage, by) in refusers() {
+            let row = format!("stage=\"{}\",rule=\"{}\"", stage.name(), by.name(stage));
             assert!(page.contains(&row), "{row}");
         }
     }

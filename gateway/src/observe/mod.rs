@@ -7,7 +7,7 @@ pub mod server;
 pub mod sources;
 pub mod write;
 
-use relay::event::{Event, Kind};
+use relay::event::{Event, Kind, ProcessEvent};
 use std::sync::Arc;
 
 /// Where every event goes.
@@ -27,7 +27,7 @@ impl Observer {
     }
 
     /// Something about the process.
-    pub fn tell(&self, name: &'static str, subject: &str, detail: &str) {
-        self.record(&Event { scene: None, kind: Kind::Process { name, subject, detail } });
+    pub fn tell(&self, event: ProcessEvent, subject: &str, detail: &str) {
+        self.record(&Event { scene: None, kind: Kind::Process { event, subject, detail } });
     }
 }

@@ -1,7 +1,7 @@
 //! The figures of recipient sources and next hops, by the names that the configuration has. A
 //! site with thousands of files gets rows for the first of them, and one row for all others.
 
-use super::reports::{NextHopReport, SourceReport};
+use super::reports::{Reports, SourceReport};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -12,15 +12,6 @@ use std::fmt;
 const SOURCES_MAX: usize = 100;
 /// What stands for the others.
 const OTHERS: &str = "(others)";
-
-/// What there is to show.
-#[derive(Clone, Debug, Default)]
-pub struct Reports {
-    /// Recipient sources, in their order.
-    pub sources: Vec<SourceReport>,
-    /// Next hops, in their order.
-    pub next_hops: Vec<NextHopReport>,
-}
 
 type Read = Box<dyn Fn() -> Reports + Send>;
 
@@ -35,10 +26,11 @@ impl fmt::Debug for Sources {
 }
 
 /// One row: what distinguishes it beside the source, and its figure.
-type Row = (Option<(&'static str, &'static str)>, u64);
+type Row<'a> = (Option<(&'static str, &'a str)>, u64);
 
 /// A family of figures: name, help, whether it only grows, its rows.
-type Family = (&'static str, &'static str, MetricType, fn(&SourceReport) -> Vec<Row>);
+type Family =
+    (&'static str, &'static str, MetricType, for<'a> fn(&'a SourceReport) -> Vec<Row<'a>>);
 
 const COUNTER: MetricType = MetricType::Counter;
 const GAUGE: MetricType = MetricType::Gauge;
@@ -57,13 +49,13 @@ const FAMILIES: &[Family] = &[
         of_live(s, rows.map(|(word, count)| (Some(("answer", word)), count)).into())
     }),
     ("source_troubles", "Questions that it did not answer, by kind", COUNTER, |s| {
-        s.troubles.iter().map(|(kind, count)| (Some(("kind", *kind)), *count)).collect()
+        s.troubles.iter().map(|(kind, count)| (Some(("kind", kind.as_str())), *count)).collect()
     }),
     ("source_remembered", "Addresses remembered of it: that exist, that do not", GAUGE, |s| {
         let rows = [("yes", s.remembered_yes), ("no", s.remembered_no)];
         of_live(s, rows.map(|(word, count)| (Some(("answer", word)), count)).into())
     }),
-    ("source_class", "What it has shown itself to be", GAUGE, |s| match s.class {
+    ("source_class", "What it has shown itself to be", GAUGE, |s| match s.class.as_str() {
         "" => Vec::new(),
         class => vec![(Some(("class", class)), 1)],
     }),
@@ -76,7 +68,7 @@ const FAMILIES: &[Family] = &[
 ];
 
 /// A list in memory is asked nothing.
-fn of_live(source: &SourceReport, rows: Vec<Row>) -> Vec<Row> {
+fn of_live<'a>(source: &SourceReport, rows: Vec<Row<'a>>) -> Vec<Row<'a>> {
     if source.entries.is_some() && source.class.is_empty() { Vec::new() } else { rows }
 }
 
@@ -89,18 +81,18 @@ impl Sources {
     /// Writes all families.
     pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(read) = &self.0 else { return Ok(()) };
-        let Reports { sources: mut reports, next_hops } = read();
+        let Reports { sources: mut reports, next_hops, .. } = read();
         // A site may have one for each of its thousands of domains: the first of them.
         let mut family =
             encoder.encode_descriptor("next_hop_class", NEXT_HOP_CLASS, None, GAUGE)?;
         for report in next_hops.iter().take(SOURCES_MAX) {
-            let labels = [("next_hop", report.name.as_str()), ("class", report.class)];
+            let labels = [("next_hop", report.name.as_str()), ("class", report.class.as_str())];
             ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
         }
         let others = reports.split_off(reports.len().min(SOURCES_MAX));
         for (name, help, kind, rows_of) in FAMILIES {
             let mut family = encoder.encode_descriptor(name, help, None, *kind)?;
-            let mut row = |source: &str, (label, figure): Row| -> Result<(), fmt::Error> {
+            let mut row = |source: &str, (label, figure): Row<'_>| -> Result<(), fmt::Error> {
                 let mut labels = vec![("source", source)];
                 labels.extend(label);
                 let row = family.encode_family(&labels)?;
@@ -123,8 +115,8 @@ impl Sources {
 }
 
 /// One row for each label.
-fn added_up(rows: impl Iterator<Item = Row>) -> Vec<Row> {
-    let mut sums: Vec<Row> = Vec::new();
+fn added_up<'a>(rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>> {
+    let mut sums: Vec<Row<'a>> = Vec::new();
     for (label, figure) in rows {
         match sums.iter_mut().find(|(known, _)| *known == label) {
             Some((_, sum)) => *sum += figure,
@@ -142,9 +134,9 @@ mod tests {
 
     fn page(sources: Vec<SourceReport>) -> String {
         let metrics = Arc::new(Metrics::default());
-        let (name, why) = ("next hop mail".to_owned(), String::new());
-        let next_hops = vec![NextHopReport { name, class: "accept-all", why }];
-        let reports = Reports { sources, next_hops };
+        let (name, class) = ("next hop mail".to_owned(), "accept-all".to_owned());
+        let next_hops = vec![SourceReport { name, class, ..SourceReport::default() }];
+        let reports = Reports { sources, next_hops, process_id: None };
         metrics.set_sources(move || reports.clone());
         metrics.page()
     }
@@ -153,11 +145,11 @@ mod tests {
     fn a_live_source_has_its_answers_troubles_and_class() {
         let page = page(vec![SourceReport {
             name: "ldap ad".into(),
-            class: "honest",
+            class: "honest".into(),
             asked: 7,
             yes: 4,
             doubted: 1,
-            troubles: vec![("timeout", 2)],
+            troubles: [("timeout".to_owned(), 2)].into(),
             remembered_yes: 3,
             ..SourceReport::default()
         }]);

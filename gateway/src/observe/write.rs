@@ -165,10 +165,10 @@ fn escape(out: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use relay::event::Kind;
+    use relay::event::{Kind, ProcessEvent};
 
     fn written(format: LineFormat, detail: &str) -> String {
-        let kind = Kind::Process { name: "Test", subject: "a", detail };
+        let kind = Kind::Process { event: ProcessEvent::Listening, subject: "a", detail };
         let mut out = Vec::new();
         line(&mut out, format, &Event { scene: None, kind });
         String::from_utf8(out).unwrap()

@@ -1,9 +1,10 @@
 //! Makes something that serves of a configuration: directory, next hops, certificate. On reload
 //! the new one takes the place of the old one whole, or not at all.
 
+use super::backing::Backing;
 use super::recipients::{self, Opened, OpenedDirectory};
-use super::services::Services;
-use super::{Running, StartError, contents, seats_for};
+use super::service::{Change, Ending, Service, Staged};
+use super::{Running, StartError, contents};
 use crate::config::Look;
 use crate::config::built::{Config, ListedSource};
 use crate::directory::RecipientSource;
@@ -15,6 +16,7 @@ use crate::next_hop::{Hops, pool::NextHop};
 use crate::observe::Observer;
 use crate::settings::mistake::Mistakes;
 use crate::state::{Live, State, lock};
+use relay::event::ProcessEvent;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -66,7 +68,7 @@ impl Watched {
 pub fn assemble(
     config: Config,
     observer: &Observer,
-    services: &Services,
+    backing: &Backing,
     before: Before<'_>,
 ) -> Result<Assembled, StartError> {
     let tls = |what: &Path, why: String| StartError::Tls { what: what.display().to_string(), why };
@@ -84,7 +86,7 @@ pub fn assemble(
         let name = settings.name.as_deref().unwrap_or("next hop");
         hops.push(hop.map_err(|e| tls(Path::new(name), e.to_string()))?);
     }
-    let environment = services.environment(&config);
+    let environment = backing.environment(&config);
     let OpenedDirectory { directory, sources, outcomes, doubts } =
         recipients::open_after(&config.recipients(), &environment, before.sources);
     outcomes.iter().for_each(|outcome| tell(observer, outcome));
@@ -114,58 +116,66 @@ pub fn load(path: &Path) -> Result<Config, Mistakes> {
     Config::load_with(path, read)
 }
 
-/// Reads the configuration again and puts it in force.
-/// # Errors
-/// A report; the old one stays in force.
-pub fn reload(state: &State, services: &Services, watched: &Mutex<Watched>) -> Result<(), String> {
-    let old = state.live.load_full();
-    let path = &old.config.path;
-    let refuse = |report: String| {
-        let first = report.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        state.observer.tell("ConfigurationRefused", &path.display().to_string(), first);
-        report
-    };
-    let config = Config::load(path).map_err(|mistakes| refuse(mistakes.render(100, false)))?;
-    let rebind = config.listeners != old.config.listeners || config.metrics != old.config.metrics;
-    let log_file = config.log.file.clone();
-    let before = lock(watched).sources.clone();
-    // Sources that take over read what those before them have kept.
-    let _ = services.flush();
-    let known = Before { sources: &before, meter: Some(&old.meter) };
-    let assembled = assemble(config, &state.observer, services, known);
-    let assembled = assembled.map_err(|error| refuse(error.to_string()))?;
-    if !assembled.doubts.is_empty() {
-        assembled.watched.retire_all_but(&before);
-        return Err(refuse(assembled.doubts.join("\n")));
-    }
-    if let Some(path) = log_file {
-        reopen_log(&path, &state.observer);
-    }
-    assembled.live.hops.recall(&old.hops);
-    let limits = &assembled.live.config.settings.limits;
-    if let Ok(seats) = seats_for(limits.connections_max, &state.observer) {
-        state.seats.set_max(seats);
-    }
-    state.room.set_max(limits.memory_octets_max, limits.message_memory_octets_max);
-    state.live.store(Arc::new(assembled.live));
-    old.hops.0.iter().for_each(|hop| hop.retire());
-    let retired = std::mem::replace(&mut *lock(watched), assembled.watched);
-    retired.retire_all_but(&lock(watched).sources);
-    let detail = if rebind {
-        "in force for new sessions; listeners change with a restart only"
-    } else {
-        "in force for new sessions"
-    };
-    state.observer.tell("ConfigurationReloaded", &path.display().to_string(), detail);
-    Ok(())
+/// Recipient sources, next hops and the certificate, as a service.
+pub struct SourceService {
+    state: Arc<State>,
+    watched: Arc<Mutex<Watched>>,
+    backing: Arc<Backing>,
 }
 
-/// The log may have been moved away to be rotated: from here on it is written where it belongs.
-fn reopen_log(path: &Path, observer: &Observer) {
-    observer.log.flush();
-    match super::append_to(path) {
-        Ok(file) => observer.log.reopen(file),
-        Err(error) => observer.tell("LogRefused", &path.display().to_string(), &error.to_string()),
+impl SourceService {
+    /// Of what was assembled.
+    #[must_use]
+    pub fn new(state: &Arc<State>, watched: &Arc<Mutex<Watched>>, backing: &Arc<Backing>) -> Self {
+        let (state, watched) = (Arc::clone(state), Arc::clone(watched));
+        Self { state, watched, backing: Arc::clone(backing) }
+    }
+}
+
+impl Service for SourceService {
+    fn reload(&self, change: &Change<'_>) -> Result<Staged, String> {
+        let staying = lock(&self.watched).sources.clone();
+        let known = Before { sources: &staying, meter: Some(&change.before.meter) };
+        let assembled = assemble(change.config.clone(), &self.state.observer, &self.backing, known);
+        let assembled = assembled.map_err(|error| error.to_string())?;
+        let doubts = assembled.doubts.join("\n");
+        let candidate = Candidate { assembled: Some(assembled), staying };
+        if !doubts.is_empty() {
+            return Err(doubts);
+        }
+        let (state, watched) = (Arc::clone(&self.state), Arc::clone(&self.watched));
+        Ok(Staged::with(move || candidate.adopt(&state, &watched)))
+    }
+
+    fn stop(self: Box<Self>, _: &mut Ending) {
+        // The watchers end with what they watch for.
+        drop(self);
+    }
+}
+
+/// What may take the place of what is in force; its own sources go when it does not.
+struct Candidate {
+    assembled: Option<Assembled>,
+    staying: Vec<Opened>,
+}
+
+impl Candidate {
+    fn adopt(mut self, state: &State, watched: &Mutex<Watched>) {
+        let Some(assembled) = self.assembled.take() else { return };
+        let old = state.live.load_full();
+        assembled.live.hops.recall(&old.hops);
+        state.live.store(Arc::new(assembled.live));
+        old.hops.0.iter().for_each(|hop| hop.retire());
+        let retired = std::mem::replace(&mut *lock(watched), assembled.watched);
+        retired.retire_all_but(&lock(watched).sources);
+    }
+}
+
+impl Drop for Candidate {
+    fn drop(&mut self) {
+        if let Some(refused) = &self.assembled {
+            refused.watched.retire_all_but(&self.staying);
+        }
     }
 }
 
@@ -180,13 +190,15 @@ impl Watched {
 
 /// Tells the log what came of a load.
 pub fn tell(observer: &Observer, outcome: &Outcome) {
-    let (name, source) = match outcome {
-        Outcome::Judged { source, .. } if outcome.is_adopted() => ("RecipientsAdopted", source),
-        Outcome::Judged { source, .. } => ("RecipientsHeld", source),
-        Outcome::Failed { source, .. } => ("RecipientsFailed", source),
-        Outcome::CacheFailed { source, .. } => ("RecipientsCacheFailed", source),
+    let (event, source) = match outcome {
+        Outcome::Judged { source, .. } if outcome.is_adopted() => {
+            (ProcessEvent::RecipientsAdopted, source)
+        }
+        Outcome::Judged { source, .. } => (ProcessEvent::RecipientsHeld, source),
+        Outcome::Failed { source, .. } => (ProcessEvent::RecipientsFailed, source),
+        Outcome::CacheFailed { source, .. } => (ProcessEvent::RecipientsCacheFailed, source),
     };
-    observer.tell(name, source, &outcome.to_string());
+    observer.tell(event, source, &outcome.to_string());
 }
 
 /// Notices that the certificate's files have changed.
@@ -220,8 +232,8 @@ impl Drop for CertificateWatch {
 
 fn tell_certificate(certificate: &Certificate, observer: &Observer) {
     match certificate.reload() {
-        Ok(()) => observer.tell("CertificateReloaded", "", "in use for new handshakes"),
-        Err(error) => observer.tell("CertificateRefused", "", &error.to_string()),
+        Ok(()) => observer.tell(ProcessEvent::CertificateReloaded, "", "in use for new handshakes"),
+        Err(error) => observer.tell(ProcessEvent::CertificateRefused, "", &error.to_string()),
     }
 }
 

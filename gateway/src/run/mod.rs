@@ -2,40 +2,42 @@
 //! reload when told, drain when told.
 
 pub mod background;
+pub mod backing;
 pub mod build;
+mod control;
+mod figures;
+mod log;
 pub mod privileges;
-pub mod services;
+mod service;
 pub mod signals;
 pub mod worker;
 
 pub use crate::directory::assembly as recipients;
 pub use crate::directory::assembly::contents;
 
-use self::services::Services;
+use self::backing::Backing;
+use self::build::{Assembled, Before, SourceService};
+use self::control::ControlService;
+use self::figures::FigureService;
+use self::log::LogService;
+use self::service::{Change, Services};
+use self::worker::SmtpService;
 use crate::config::built::Config;
-use crate::control;
-use crate::directory::learned::Learned;
 use crate::listen::accept::{bind, listen};
 use crate::listen::content::Room;
 use crate::listen::seats::Seats;
-use crate::observe::log::{Log, LogWriter};
-use crate::observe::metrics::Metrics;
-use crate::observe::sources::Reports;
-use crate::observe::write::LineFormat;
-use crate::observe::{Observer, server};
+use crate::observe::Observer;
 use crate::settings::mistake::Mistake;
-use crate::settings::process::{ListenAddress, Listener, LogFormat};
-use crate::state::{Books, State, lock, random_key};
+use crate::settings::process::{ListenAddress, Listener};
+use crate::state::{Books, State, random_key};
 use arc_swap::ArcSwap;
-use build::{Assembled, Before};
+use relay::event::ProcessEvent;
 use relay::split::SplitMemory;
-use std::fs::OpenOptions;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -89,14 +91,8 @@ pub enum StartError {
 /// A process that serves.
 pub struct Running {
     state: Arc<State>,
-    workers: Vec<JoinHandle<()>>,
-    log_writer: LogWriter,
-    /// Kept alive: it watches recipient sources.
     watched: Arc<Mutex<build::Watched>>,
-    /// Kept alive: sources use them.
     services: Services,
-    /// Kept alive: commands ask it. None without a state directory.
-    control: Option<control::server::Server>,
     /// Where it listens, in the order of the configuration.
     pub addresses: Vec<SocketAddr>,
     /// Where figures are shown.
@@ -110,63 +106,37 @@ impl Running {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let listeners = open_listeners(&config)?;
         let figures = config.metrics.map(|at| open(at).map(|l| (at, l))).transpose()?;
-        let (log, log_writer) = open_log(&config)?;
-        let observer = Observer { log, metrics: Arc::new(Metrics::default()) };
+        let log = LogService::start(&config)?;
+        let observer = log.observer();
         // While the rights are there to raise it.
         privileges::raise_descriptor_limit()?;
         privileges::drop_to(config.drop_to.as_ref())?;
         demand_sources(&config)?;
         begin_to_listen(&listeners, figures.as_ref())?;
 
-        let limits = config.settings.limits.clone();
-        let state_dir = config.state_dir.clone();
-        let control_dir = state_dir.clone();
-        let seats_max = seats_for(limits.connections_max, &observer)?;
-        let services = Services::start(&config, &observer)?;
-        let Assembled { live, watched, .. } =
-            build::assemble(config, &observer, &services, Before::default())?;
-        let (drain, _) = watch::channel(false);
-        let state = Arc::new(State {
-            live: ArcSwap::from_pointee(live),
-            seats: Arc::new(Seats::new(seats_max)),
-            room: Arc::new(Room::new(
-                limits.memory_octets_max,
-                limits.message_memory_octets_max,
-                state_dir,
-            )),
-            books: Books::new()?,
-            learned: Arc::clone(services.learned()),
-            split: Mutex::new(SplitMemory::new(random_key()?)),
-            draining: Arc::new(AtomicBool::new(false)),
-            observer,
-            drain,
-        });
-        add_gauges(&state);
         let addresses = listeners.iter().map(|(_, l)| l.local_addr()).collect::<Result<_, _>>()?;
-        let mut workers = worker::start_all(&listeners, &state)?;
-        let metrics = match figures {
-            Some((_, listener)) => {
-                let address = listener.local_addr()?;
-                workers.push(start_figures(listener, &state)?);
-                Some(address)
-            }
-            None => None,
-        };
-        let watched = Arc::new(Mutex::new(watched));
-        add_source_figures(&state, &watched);
-        let control = start_control(control_dir.as_deref(), &state, &watched, &services);
-        let running =
-            Self { state, workers, log_writer, watched, services, control, addresses, metrics };
+        let metrics = figures.as_ref().map(|(_, listener)| listener.local_addr()).transpose()?;
+        let state_dir = config.state_dir.clone();
+        let backing = Arc::new(Backing::start(&config, &observer)?);
+        let (state, watched) = assemble(config, observer, &backing)?;
+        let mut services = Services::default();
+        services.add(log);
+        services.add(Arc::clone(&backing));
+        services.add(SourceService::new(&state, &watched, &backing));
+        services.add(ControlService::start(state_dir.as_deref(), &state, &watched, &backing));
+        services.add(FigureService::start(figures.map(|(_, l)| l), &state, &watched)?);
+        services.add(SmtpService::start(&listeners, &state)?);
+        let running = Self { state, watched, services, addresses, metrics };
         running.announce();
         Ok(running)
     }
 
     fn announce(&self) {
         for address in &self.addresses {
-            self.state.observer.tell("Listening", &address.to_string(), "SMTP");
+            self.state.observer.tell(ProcessEvent::Listening, &address.to_string(), "SMTP");
         }
         if let Some(address) = self.metrics {
-            self.state.observer.tell("Listening", &address.to_string(), "figures");
+            self.state.observer.tell(ProcessEvent::Listening, &address.to_string(), "figures");
         }
     }
 
@@ -176,11 +146,34 @@ impl Running {
         &self.state
     }
 
-    /// Reads the configuration again. What is wrong leaves everything as it is.
+    /// Reads the configuration again and puts it in force. What is wrong leaves everything as it
+    /// is.
     /// # Errors
     /// What is wrong, as a report for people.
     pub fn reload(&self) -> Result<(), String> {
-        build::reload(&self.state, &self.services, &self.watched)
+        let before = self.state.live.load_full();
+        let path = &before.config.path;
+        let config = Config::load(path).map_err(|mistakes| mistakes.render(100, false));
+        let reloaded = config
+            .and_then(|config| self.services.reload(&Change { before: &before, config: &config }));
+        let (path, observer) = (path.display().to_string(), &self.state.observer);
+        match reloaded {
+            Ok(needs_restart) => {
+                let detail = if needs_restart {
+                    "in force for new sessions; listeners change with a restart only"
+                } else {
+                    "in force for new sessions"
+                };
+                observer.tell(ProcessEvent::ConfigurationReloaded, &path, detail);
+                Ok(())
+            }
+            Err(report) => {
+                let first = report.lines().find(|line| !line.trim().is_empty());
+                let first = first.unwrap_or_default();
+                observer.tell(ProcessEvent::ConfigurationRefused, &path, first);
+                Err(report)
+            }
+        }
     }
 
     /// Stops accepting, lets open transactions end, and returns how many did not within a minute.
@@ -190,32 +183,42 @@ impl Running {
 
     /// As [`Running::stop`]; and whether the log was written to its end.
     fn end(self) -> (u32, bool) {
-        let Self { state, workers, log_writer, watched, services, control, .. } = self;
+        let Self { state, watched, services, .. } = self;
         state.draining.store(true, Ordering::Relaxed);
-        state.observer.tell("Draining", "", "no new connections");
+        state.observer.tell(ProcessEvent::Draining, "", "no new connections");
         state.drain.send_replace(true);
-        let until = Instant::now() + DRAIN_PATIENCE;
-        while state.seats.taken() > 0 && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let left = state.seats.taken();
-        let observer = state.observer.clone();
-        // Threads that hold a session that does not end are left to the end of the process.
-        if left == 0 {
-            for worker in workers {
-                let _ = worker.join();
-            }
-        }
-        // Where a session is left, somebody still holds the store: what it was told is written all
-        // the same. What keeps it from that has been told.
-        let _ = services.flush();
-        // The watchers hold a handle to the log as well, and it closes with the last one.
-        drop((control, state, watched, services));
-        // Whoever waits for it may take the machine away: nothing is still to be written.
-        observer.tell("Stopped", "", &format!("{left} sessions were cut off"));
-        drop(observer);
-        (left, log_writer.close())
+        // The log closes with the last handle to it, and whoever watches has one.
+        drop((state, watched));
+        let ending = services.stop(Instant::now() + DRAIN_PATIENCE);
+        (ending.sessions_left, ending.log_is_whole)
     }
+}
+
+/// Makes what sessions share, and what keeps it fresh.
+fn assemble(
+    config: Config,
+    observer: Observer,
+    backing: &Backing,
+) -> Result<(Arc<State>, Arc<Mutex<build::Watched>>), StartError> {
+    let limits = config.settings.limits.clone();
+    let state_dir = config.state_dir.clone();
+    let seats_max = seats_for(limits.connections_max, &observer)?;
+    let Assembled { live, watched, .. } =
+        build::assemble(config, &observer, backing, Before::default())?;
+    let (memory, of_message) = (limits.memory_octets_max, limits.message_memory_octets_max);
+    let (drain, _) = watch::channel(false);
+    let state = State {
+        live: ArcSwap::from_pointee(live),
+        seats: Arc::new(Seats::new(seats_max)),
+        room: Arc::new(Room::new(memory, of_message, state_dir)),
+        books: Books::new()?,
+        learned: Arc::clone(backing.learned()),
+        split: Mutex::new(SplitMemory::new(random_key()?)),
+        draining: Arc::new(AtomicBool::new(false)),
+        observer,
+        drain,
+    };
+    Ok((Arc::new(state), Arc::new(Mutex::new(watched))))
 }
 
 /// Opens to clients what was taken: they wait until they are served.
@@ -252,7 +255,7 @@ pub fn seats_for(connections_max: u32, observer: &Observer) -> io::Result<u32> {
     let seats = privileges::seats_within(descriptors, connections_max);
     if seats < connections_max {
         let detail = format!("connections_max is lowered to {seats}: {descriptors} descriptors");
-        observer.tell("LimitLowered", "RLIMIT_NOFILE", &detail);
+        observer.tell(ProcessEvent::LimitLowered, "RLIMIT_NOFILE", &detail);
     }
     Ok(seats)
 }
@@ -284,126 +287,6 @@ fn open_listeners(config: &Config) -> Result<Vec<(Arc<Listener>, TcpListener)>, 
 
 fn open(address: SocketAddr) -> Result<TcpListener, StartError> {
     bind(address).map_err(|source| StartError::Listen { address: address.to_string(), source })
-}
-
-fn open_log(config: &Config) -> Result<(Log, LogWriter), StartError> {
-    let format = match config.log.format {
-        LogFormat::Json => LineFormat::Json,
-        LogFormat::Text => LineFormat::Text,
-        LogFormat::Auto if config.log.file.is_none() && io::stdout().is_terminal() => {
-            LineFormat::Text
-        }
-        LogFormat::Auto => LineFormat::Json,
-    };
-    let started = match &config.log.file {
-        None => Log::start(io::stdout(), format, false),
-        Some(path) => {
-            let file = append_to(path);
-            let file = file.map_err(|source| StartError::Log { path: path.clone(), source })?;
-            Log::start(file, format, false)
-        }
-    };
-    Ok(started?)
-}
-
-fn append_to(path: &Path) -> io::Result<std::fs::File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
-fn start_figures(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>> {
-    let state = Arc::clone(state);
-    worker::spawn("figures", async move {
-        let mut drain = state.drain.subscribe();
-        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-        let metrics = Arc::clone(&state.observer.metrics);
-        // While we drain, whoever watches us is told so.
-        let drained = async {
-            let _ = drain.wait_for(|draining| *draining).await;
-            while state.seats.taken() > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::select! {
-            _ = server::serve(listener, metrics, Arc::clone(&state.draining)) => {}
-            () = drained => {}
-        }
-    })
-}
-
-/// A socket that cannot be had costs the commands, and is told; mail goes on without it.
-fn start_control(
-    state_directory: Option<&Path>,
-    state: &Arc<State>,
-    watched: &Arc<Mutex<build::Watched>>,
-    services: &Services,
-) -> Option<control::server::Server> {
-    let directory = state_directory?;
-    let work = control::work::Work::new(state, watched);
-    match control::server::Server::start(directory, work, services.background()) {
-        Ok(server) => Some(server),
-        Err(error) => {
-            let path = control::socket_path(directory).display().to_string();
-            state.observer.tell("ControlRefused", &path, &error.to_string());
-            None
-        }
-    }
-}
-
-fn add_source_figures(state: &Arc<State>, watched: &Arc<Mutex<build::Watched>>) {
-    let (shared, watched) = (Arc::downgrade(state), Arc::downgrade(watched));
-    state.observer.metrics.set_sources(move || {
-        let (Some(state), Some(watched)) = (shared.upgrade(), watched.upgrade()) else {
-            return Reports::default();
-        };
-        let sources = lock(&watched).sources();
-        let sources = sources.iter().map(|source| source.report()).collect();
-        Reports { sources, next_hops: state.live.load().meter.reports() }
-    });
-}
-
-fn add_gauges(state: &Arc<State>) {
-    let metrics = &state.observer.metrics;
-    let (seats, room, log) =
-        (Arc::clone(&state.seats), Arc::clone(&state.room), state.observer.log.clone());
-    metrics
-        .add_gauge("connections", "Open connections of clients", move || u64::from(seats.taken()));
-    metrics
-        .add_gauge("content_memory_octets", "Content held in memory", move || room.used_octets());
-    metrics.add_gauge("log_lines_lost", "Lines of the log that were given up", move || {
-        log.lost_lines()
-    });
-    add_learned_gauges(state);
-    let shared = Arc::downgrade(state);
-    metrics.add_gauge("next_hop_connections", "Connections to next hops", move || {
-        shared.upgrade().map_or(0, |state| {
-            let live = state.live.load();
-            live.hops.0.iter().map(|hop| u64::from(hop.open_connections())).sum()
-        })
-    });
-}
-
-fn add_learned_gauges(state: &Arc<State>) {
-    type Read = fn(&Learned) -> u64;
-    let gauges: [(&'static str, &'static str, Read); 5] = [
-        ("learned_positives", "Addresses that mail has shown to exist", |l| l.figures().positives),
-        ("learned_negatives", "Addresses that mail has shown only to be refused", |l| {
-            l.figures().negatives
-        }),
-        ("learned_doubtful", "Addresses in the report of whom learned would refuse", |l| {
-            l.figures().doubts
-        }),
-        ("learned_would_refuse", "Recipients since the start that learned would refuse", |l| {
-            l.figures().would_refuse
-        }),
-        ("directory_changes_lost", "Changes that the state directory was too slow for", |l| {
-            l.store().lost_changes()
-        }),
-    ];
-    for (name, help, read) in gauges {
-        let learned = Arc::downgrade(&state.learned);
-        let read = move || learned.upgrade().map_or(0, |learned| read(&learned));
-        state.observer.metrics.add_gauge(name, help, read);
-    }
 }
 
 #[cfg(test)]

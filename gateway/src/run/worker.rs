@@ -1,23 +1,72 @@
 //! One thread a core, each with a runtime of its own: a session lives and dies on one thread.
 
+use super::seats_for;
+use super::service::{Change, Ending, Service, Staged};
 use crate::listen::accept;
 use crate::settings::process::Listener;
 use crate::state::State;
+use relay::event::ProcessEvent;
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle, available_parallelism};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a thread hands over its log lines.
 const TICK: Duration = Duration::from_millis(100);
+/// How often it is looked whether the last session has ended, when we go down.
+const DRAINED_TICK: Duration = Duration::from_millis(5);
 /// Threads for file access, beside each session thread.
 const BLOCKING_THREADS_MAX: usize = 4;
 
-/// Starts them all.
-/// # Errors
-/// When there can be no further thread or socket.
-pub fn start_all(
+/// The threads of sessions, as a service.
+pub struct SmtpService {
+    state: Arc<State>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl SmtpService {
+    /// Starts them all.
+    /// # Errors
+    /// When there can be no further thread or socket.
+    pub fn start(
+        listeners: &[(Arc<Listener>, TcpListener)],
+        state: &Arc<State>,
+    ) -> io::Result<Self> {
+        Ok(Self { threads: start_all(listeners, state)?, state: Arc::clone(state) })
+    }
+}
+
+impl Service for SmtpService {
+    fn reload(&self, change: &Change<'_>) -> Result<Staged, String> {
+        let state = Arc::clone(&self.state);
+        let limits = change.config.settings.limits.clone();
+        let apply = move || {
+            if let Ok(seats) = seats_for(limits.connections_max, &state.observer) {
+                state.seats.set_max(seats);
+            }
+            state.room.set_max(limits.memory_octets_max, limits.message_memory_octets_max);
+        };
+        let needs_restart = change.config.listeners != change.before.config.listeners;
+        Ok(Staged { needs_restart, ..Staged::with(apply) })
+    }
+
+    /// Lets sessions end that have been told so. Threads that hold one that does not end are left
+    /// to the end of the process.
+    fn stop(self: Box<Self>, ending: &mut Ending) {
+        while self.state.seats.taken() > 0 && Instant::now() < ending.until {
+            thread::sleep(DRAINED_TICK);
+        }
+        ending.sessions_left = self.state.seats.taken();
+        if ending.sessions_left == 0 {
+            for thread in self.threads {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+fn start_all(
     listeners: &[(Arc<Listener>, TcpListener)],
     state: &Arc<State>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
@@ -40,7 +89,7 @@ async fn serve(listeners: Vec<(Arc<Listener>, TcpListener)>, state: Arc<State>, 
             Ok(listener) => {
                 tokio::spawn(accept::serve(listener, settings, Arc::clone(&state)));
             }
-            Err(error) => state.observer.tell("Bug", "listener", &error.to_string()),
+            Err(error) => state.observer.tell(ProcessEvent::Bug, "listener", &error.to_string()),
         }
     }
     tick(&state, first).await;
@@ -61,7 +110,11 @@ async fn tick(state: &State, first: bool) {
         state.observer.log.flush();
         let lost_now = state.observer.log.lost_lines();
         if lost_now > lost {
-            state.observer.tell("LogLost", &lost_now.to_string(), "lines, the disk was too slow");
+            state.observer.tell(
+                ProcessEvent::LogLost,
+                &lost_now.to_string(),
+                "lines, the disk was too slow",
+            );
             lost = lost_now;
         }
         if *state.drain.borrow() && state.seats.taken() == 0 {

@@ -45,6 +45,8 @@ pub const NO_ANSWER_FROM_HOST: Status = status(4, 1);
 pub const BAD_CONNECTION: Status = status(4, 2);
 /// X.4.3
 pub const DIRECTORY_SERVER_FAILURE: Status = status(4, 3);
+/// X.4.4
+pub const UNABLE_TO_ROUTE: Status = status(4, 4);
 /// X.4.5
 pub const CONGESTION: Status = status(4, 5);
 /// X.4.6

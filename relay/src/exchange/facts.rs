@@ -1,6 +1,6 @@
 //! What the rules may know of the question that the session asks.
 
-use super::{Exchange, Known};
+use super::{Case, Exchange};
 use crate::policy::Stage;
 use crate::policy::facts::{ContentFacts, Facts};
 use mail::smtp::server::{ContentSummary, Question};
@@ -17,7 +17,17 @@ impl Exchange {
         })
     }
 
-    pub(super) fn facts<'a>(&'a self, known: &'a Known) -> Facts<'a> {
+    /// Opens the case of the question: what costs something is found out once.
+    pub(super) fn open_case(&self) -> Case {
+        let domain = match self.session.question() {
+            Some(Question::Rcpt(path)) => self.settings.domain_of_path(path),
+            _ => None,
+        };
+        Case { domain, ..Case::default() }
+    }
+
+    /// What the rules see of a case.
+    pub(super) fn facts<'a>(&'a self, case: &'a Case) -> Facts<'a> {
         let question = self.session.question();
         let envelope = self.session.envelope();
         let (hello, reverse_path, parameters, forward_path, content) = match question {
@@ -37,18 +47,18 @@ impl Exchange {
             reverse_path: reverse_path.or(envelope.map(|e| &e.reverse_path)),
             parameters: parameters.or(envelope.map(|e| e.parameters)).unwrap_or_default(),
             forward_path,
-            domain: forward_path.and_then(|path| self.settings.domain_of_path(path)),
+            domain: case.domain,
             recipients: envelope
                 .map_or(0, |e| u32::try_from(e.recipients.len()).unwrap_or(u32::MAX)),
-            plan: self.transaction.as_ref().and_then(|t| t.plan),
+            plan: self.transaction.as_ref().and_then(|t| t.plan.as_ref()),
             size_octets_max: self.offer.size_octets_max,
             eight_bit_mime: self.offer.eight_bit_mime,
             session_messages: self.counts.messages,
             session_unknown: self.counts.unknown,
             content: content.map(|summary| self.content_facts(summary)),
-            recipient: known.recipient.as_ref(),
-            standing: known.standing,
-            split: known.split,
+            recipient: case.recipient.as_ref(),
+            standing: case.standing,
+            split: case.split,
         }
     }
 

@@ -3,50 +3,63 @@
 
 use super::{Activity, Do, Exchange, Sink};
 use crate::event::{Event, Kind, Scene};
-use crate::policy::Stage;
-use crate::policy::verdict::{Guilt, Refusal};
+use crate::policy::verdict::{Guilt, Refusal, Words};
+use crate::policy::{Refuser, Stage};
 use mail::address::ReversePath;
 use mail::smtp::reply::{Reply, ReplyId};
 use mail::smtp::server::Question;
+
+/// What is said.
+pub(super) struct No {
+    /// As it is written in the log.
+    pub(super) name: &'static str,
+    pub(super) reply: Reply,
+    pub(super) words: Words,
+    pub(super) guilt: Guilt,
+}
+
+impl No {
+    fn of(refusal: &Refusal, guilt: Guilt) -> Self {
+        Self { name: refusal.name(), reply: refusal.reply(), words: refusal.words(), guilt }
+    }
+}
 
 impl Exchange {
     /// A rule says no: tells whom it may concern, and the client, perhaps with a delay.
     pub(super) fn refuse_by_rule(
         &mut self,
         stage: Stage,
-        rule: &'static str,
+        by: Refuser,
         refusal: &Refusal,
         sink: &mut impl Sink,
     ) -> Option<Do> {
         if matches!(refusal, Refusal::BareLineEnding | Refusal::Nul) {
             // Two servers would read this differently: nothing behind it can be trusted.
-            self.end_by(stage, rule, refusal, sink);
+            self.end_by(stage, by, refusal, sink);
             return None;
         }
-        let (name, reply) = (refusal.name(), refusal.reply());
-        self.refuse_with(stage, rule, name, reply, refusal.guilt(), sink)
+        self.refuse_with(stage, by, No::of(refusal, refusal.guilt()), sink)
     }
 
     /// The machine itself says no, for no fault of the client's.
     pub(super) fn refuse(
         &mut self,
         stage: Stage,
-        rule: &'static str,
+        by: Refuser,
         refusal: &Refusal,
         sink: &mut impl Sink,
     ) -> Option<Do> {
-        self.refuse_with(stage, rule, refusal.name(), refusal.reply(), Guilt::None, sink)
+        self.refuse_with(stage, by, No::of(refusal, Guilt::None), sink)
     }
 
     pub(super) fn refuse_with(
         &mut self,
         stage: Stage,
-        rule: &'static str,
-        name: &'static str,
-        reply: Reply,
-        guilt: Guilt,
+        by: Refuser,
+        no: No,
         sink: &mut impl Sink,
     ) -> Option<Do> {
+        let No { name, reply, words, guilt } = no;
         let unknown = guilt == Guilt::Guess;
         self.counts.refusals += 1;
         self.counts.messages += u32::from(stage == Stage::Content);
@@ -55,8 +68,8 @@ impl Exchange {
             Some(Question::Rcpt(path)) => Some(path),
             _ => None,
         };
-        let kind =
-            Kind::Refused { stage, rule, refusal: name, reply: &reply, forward_path, unknown };
+        let (refusal, heard) = (name, &reply);
+        let kind = Kind::Refused { stage, by, refusal, reply: heard, words, forward_path, unknown };
         sink.record(&Event { scene: Some(self.scene()), kind });
         if reply.code() == 421 || stage == Stage::Connect {
             self.why_closed = name;
@@ -101,23 +114,18 @@ impl Exchange {
     /// Ends the session for a reason of our own.
     pub(super) fn end(&mut self, refusal: &Refusal, sink: &mut impl Sink) {
         let stage = if self.session.is_in_content() { Stage::Content } else { Stage::Connect };
-        self.end_by(stage, "session", refusal, sink);
+        self.end_by(stage, Refuser::Session, refusal, sink);
     }
 
-    fn end_by(
-        &mut self,
-        stage: Stage,
-        rule: &'static str,
-        refusal: &Refusal,
-        sink: &mut impl Sink,
-    ) {
+    fn end_by(&mut self, stage: Stage, by: Refuser, refusal: &Refusal, sink: &mut impl Sink) {
         self.counts.refusals += 1;
         let reply = refusal.reply().with_id(self.next_id());
         let kind = Kind::Refused {
             stage,
-            rule,
+            by,
             refusal: refusal.name(),
             reply: &reply,
+            words: refusal.words(),
             forward_path: None,
             unknown: false,
         };

@@ -1,16 +1,17 @@
 //! The part of the exchange that deals with a transaction: where a recipient goes, what the next
 //! hop knows, the content, and what the client is told in the end.
 
-use super::{Activity, Do, Exchange, Sink};
+use super::refuse::No;
+use super::{Activity, Case, Do, Exchange, Sink};
 use crate::event::Kind;
 use crate::moment::Moment;
 use crate::next_hop::{Lack, Outcome, Request};
-use crate::policy::Stage;
-use crate::policy::facts::Plan;
-use crate::policy::verdict::{Guilt, Refusal};
-use crate::recipient::RecipientStatus;
-use crate::settings::NextHopId;
-use mail::address::ReversePath;
+use crate::policy::verdict::{Guilt, Refusal, Words};
+use crate::policy::{Refuser, Stage};
+use crate::recipient::{Ground, RecipientStatus};
+use crate::route::{Accepted, Destination, Plan, Route};
+use crate::settings::DomainId;
+use mail::address::{ForwardPath, Mailbox, ReversePath};
 use mail::message::header::HeaderScan;
 use mail::smtp::reply::{Class, HeardReply, Reply, ReplyId};
 use mail::smtp::server::{ContentSummary, Question};
@@ -20,14 +21,22 @@ use std::sync::Arc;
 /// What lives from MAIL to the end of the transaction beside the session's envelope.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
-    /// Fixed by the first accepted recipient that has a next hop.
+    /// Fixed by the first accepted recipient whose mail goes anywhere.
     pub(super) plan: Option<Plan>,
+    /// One for each recipient of the envelope.
+    accepted: Vec<Accepted>,
     hop: Hop,
-    /// The plan that the recipient in question would fix.
-    asked: Option<Plan>,
-    /// Why the first bitbucket recipient is one.
-    bitbucket: Option<Box<str>>,
+    /// The recipient that the next hop is being asked about.
+    asked: Option<Asked>,
     content: Option<Content>,
+}
+
+/// A recipient that policy has accepted, before the next hop has.
+#[derive(Debug)]
+struct Asked {
+    plan: Plan,
+    heard: ForwardPath,
+    ground: Ground,
 }
 
 /// What is known of content that is being received.
@@ -39,7 +48,7 @@ pub(super) struct Content {
 }
 
 /// What the next hop knows of the transaction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 enum Hop {
     /// Nothing.
     #[default]
@@ -47,7 +56,7 @@ enum Hop {
     /// MAIL, and so many recipients.
     Open {
         /// Who knows it.
-        next_hop: NextHopId,
+        route: Route,
         /// How many it has accepted.
         recipients: u32,
     },
@@ -59,52 +68,84 @@ impl Transaction {
     pub(super) fn content(&self) -> Option<&Content> {
         self.content.as_ref()
     }
+
+    /// Why the first is discarded, when all are: then, and only then, may the message be.
+    fn discarded(&self) -> Option<&str> {
+        let mut reasons = self.accepted.iter().map(|accepted| match &accepted.destination {
+            Destination::Discarded { reason } => Some(&**reason),
+            Destination::Next { .. } => None,
+        });
+        let first = reasons.next()??;
+        reasons.all(|reason| reason.is_some()).then_some(first)
+    }
 }
 
 impl Exchange {
-    /// Policy has accepted a recipient: the next hop hears of it, or it is a bitbucket.
-    pub(super) fn route(
-        &mut self,
-        status: Option<RecipientStatus>,
-        sink: &mut impl Sink,
-    ) -> Option<Do> {
-        let target = match status {
+    /// Policy has accepted a recipient: the next hop hears of it, or its mail is discarded.
+    pub(super) fn route(&mut self, case: Case, sink: &mut impl Sink) -> Option<Do> {
+        let (target, ground) = match case.recipient {
             Some(RecipientStatus::Bitbucket { reason }) => {
-                if let Some(transaction) = &mut self.transaction {
-                    transaction.bitbucket.get_or_insert(reason);
-                }
-                return self.accept_recipient(sink);
+                return self.accept_recipient(
+                    Destination::Discarded { reason },
+                    Ground::Rule,
+                    sink,
+                );
             }
-            Some(RecipientStatus::Exists { target }) => target,
-            _ => None,
+            Some(RecipientStatus::Exists { target, ground }) => (target, ground),
+            _ => return self.refuse(Stage::Recipient, Refuser::Route, &Refusal::NoRoute, sink),
         };
-        let Some(Question::Rcpt(path)) = self.session.question() else { return None };
-        let domain = self.settings.domain_of_path(path)?;
-        let recipient = self.settings.as_the_next_hop_knows_it(path, target);
-        let next_hop = self.settings.domain(domain).next_hop;
-        let envelope = self.session.envelope()?;
-        let (reverse_path, parameters) = (envelope.reverse_path.clone(), envelope.parameters);
-        let transaction = self.transaction.as_mut()?;
-        transaction.asked = Some(Plan { next_hop });
-        let request = match transaction.hop {
-            Hop::Open { next_hop: open, .. } if open == next_hop => Request::Recipient(recipient),
+        let Some((asked, request)) = self.ask(case.domain, target, ground) else {
+            return self.refuse(Stage::Recipient, Refuser::Route, &Refusal::NoRoute, sink);
+        };
+        let transaction = self.transaction.get_or_insert_default();
+        if transaction.hop == Hop::Lost {
+            return self.refuse(Stage::Recipient, Refuser::NextHop, &Refusal::NextHopLost, sink);
+        }
+        if matches!(request, Request::Open { .. }) {
             // Another next hop may be open when it has accepted nobody: then there is no plan, and
             // it is let go.
-            Hop::Closed | Hop::Open { .. } => {
-                transaction.hop = Hop::Closed;
-                Request::Open { next_hop, reverse_path, parameters, recipient }
-            }
-            Hop::Lost => {
-                return self.refuse(Stage::Recipient, "next_hop", &Refusal::NextHopLost, sink);
-            }
-        };
+            transaction.hop = Hop::Closed;
+        }
+        transaction.asked = Some(asked);
         self.activity = Activity::Asking;
         Some(Do::NextHop(request))
     }
 
-    fn accept_recipient(&mut self, sink: &mut impl Sink) -> Option<Do> {
+    /// What the next hop is asked about the recipient in question; nothing when no route fits.
+    fn ask(
+        &self,
+        domain: Option<DomainId>,
+        target: Option<Mailbox>,
+        ground: Ground,
+    ) -> Option<(Asked, Request)> {
+        let Some(Question::Rcpt(path)) = self.session.question() else { return None };
+        let (domain, envelope) = (domain?, self.session.envelope()?);
+        let plan = self.settings.plan(domain);
+        let heard = self.settings.as_the_next_hop_knows_it(domain, path, target);
+        let recipient = heard.clone();
+        let request = match &self.transaction.as_ref()?.hop {
+            Hop::Open { route, .. } if *route == plan.route => Request::Recipient(recipient),
+            Hop::Open { .. } | Hop::Closed | Hop::Lost => Request::Open {
+                route: plan.route.clone(),
+                reverse_path: envelope.reverse_path.clone(),
+                parameters: envelope.parameters,
+                recipient,
+            },
+        };
+        Some((Asked { plan, heard, ground }, request))
+    }
+
+    fn accept_recipient(
+        &mut self,
+        destination: Destination,
+        ground: Ground,
+        sink: &mut impl Sink,
+    ) -> Option<Do> {
         if let Some(Question::Rcpt(path)) = self.session.question() {
-            self.record(Kind::RecipientAccepted { forward_path: path }, sink);
+            let said = path.clone();
+            self.record(Kind::RecipientAccepted { forward_path: path, ground }, sink);
+            let accepted = Accepted { said, destination, ground };
+            self.transaction.get_or_insert_default().accepted.push(accepted);
         }
         self.session.answer(Ok(Reply::new(250, status::DESTINATION_VALID, "ok")));
         None
@@ -169,27 +210,25 @@ impl Exchange {
 
     /// The content is complete and no rule objects: now the next hop decides.
     pub(super) fn hand_over(&mut self, sink: &mut impl Sink) -> Option<Do> {
-        let transaction = self.transaction.as_ref()?;
-        match transaction.hop {
-            Hop::Open { recipients: 1.., .. } => {
-                self.activity = Activity::Asking;
-                let longest_line_octets = self.content_summary()?.longest_line_octets;
-                Some(Do::NextHop(Request::Content { longest_line_octets }))
-            }
-            Hop::Lost => self.refuse(Stage::Content, "next_hop", &Refusal::NextHopLost, sink),
-            // Whoever was promised to a next hop is never discarded, whatever became of that.
-            Hop::Open { .. } | Hop::Closed if transaction.plan.is_some() => {
-                self.refuse(Stage::Content, "next_hop", &Refusal::NextHopLost, sink)
-            }
-            Hop::Open { .. } | Hop::Closed => {
-                self.discard(sink);
-                None
-            }
+        if let Some(reason) = self.transaction.as_ref().and_then(|t| t.discarded()) {
+            let reason = reason.to_owned();
+            self.discard(&reason, sink);
+            return None;
         }
+        let hop = self.transaction.as_ref().map(|transaction| &transaction.hop);
+        if let (Some(Hop::Open { recipients: 1.., .. }), Some(summary)) =
+            (hop, self.content_summary())
+        {
+            self.activity = Activity::Asking;
+            let longest_line_octets = summary.longest_line_octets;
+            return Some(Do::NextHop(Request::Content { longest_line_octets }));
+        }
+        // Whoever was promised to a next hop is never discarded, whatever became of that.
+        self.refuse(Stage::Content, Refuser::NextHop, &Refusal::NextHopLost, sink)
     }
 
     /// All recipients are bitbuckets: accepted and discarded, on the operator's word.
-    fn discard(&mut self, sink: &mut impl Sink) {
+    fn discard(&mut self, reason: &str, sink: &mut impl Sink) {
         self.counts.messages += 1;
         let envelope = self.session.envelope();
         self.record(
@@ -197,11 +236,7 @@ impl Exchange {
                 message: self.message_id(),
                 recipients: envelope.map_or(&[], |e| &e.recipients),
                 octets: self.content_octets(),
-                reason: self
-                    .transaction
-                    .as_ref()
-                    .and_then(|t| t.bitbucket.as_deref())
-                    .unwrap_or(""),
+                reason,
             },
             sink,
         );
@@ -212,22 +247,7 @@ impl Exchange {
     pub(super) fn on_outcome(&mut self, outcome: Outcome, sink: &mut impl Sink) -> Option<Do> {
         let stage = self.stage().unwrap_or(Stage::Content);
         let refusal = match outcome {
-            Outcome::Recipient(reply) if reply.class() == Class::Completion => {
-                let transaction = self.transaction.as_mut()?;
-                transaction.plan = transaction.plan.or(transaction.asked);
-                transaction.hop =
-                    transaction.asked.map_or(Hop::Lost, |plan| transaction.hop.with(plan, 1));
-                return self.accept_recipient(sink);
-            }
-            Outcome::Recipient(reply) => {
-                let transaction = self.transaction.as_mut()?;
-                transaction.hop = match transaction.asked {
-                    // 421 is its farewell (RFC 5321 §3.8).
-                    Some(plan) if reply.code != 421 => transaction.hop.with(plan, 0),
-                    _ => transaction.hop.lost(),
-                };
-                return self.refuse_relayed(stage, false, &reply, sink);
-            }
+            Outcome::Recipient(reply) => return self.on_recipient(&reply, sink),
             Outcome::MailRefused(reply) => return self.refuse_relayed(stage, true, &reply, sink),
             Outcome::Content { reply, host } if reply.class() == Class::Completion => {
                 self.delivered(&reply, &host, sink);
@@ -241,8 +261,9 @@ impl Exchange {
                 Refusal::OutcomeUnknown
             }
             Outcome::Lost => {
-                let transaction = self.transaction.as_mut()?;
-                transaction.hop = transaction.hop.lost();
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.hop.lose();
+                }
                 Refusal::NextHopLost
             }
             Outcome::Unavailable => Refusal::NextHopUnavailable,
@@ -252,7 +273,27 @@ impl Exchange {
             Outcome::Incapable(Lack::LineLength) => Refusal::LineTooLong,
             Outcome::LocalTrouble => Refusal::LocalTrouble,
         };
-        self.refuse(stage, "next_hop", &refusal, sink)
+        self.refuse(stage, Refuser::NextHop, &refusal, sink)
+    }
+
+    /// The next hop's reply to a recipient.
+    fn on_recipient(&mut self, reply: &HeardReply, sink: &mut impl Sink) -> Option<Do> {
+        let Some(transaction) = &mut self.transaction else {
+            return self.refuse(Stage::Recipient, Refuser::NextHop, &Refusal::NextHopLost, sink);
+        };
+        let is_accepted = reply.class() == Class::Completion;
+        match transaction.asked.take() {
+            Some(Asked { plan, heard, ground }) if is_accepted => {
+                let route = plan.route.clone();
+                transaction.hop.open(&route, 1);
+                transaction.plan.get_or_insert(plan);
+                return self.accept_recipient(Destination::Next { route, heard }, ground, sink);
+            }
+            // 421 is its farewell (RFC 5321 §3.8).
+            Some(Asked { plan, .. }) if reply.code != 421 => transaction.hop.open(&plan.route, 0),
+            _ => transaction.hop.lose(),
+        }
+        self.refuse_relayed(Stage::Recipient, false, reply, sink)
     }
 
     fn delivered(&mut self, reply: &HeardReply, host: &Arc<str>, sink: &mut impl Sink) {
@@ -286,7 +327,7 @@ impl Exchange {
         if envelope.recipients.len() > 1 && reply.class() == Class::Permanent {
             let from: &ReversePath = &envelope.reverse_path;
             sink.split(from, &envelope.recipients);
-            return self.refuse(Stage::Content, "next_hop", &Refusal::RefusedAsAWhole, sink);
+            return self.refuse(Stage::Content, Refuser::NextHop, &Refusal::RefusedAsAWhole, sink);
         }
         self.refuse_relayed(Stage::Content, false, reply, sink)
     }
@@ -303,16 +344,20 @@ impl Exchange {
             Class::Transient | Class::Permanent if !is_about_us(reply.code) => reply.clone(),
             Class::Transient | Class::Permanent => HeardReply { code: 451, ..reply.clone() },
             Class::Completion | Class::Intermediate => {
-                return self.refuse(stage, "next_hop", &Refusal::NextHopLost, sink);
+                return self.refuse(stage, Refuser::NextHop, &Refusal::NextHopLost, sink);
             }
         };
         let unknown = stage == Stage::Recipient
             && !of_mail
             && matches!(reply.code, 550 | 551 | 553)
             && reply.status.is_none_or(|s| s == status::BAD_DESTINATION_MAILBOX);
-        let relayed = Reply::relayed(&reply);
-        let guilt = if unknown { Guilt::Guess } else { Guilt::None };
-        self.refuse_with(stage, "next_hop", "next_hop_refused", relayed, guilt, sink)
+        let no = No {
+            name: "next_hop_refused",
+            reply: Reply::relayed(&reply),
+            words: Words::NextHop,
+            guilt: if unknown { Guilt::Guess } else { Guilt::None },
+        };
+        self.refuse_with(stage, Refuser::NextHop, no, sink)
     }
 
     fn message_id(&self) -> ReplyId {
@@ -340,25 +385,23 @@ fn is_about_us(code: u16) -> bool {
 }
 
 impl Hop {
-    /// The same, knowing so many recipients more.
-    fn with(self, plan: Plan, more: u32) -> Self {
+    /// MAIL is open there, with so many recipients more.
+    fn open(&mut self, route: &Route, more: u32) {
         match self {
-            Self::Open { next_hop, recipients } if next_hop == plan.next_hop => {
-                Self::Open { next_hop, recipients: recipients + more }
-            }
+            Self::Open { route: open, recipients } if open == route => *recipients += more,
             Self::Closed | Self::Open { .. } => {
-                Self::Open { next_hop: plan.next_hop, recipients: more }
+                *self = Self::Open { route: route.clone(), recipients: more };
             }
-            Self::Lost => Self::Lost,
+            Self::Lost => {}
         }
     }
 
-    /// After the connection was lost: with a recipient it takes the transaction with it, without
-    /// one the next recipient begins anew.
-    fn lost(self) -> Self {
-        match self {
+    /// The connection was lost: with a recipient it takes the transaction with it, without one the
+    /// next recipient begins anew.
+    fn lose(&mut self) {
+        *self = match self {
             Self::Closed | Self::Open { recipients: 0, .. } => Self::Closed,
             Self::Open { .. } | Self::Lost => Self::Lost,
-        }
+        };
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::client::Client;
 use crate::recipient::RecipientStatus;
-use crate::settings::{DomainId, NextHopId, Pressure};
+use crate::route::Plan;
+use crate::settings::{DomainId, Pressure};
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::command::Hello;
 use mail::smtp::parameter::MailParameters;
@@ -72,13 +73,6 @@ pub struct ContentFacts {
     pub own_received_fields: u32,
 }
 
-/// What the transaction was fixed to by its first accepted recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Who takes the message.
-    pub next_hop: NextHopId,
-}
-
 /// Everything a rule may read.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
@@ -101,7 +95,7 @@ pub struct Facts<'a> {
     /// Recipients accepted in this transaction.
     pub recipients: u32,
     /// The plan of the transaction, once a recipient has fixed it.
-    pub plan: Option<Plan>,
+    pub plan: Option<&'a Plan>,
     /// The largest message that EHLO promised, in octets.
     pub size_octets_max: u64,
     /// Whether EHLO promised 8BITMIME.

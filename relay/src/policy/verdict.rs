@@ -61,6 +61,8 @@ pub enum Refusal {
     HeaderTooBig,
     /// The message has come round.
     Loop,
+    /// No route fits the recipient.
+    NoRoute,
     /// The next hop is down.
     NextHopUnavailable,
     /// The next hop has all the connections it may have.
@@ -87,6 +89,17 @@ pub enum Refusal {
     Shutdown,
     /// A bug of ours.
     Bug,
+}
+
+/// Whose words a refusal has. Ours follow from its name; others are told with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// Those of the one table below.
+    Ours,
+    /// What the operator wrote for somebody who has left.
+    Operator,
+    /// What the next hop answered.
+    NextHop,
 }
 
 /// What a refusal says of the client.
@@ -142,6 +155,7 @@ impl Refusal {
         Self::LineTooLong,
         Self::HeaderTooBig,
         Self::Loop,
+        Self::NoRoute,
         Self::NextHopUnavailable,
         Self::NextHopBusy,
         Self::NextHopLost,
@@ -161,6 +175,15 @@ impl Refusal {
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         Self::WORDED.iter().find(|refusal| refusal.name() == name)
+    }
+
+    /// Whose words the client hears.
+    #[must_use]
+    pub fn words(&self) -> Words {
+        match self {
+            Self::RecipientLeft(_) => Words::Operator,
+            _ => Words::Ours,
+        }
     }
 
     /// As it is written in the log.
@@ -294,6 +317,12 @@ impl Refusal {
                 ("header_too_big", 554, status::OTHER_MEDIA, "the header section is too long")
             }
             Self::Loop => ("loop", 554, status::ROUTING_LOOP, "the message has been here before"),
+            Self::NoRoute => (
+                "no_route",
+                451,
+                status::UNABLE_TO_ROUTE,
+                "nobody takes mail for this recipient now, try again later",
+            ),
             Self::NextHopUnavailable => (
                 "next_hop_unavailable",
                 451,

@@ -8,7 +8,7 @@ use mail::smtp::introduction::Introduction;
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::{HeardReply, SessionId};
 use relay::client::Client;
-use relay::recipient::RecipientStatus;
+use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{LocalPartCase, NextHopId, Pressure, SessionLimits, Settings};
 
 /// What is set up before the first client comes.
@@ -233,10 +233,11 @@ pub fn pressure(name: &str) -> Pressure {
 
 fn recipient_status(words: &[&str]) -> RecipientStatus {
     match *words {
-        ["exists"] => RecipientStatus::Exists { target: None },
-        ["target", address] => {
-            RecipientStatus::Exists { target: Some(Mailbox::parse(address).unwrap()) }
-        }
+        ["exists"] => RecipientStatus::LISTED,
+        ["target", address] => RecipientStatus::Exists {
+            target: Some(Mailbox::parse(address).unwrap()),
+            ground: Ground::Listed,
+        },
         ["unknown"] => RecipientStatus::Unknown,
         ["unavailable"] => RecipientStatus::Unavailable,
         ["left", text] => RecipientStatus::Left { text: text.into() },

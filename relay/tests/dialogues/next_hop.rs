@@ -6,6 +6,7 @@ use mail::smtp::client::{Answer, ClientSession, ClientStep};
 use mail::smtp::extension::Capabilities;
 use mail::smtp::parameter::{Body, MailParameters};
 use relay::next_hop::{Lack, Outcome, Request};
+use relay::route::Route;
 
 /// The date in every trace field.
 const DATE: &str = "Mon, 23 Nov 2026 12:00:00 +0000";
@@ -42,7 +43,9 @@ impl<V: Voice> Stage<V> {
     }
 
     fn open(&mut self, visit: &mut Visit, request: &Request) -> Outcome {
-        let Request::Open { next_hop, reverse_path, parameters, recipient } = request else {
+        let Request::Open { route: Route::Hop(next_hop), reverse_path, parameters, recipient } =
+            request
+        else {
             unreachable!("asked to open");
         };
         let hop = next_hop.0 as usize;

@@ -17,7 +17,7 @@ use relay::ledger::Ledger;
 use relay::moment::Moment;
 use relay::next_hop::Outcome;
 use relay::policy::facts::{Arrival, Found, Need};
-use relay::recipient::RecipientStatus;
+use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{
     DomainId, DomainSettings, Harvest, Limits, LocalPartCase, NextHopId, Pressure, Rates, Settings,
 };
@@ -267,10 +267,15 @@ impl<V: Voice> Stage<V> {
             return status;
         }
         if ["postmaster", "abuse"].iter().any(|always| name.eq_ignore_ascii_case(always)) {
-            return RecipientStatus::Exists { target: domain.postmaster.clone() };
+            return RecipientStatus::Exists {
+                target: domain.postmaster.clone(),
+                ground: Ground::Reserved,
+            };
         }
         match &domain.catch_all {
-            Some(target) => RecipientStatus::Exists { target: Some(target.clone()) },
+            Some(target) => {
+                RecipientStatus::Exists { target: Some(target.clone()), ground: Ground::CatchAll }
+            }
             None => RecipientStatus::Unknown,
         }
     }

@@ -15,7 +15,7 @@ use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::ledger::Ledger;
 use relay::moment::Moment;
 use relay::policy::facts::{Found, Need};
-use relay::recipient::RecipientStatus;
+use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{Pressure, Settings};
 use relay::split::SplitMemory;
 use std::collections::VecDeque;
@@ -421,14 +421,12 @@ impl Session {
         }
         let parsed = |text: String| Mailbox::parse(&text).ok();
         match answer {
-            Answer::Unknown if shared.is(Mutant::UnknownAsExists) => {
-                RecipientStatus::Exists { target: None }
-            }
+            Answer::Unknown if shared.is(Mutant::UnknownAsExists) => RecipientStatus::LISTED,
             Answer::Unavailable if shared.is(Mutant::UnavailableAsUnknown) => {
                 RecipientStatus::Unknown
             }
             Answer::Exists { target } => {
-                RecipientStatus::Exists { target: target.and_then(parsed) }
+                RecipientStatus::Exists { target: target.and_then(parsed), ground: Ground::Listed }
             }
             Answer::Bitbucket => RecipientStatus::Bitbucket { reason: "nobody reads it".into() },
             Answer::Left => RecipientStatus::Left { text: "write to info@a.example".into() },

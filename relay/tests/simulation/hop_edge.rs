@@ -10,6 +10,7 @@ use mail::smtp::introduction::{ClientDetails, Introduction};
 use mail::smtp::parameter::{Body, MailParameters};
 use mail::smtp::reply::{Class, HeardReply};
 use relay::next_hop::{Lack, Outcome, Request};
+use relay::route::Route;
 use std::sync::Arc;
 
 const CONNECT: u64 = 10_000;
@@ -142,7 +143,7 @@ struct Opening {
 impl Session {
     pub fn ask_next_hop(&mut self, request: Request, shared: &mut Shared) -> Outcome {
         match request {
-            Request::Open { next_hop, reverse_path, parameters, recipient } => {
+            Request::Open { route: Route::Hop(next_hop), reverse_path, parameters, recipient } => {
                 let until = self.now + REQUEST;
                 let open = Opening { reverse_path, parameters, recipient, until };
                 let hops = shared.hops.len();

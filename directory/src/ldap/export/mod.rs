@@ -33,6 +33,7 @@ use page::{Pages, Query};
 pub(super) use person::is_deleted;
 use person::{OPERATIONAL, Person, id, person};
 use poll::Pace;
+use relay::event::ProcessEvent;
 use root::{Mark, Token, root};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -219,7 +220,7 @@ impl LdapList {
     }
 
     fn unkept(&self, error: &EntriesError) {
-        (self.tell)("EntriesNotKept", &self.name, &error.to_string());
+        (self.tell)(ProcessEvent::EntriesNotKept, &self.name, &error.to_string());
     }
 
     /// Begins to write down which entry holds what.

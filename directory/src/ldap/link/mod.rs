@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
@@ -95,6 +96,8 @@ pub enum NoReply {
 /// One connection. It belongs to the runtime that it was made on, which drives it.
 pub struct Link {
     ldap: Ldap,
+    /// What holds its socket.
+    socket: AbortHandle,
     /// Set when it has ended, or when nothing more is to be asked on it.
     is_closed: Arc<AtomicBool>,
     outstanding: AtomicU32,
@@ -105,6 +108,33 @@ pub struct Link {
     heard: AtomicU64,
     /// Which of the attempts of its thread to connect this was.
     pub serial: u64,
+}
+
+/// What stands of a connection, whoever holds it still: while it says goodbye, or waits for what
+/// is under way, its server has it.
+pub struct Standing {
+    socket: AbortHandle,
+    is_closed: Arc<AtomicBool>,
+}
+
+impl Standing {
+    /// Its server does not have it any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.socket.is_finished()
+    }
+
+    /// Nothing more is asked on it.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.is_closed.load(Relaxed)
+    }
+
+    /// Breaks it off: those who wait on it hear that it is lost.
+    pub fn cut(self) {
+        self.is_closed.store(true, Relaxed);
+        self.socket.abort();
+    }
 }
 
 /// A search that is under way. Whoever drops it before it has ended leaves an answer behind that
@@ -170,15 +200,16 @@ impl Link {
         if way.protection == Protection::StartTls {
             start_tls(&mut stream).await?;
         }
-        match way.tls {
+        let socket = match way.tls {
             Some(tls) => {
                 let name = way.tls_name.unwrap_or(way.host);
                 let name = ServerName::try_from(name).map_err(|error| wrong_name(&error))?;
                 let stream = TlsConnector::from(tls).connect(name, stream).await;
-                tokio::spawn(screen(stream.map_err(|error| of_io(&error))?, theirs));
+                tokio::spawn(screen(stream.map_err(|error| of_io(&error))?, theirs))
             }
-            None => drop(tokio::spawn(screen(stream, theirs))),
+            None => tokio::spawn(screen(stream, theirs)),
         }
+        .abort_handle();
         let ours = ours.into_std().map_err(|error| of_io(&error))?;
         let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(ours));
         let made = LdapConnAsync::with_settings(settings, "ldapi:///").await;
@@ -193,7 +224,7 @@ impl Link {
         let now = clock::now();
         let (used, heard) = (AtomicU64::new(now.0), AtomicU64::new(now.0));
         let outstanding = AtomicU32::new(0);
-        let link = Self { ldap, is_closed, outstanding, opened: now, used, heard, serial };
+        let link = Self { ldap, socket, is_closed, outstanding, opened: now, used, heard, serial };
         if let Some(bind) = &way.bind {
             link.bind(bind).await?;
         }
@@ -214,6 +245,12 @@ impl Link {
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.is_closed.load(Relaxed)
+    }
+
+    /// What its server has of it.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing { socket: self.socket.clone(), is_closed: Arc::clone(&self.is_closed) }
     }
 
     /// Searches that are under way.

@@ -140,7 +140,9 @@ impl Scene {
         let teller = Arc::clone(&told);
         let environment = Environment {
             store,
-            tell: Arc::new(move |event, _, detail| lock(&teller).push(format!("{event} {detail}"))),
+            tell: Arc::new(move |event, _, detail| {
+                lock(&teller).push(format!("{} {detail}", event.name()))
+            }),
             ..Environment::bare(settings.name.clone())
         };
         let source = Remembered::open(Arc::clone(&fake) as _, lifetimes, &scopes, &environment);
@@ -173,7 +175,7 @@ impl Scene {
         }
     }
 
-    fn class(&self) -> &'static str {
+    fn class(&self) -> String {
         self.source.report().class
     }
 }

@@ -1,17 +1,17 @@
 //! `[[domain]]`: what mail is taken, for whom, and where it goes.
 
 use super::super::built::DomainSources;
-use super::super::written;
+use super::super::tables_mail::{self as tables, Custody, OnOutage};
 use super::next_hop::NextHops;
 use super::sources::SourceTables;
 use crate::directory::kinds::Surroundings;
 use crate::settings::address;
 use crate::settings::mistake::Mistake;
 use crate::settings::recipients::{BitbucketRule, LeaverRule};
-use crate::settings::site::{Site, Text, at, word};
+use crate::settings::site::Site;
+use crate::settings::value::{Given, Text, all};
 use mail::address::{Domain, Mailbox};
-use relay::settings::{DomainId, DomainSettings, LocalPartCase};
-use serde_spanned::Spanned;
+use relay::settings::{DomainId, DomainSettings};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -28,7 +28,7 @@ pub(super) struct Domains {
 }
 
 pub(super) fn domains(
-    list: &[Spanned<written::Domain>],
+    list: &[Given<tables::Domain>],
     hops: &mut NextHops,
     tables: &mut SourceTables,
     site: &mut Site,
@@ -36,21 +36,22 @@ pub(super) fn domains(
     let mut domains = Domains::default();
     for domain in list {
         let id = DomainId(u32::try_from(domains.settings.len()).unwrap_or(u32::MAX));
-        let domain = domain.get_ref();
-        let name = domain.name.as_ref().and_then(|n| domains.name("domain.name", n, id, site));
+        // All that there is until messages can be stored.
+        let Custody::Never = *domain.custody;
+        let name = domain.name.as_ref().and_then(|n| domains.name(n, id, site));
         let mut aliases = Vec::new();
-        for alias in &domain.aliases {
-            aliases.extend(domains.name("domain.aliases", alias, id, site));
+        for alias in all(&domain.aliases) {
+            aliases.extend(domains.name(alias, id, site));
         }
         let next_hop = domain.next_hop.as_ref().and_then(|hop| hops.of_domain(hop, site));
         let names: Vec<&Domain> = name.iter().chain(&aliases).collect();
         let separator = separator(domain, site);
         let characters = characters(domain, site);
-        let catch_all = target("domain.catch_all", domain.catch_all.as_ref(), &names, site);
-        let postmaster = target("domain.postmaster", domain.postmaster.as_ref(), &names, site);
+        let catch_all = target(domain.catch_all.as_ref(), &names, site);
+        let postmaster = target(domain.postmaster.as_ref(), &names, site);
         let surroundings =
             Surroundings { next_hop: next_hop.and_then(|id| hops.list.get(id.0 as usize)) };
-        let sources = tables.of_domain(&domain.recipients, &surroundings, site);
+        let sources = tables.of_domain(all(&domain.recipients), &surroundings, site);
         let canary = canary(domain, &names, site);
         let accepts_in_outage = accepts_in_outage(domain, site);
         let bitbucket = bitbucket(domain, &names, site);
@@ -60,10 +61,7 @@ pub(super) fn domains(
         let settings = DomainSettings {
             name: name.clone(),
             next_hop,
-            local_part_case: match word(domain.local_part_case.as_ref(), "folded") {
-                "exact" => LocalPartCase::Exact,
-                _ => LocalPartCase::Folded,
-            },
+            local_part_case: *domain.local_part_case,
             sub_address_separator: separator,
             local_part_characters: characters,
             catch_all,
@@ -78,18 +76,18 @@ pub(super) fn domains(
 }
 
 impl Domains {
-    fn name(&mut self, key: &str, text: &Text, id: DomainId, site: &mut Site) -> Option<Domain> {
-        let domain = address::domain(key, text).map_err(|mistake| site.refuse(mistake)).ok()?;
+    fn name(&mut self, text: &Text, id: DomainId, site: &mut Site) -> Option<Domain> {
+        let domain = site.told(address::domain(text))?;
         if address::ends_in_a_number(&domain) {
             let message = format!("\"{domain}\" is no domain name");
-            site.refuse(at(key, text, message, "no top-level domain is a number"));
+            site.refuse(text.wrong(message, "no top-level domain is a number"));
             return None;
         }
         let canonical = domain.to_canonical();
         if let Some(first) = self.places.get(&canonical) {
             let message = format!("the domain \"{canonical}\" is there twice");
             site.refuse(
-                at(key, text, message, "again here")
+                text.wrong(message, "again here")
                     .at(first.clone(), "first here")
                     .help("names and aliases are compared without regard to case"),
             );
@@ -101,29 +99,27 @@ impl Domains {
     }
 }
 
-fn separator(domain: &written::Domain, site: &mut Site) -> Option<char> {
+fn separator(domain: &tables::Domain, site: &mut Site) -> Option<char> {
     let text = domain.sub_address_separator.as_ref()?;
-    let mut characters = text.get_ref().chars();
+    let mut characters = text.chars();
     if let (Some(c), None) = (characters.next(), characters.next())
         && "+-_=#~$&*'^`{}".contains(c)
     {
         return Some(c);
     }
-    site.refuse(at("domain.sub_address_separator", text, "cannot separate local parts", "").help(
+    site.refuse(text.wrong("cannot separate local parts", "").help(
         "expected one character that a local part may hold, but no letter, digit or dot, \
                  for example: \"+\"",
     ));
     None
 }
 
-fn characters(domain: &written::Domain, site: &mut Site) -> Box<str> {
+fn characters(domain: &tables::Domain, site: &mut Site) -> Box<str> {
     let Some(text) = &domain.local_part_characters else { return "".into() };
-    let wrong: String = text.get_ref().chars().filter(|c| !"/=".contains(*c)).collect();
+    let wrong: String = text.chars().filter(|c| !"/=".contains(*c)).collect();
     if !wrong.is_empty() {
         let dangerous = wrong.contains(['%', '!', '@', ':', '\\', '|', '"']);
-        let mistake = at(
-            "domain.local_part_characters",
-            text,
+        let mistake = text.wrong(
             format!("`local_part_characters` cannot have `{wrong}`"),
             "expected only `/` and `=`",
         );
@@ -134,42 +130,41 @@ fn characters(domain: &written::Domain, site: &mut Site) -> Box<str> {
             "other characters need no permission"
         }));
     }
-    text.get_ref().as_str().into()
+    text.as_str().into()
 }
 
 /// Where mail is redirected to: any address, but one elsewhere is doubtful.
-fn target(key: &str, text: Option<&Text>, names: &[&Domain], site: &mut Site) -> Option<Mailbox> {
+fn target(text: Option<&Text>, names: &[&Domain], site: &mut Site) -> Option<Mailbox> {
     let text = text?;
-    let mailbox = address::mailbox(key, text).map_err(|mistake| site.refuse(mistake)).ok()?;
+    let mailbox = site.told(address::mailbox(text))?;
     if !names.is_empty() && !address::is_of(&mailbox, names) {
-        let message = format!("\"{}\" is not of this domain", text.get_ref());
-        site.warn(
-            at(key, text, message, "").help("the domain's next hop must be willing to take it"),
-        );
+        let message = format!("\"{}\" is not of this domain", text);
+        site.warn(text.wrong(message, "").help("the domain's next hop must be willing to take it"));
     }
     Some(mailbox)
 }
 
-fn accepts_in_outage(domain: &written::Domain, site: &mut Site) -> bool {
-    let Some(text) = domain.on_outage.as_ref().filter(|text| text.get_ref() == "accept") else {
+fn accepts_in_outage(domain: &tables::Domain, site: &mut Site) -> bool {
+    if *domain.on_outage == OnOutage::Defer {
         return false;
-    };
+    }
     let message = "mail for anybody is accepted while the sources are down";
     site.warn(
-        at("domain.on_outage", text, message, "")
+        domain
+            .on_outage
+            .wrong(message, "")
             .help("the server behind then sends bounces to forged senders: backscatter"),
     );
     true
 }
 
-fn canary(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Option<Mailbox> {
-    let key = "domain.canary";
+fn canary(domain: &tables::Domain, names: &[&Domain], site: &mut Site) -> Option<Mailbox> {
     let text = domain.canary.as_ref()?;
-    let mailbox = address::mailbox(key, text).map_err(|mistake| site.refuse(mistake)).ok()?;
+    let mailbox = site.told(address::mailbox(text))?;
     if !names.is_empty() && !address::is_of(&mailbox, names) {
-        let message = format!("\"{}\" is not of this domain", text.get_ref());
+        let message = format!("\"{}\" is not of this domain", text);
         site.refuse(
-            at(key, text, message, "its sources would never know it")
+            text.wrong(message, "its sources would never know it")
                 .help("name an address of the domain that will always exist"),
         );
         return None;
@@ -178,11 +173,11 @@ fn canary(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Optio
 }
 
 /// `local-part@domain`, the domain in A-labels and one of ours; `None` when it is not.
-fn pattern(key: &str, text: &Text, names: &[&Domain]) -> Result<String, Mistake> {
-    let written = text.get_ref();
+fn pattern(text: &Text, names: &[&Domain]) -> Result<String, Mistake> {
+    let written = text.as_str();
     let example = names.first().map_or("example.test", |name| name.as_str());
     let wrong = |label: &str| {
-        at(key, text, format!("\"{written}\" is no address or pattern"), label)
+        text.wrong(format!("\"{written}\" is no address or pattern"), label)
             .help(format!("for example: \"noreply@{example}\" or \"*-bounces@{example}\""))
     };
     let Some((local_part, host)) = written.rsplit_once('@') else {
@@ -199,26 +194,27 @@ fn pattern(key: &str, text: &Text, names: &[&Domain]) -> Result<String, Mistake>
     Ok(format!("{local_part}@{host}"))
 }
 
-fn bitbucket(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Vec<BitbucketRule> {
+fn bitbucket(domain: &tables::Domain, names: &[&Domain], site: &mut Site) -> Vec<BitbucketRule> {
     let mut rules = Vec::new();
-    for rule in &domain.bitbucket {
+    for rule in all(&domain.bitbucket) {
         let (Some(address), Some(reason)) = (&rule.address, &rule.reason) else { continue };
-        let key = "domain.bitbucket.address";
-        match pattern(key, address, names) {
+        match pattern(address, names) {
             Ok(pattern) => {
                 if pattern.trim_start_matches('*').starts_with('@') {
                     site.warn(
-                        at(key, address, "all mail of the domain would be discarded", "")
+                        address
+                            .wrong("all mail of the domain would be discarded", "")
                             .help("senders would hear 250 for it"),
                     );
                 }
-                rules.push(BitbucketRule { pattern, reason: reason.get_ref().clone() });
+                rules.push(BitbucketRule { pattern, reason: reason.to_string() });
             }
             Err(mistake) => site.refuse(mistake),
         }
-        if reason.get_ref().trim().is_empty() {
+        if reason.trim().is_empty() {
             site.refuse(
-                at("domain.bitbucket.reason", reason, "why is this mail discarded?", "is empty")
+                reason
+                    .wrong("why is this mail discarded?", "is empty")
                     .help("for example: reason = \"nobody reads it\""),
             );
         }
@@ -226,15 +222,15 @@ fn bitbucket(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Ve
     rules
 }
 
-fn leavers(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Vec<LeaverRule> {
+fn leavers(domain: &tables::Domain, names: &[&Domain], site: &mut Site) -> Vec<LeaverRule> {
     let mut rules = Vec::new();
-    for rule in &domain.leavers {
+    for rule in all(&domain.leavers) {
         let (Some(address), Some(text)) = (&rule.address, &rule.text) else { continue };
-        match pattern("domain.leavers.address", address, names) {
-            Ok(pattern) => rules.push(LeaverRule { pattern, text: text.get_ref().clone() }),
+        match pattern(address, names) {
+            Ok(pattern) => rules.push(LeaverRule { pattern, text: text.to_string() }),
             Err(mistake) => site.refuse(mistake),
         }
-        let octets = text.get_ref().as_bytes();
+        let octets = text.as_bytes();
         let label = if octets.iter().all(|b| *b == b' ') {
             "is empty"
         } else if !octets.iter().all(|b| (b' '..=b'~').contains(b)) {
@@ -244,12 +240,10 @@ fn leavers(domain: &written::Domain, names: &[&Domain], site: &mut Site) -> Vec<
         } else {
             continue;
         };
-        site.refuse(
-            at("domain.leavers.text", text, "the text does not fit into a reply", label).help(
-                "RFC 5321 §4.2: replies are ASCII, for example: text = \"has left, write to \
+        site.refuse(text.wrong("the text does not fit into a reply", label).help(
+            "RFC 5321 §4.2: replies are ASCII, for example: text = \"has left, write to \
                  jones@example.test\"",
-            ),
-        );
+        ));
     }
     rules
 }

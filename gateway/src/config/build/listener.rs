@@ -1,13 +1,13 @@
 //! `[[listener]]`: where clients connect, and what must hold before they may.
 
-use super::super::written::{self, Written};
+use super::super::tables::{self, Written};
 use super::Placed;
 use crate::settings::address;
 use crate::settings::networks::canonical;
 use crate::settings::process::{ListenAddress, Listener, ListenerTls};
-use crate::settings::site::{Site, Text, at};
+use crate::settings::site::Site;
+use crate::settings::value::{Text, all};
 use ipnet::IpNet;
-use serde_spanned::Spanned;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -15,23 +15,21 @@ use std::time::Duration;
 pub(super) fn listeners(written: &Written, site: &mut Site) -> Vec<Placed> {
     let has_tls = written.tls.is_some();
     let mut list: Vec<Placed> = Vec::new();
-    for listener in &written.listener {
-        let tls = tls(listener.get_ref(), has_tls, site);
+    for listener in all(&written.listener) {
+        let tls = tls(listener, has_tls, site);
         let proxy_from = proxy_from(listener, site);
-        let Some(address) = &listener.get_ref().address else { continue };
+        let Some(address) = &listener.address else { continue };
         let Some(listens_on) = listen_address(address, site) else { continue };
         if let Some((_, first)) = list.iter().find(|(l, _)| is_taken_by(&listens_on, &l.address)) {
-            let message = format!("\"{}\" is listened on twice", address.get_ref());
-            let mistake = at("listener.address", address, message, "again here");
+            let message = format!("\"{}\" is listened on twice", address);
+            let mistake = address.wrong(message, "again here");
             site.refuse(
                 mistake
                     .at(first.clone(), "first here")
                     .help("0.0.0.0 and [::] stand for every address of this machine"),
             );
         }
-        let delay = listener.get_ref().greeting_delay_milliseconds.as_ref();
-        let delay = delay.and_then(|d| u64::try_from(*d.get_ref()).ok()).unwrap_or(0);
-        let greeting_delay = Duration::from_millis(delay);
+        let greeting_delay = Duration::from_millis((*listener.greeting_delay_milliseconds).into());
         list.push((
             Listener { address: listens_on, tls, proxy_from, greeting_delay },
             address.span(),
@@ -42,41 +40,34 @@ pub(super) fn listeners(written: &Written, site: &mut Site) -> Vec<Placed> {
         && list.iter().all(|(listener, _)| listener.tls == ListenerTls::None)
     {
         site.warn(
-            at("tls.certificate", certificate, "no listener uses the certificate", "")
+            certificate
+                .wrong("no listener uses the certificate", "")
                 .help("write tls = \"starttls\" in a `[[listener]]`, or leave `tls` out there"),
         );
     }
     list
 }
 
-fn tls(listener: &written::Listener, has_tls: bool, site: &mut Site) -> ListenerTls {
+fn tls(listener: &tables::Listener, has_tls: bool, site: &mut Site) -> ListenerTls {
     let Some(word) = &listener.tls else {
         return if has_tls { ListenerTls::StartTls } else { ListenerTls::None };
     };
-    let tls = match word.get_ref().as_str() {
-        "starttls" => ListenerTls::StartTls,
-        "implicit" => ListenerTls::Implicit,
-        _ => ListenerTls::None,
-    };
-    if tls != ListenerTls::None && !has_tls {
-        site.refuse(
-            at("listener.tls", word, "TLS without a certificate", "there is no `[tls]`").help(
-                "add:\n\n    [tls]\n    certificate = \"mx.pem\"\n    key = \"mx.key\"\n\nor \
+    if **word != ListenerTls::None && !has_tls {
+        site.refuse(word.wrong("TLS without a certificate", "there is no `[tls]`").help(
+            "add:\n\n    [tls]\n    certificate = \"mx.pem\"\n    key = \"mx.key\"\n\nor \
                  write tls = \"none\"",
-            ),
-        );
+        ));
     }
-    tls
+    **word
 }
 
-fn proxy_from(listener: &Spanned<written::Listener>, site: &mut Site) -> Option<Vec<IpNet>> {
-    let key = "listener.proxy_from";
-    let written::Listener { proxy_protocol, proxy_from, .. } = listener.get_ref();
+fn proxy_from(listener: &tables::Listener, site: &mut Site) -> Option<Vec<IpNet>> {
+    let tables::Listener { proxy_protocol: flag, proxy_from, .. } = listener;
     let mut nets = Vec::new();
-    for text in proxy_from.iter().flat_map(Spanned::get_ref) {
-        match address::network(key, text) {
+    for text in all(proxy_from) {
+        match address::network(text) {
             Ok(net) if net.prefix_len() == 0 => site.refuse(
-                at(key, text, "PROXY headers would be believed from everybody", "every address")
+                text.wrong("PROXY headers would be believed from everybody", "every address")
                     .help("whoever is believed can pretend to be any client: name the balancers"),
             ),
             // A peer of `[::]` arrives as ::ffff:10.0.0.7 and is compared in its short form.
@@ -84,32 +75,33 @@ fn proxy_from(listener: &Spanned<written::Listener>, site: &mut Site) -> Option<
             Err(mistake) => site.refuse(mistake),
         }
     }
-    match (proxy_protocol, proxy_from) {
-        (Some(flag), None) if *flag.get_ref() => site.refuse(
-            at("listener.proxy_protocol", flag, "`proxy_protocol` without `proxy_from`", "").help(
+    match (**flag, proxy_from) {
+        (true, None) => {
+            site.refuse(flag.wrong("`proxy_protocol` without `proxy_from`", "").help(
                 "say whose headers are believed, for example: proxy_from = [\"10.0.0.7/32\"]",
-            ),
-        ),
-        (Some(flag), Some(list)) if *flag.get_ref() && list.get_ref().is_empty() => site.refuse(
-            at(key, list, "`proxy_from` is empty", "nobody could connect")
+            ))
+        }
+        (true, Some(list)) if list.is_empty() => site.refuse(
+            list.wrong("`proxy_from` is empty", "nobody could connect")
                 .help("for example: proxy_from = [\"10.0.0.7/32\"]"),
         ),
-        (flag, Some(list)) if !flag.as_ref().is_some_and(|flag| *flag.get_ref()) => site.refuse(
-            at(key, list, "`proxy_from` without `proxy_protocol`", "")
+        (false, Some(list)) => site.refuse(
+            list.wrong("`proxy_from` without `proxy_protocol`", "")
                 .help("add `proxy_protocol = true`, or take this out"),
         ),
-        (Some(flag), Some(_)) if *flag.get_ref() => return Some(nets),
-        _ => {}
+        (true, Some(_)) => return Some(nets),
+        (false, None) => {}
     }
     None
 }
 
 fn listen_address(written: &Text, site: &mut Site) -> Option<ListenAddress> {
-    let text = written.get_ref();
+    let text = written.as_str();
     if let Some(name) = text.strip_prefix("systemd:") {
         if name.is_empty() || name.contains(|c: char| c.is_ascii_control() || c == ':') {
             site.refuse(
-                at("listener.address", written, "which socket of systemd?", "")
+                written
+                    .wrong("which socket of systemd?", "")
                     .help("for example: \"systemd:0\", or \"systemd:smtp\" by FileDescriptorName"),
             );
             return None;
@@ -124,12 +116,10 @@ fn listen_address(written: &Text, site: &mut Site) -> Option<ListenAddress> {
     }
     let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(25);
     let message = format!("\"{text}\" cannot be listened on");
-    site.refuse(at("listener.address", written, message, "expected IP address and port").help(
-        format!(
-            "for example: \"0.0.0.0:{port}\", \"[::]:{port}\", \"127.0.0.1:{port}\" or \
+    site.refuse(written.wrong(message, "expected IP address and port").help(format!(
+        "for example: \"0.0.0.0:{port}\", \"[::]:{port}\", \"127.0.0.1:{port}\" or \
              \"systemd:0\""
-        ),
-    ));
+    )));
     None
 }
 

@@ -11,11 +11,12 @@ mod tls;
 
 use super::built::{Config, ListedSource, listed};
 use super::limits;
-use super::written::Written;
+use super::tables::Written;
 use crate::settings::file;
 use crate::settings::mistake::{Mistake, Mistakes, Report};
 use crate::settings::process::Listener;
 use crate::settings::site::{Site, absolute};
+use crate::settings::value::all;
 use relay::settings::Settings;
 use sources::{Described, SourceTables};
 use std::path::Path;
@@ -23,35 +24,28 @@ use std::sync::Arc;
 
 pub(super) fn build(
     written: &Written,
-    described: Vec<Described<'_>>,
+    described: Vec<Described>,
     path: &Path,
-    report: Report,
+    mut site: Site,
     contents: impl FnMut(&ListedSource<'_>, Look) -> Vec<Mistake>,
 ) -> Result<Config, Mistakes> {
-    let directory = path.parent().map(Path::to_owned).unwrap_or_default();
-    let mut site = Site { report, directory, becomes: None };
     let drop_to = process::drop_to(written, &mut site);
     site.becomes.clone_from(&drop_to);
     let hostname = written.hostname.as_ref().and_then(|name| process::hostname(name, &mut site));
     let tls = written.tls.as_ref().and_then(|tls| tls::tls(tls, &mut site));
     let listeners = listener::listeners(written, &mut site);
-    let networks = network::networks(&written.network, &mut site);
-    let mut hops = next_hop::NextHops::named(&written.next_hop, &mut site);
+    let networks = network::networks(all(&written.network), &mut site);
+    let mut hops = next_hop::NextHops::named(all(&written.next_hop), &mut site);
     let mut tables = SourceTables::read(described, &mut site);
-    let domains = domain::domains(&written.domain, &mut hops, &mut tables, &mut site);
+    let domains = domain::domains(all(&written.domain), &mut hops, &mut tables, &mut site);
     tables.check(&mut site);
-    hops.check(&written.next_hop, hostname.as_ref(), &listeners, &mut site);
+    hops.check(all(&written.next_hop), hostname.as_ref(), &listeners, &mut site);
     tables.check_circles(hostname.as_ref(), &listeners, &mut site);
     let log = process::log(&written.log, &mut site);
     let metrics = written.metrics.as_ref().and_then(|m| process::metrics(m, &listeners, &mut site));
     let state_dir = written.state_dir.as_ref().and_then(|dir| file::directory(dir, &mut site));
-    let filled = limits::fill(&written.limits, &written.harvest, &written.rates, &mut site.report);
-    hops.check_times(
-        &written.next_hop,
-        &written.limits,
-        filled.limits.final_reply_seconds_max,
-        &mut site,
-    );
+    limits::check(&written.limits, &written.harvest, &mut site);
+    hops.check_times(all(&written.next_hop), &written.limits.final_reply_seconds_max, &mut site);
     check_contents(&domains, contents, &mut site.report);
 
     // A name is missing only after that was reported.
@@ -60,9 +54,9 @@ pub(super) fn build(
         hostname,
         domains: domains.names,
         domain: domains.settings,
-        limits: filled.limits,
-        harvest: filled.harvest,
-        rates: filled.rates,
+        limits: written.limits.filled(&mut site),
+        harvest: written.harvest.filled(),
+        rates: written.rates.filled(),
     };
     Ok(Config {
         warnings: site.report.finish()?,
@@ -77,7 +71,7 @@ pub(super) fn build(
         metrics,
         state_dir,
         drop_to,
-        starts_without_sources: written.start_without_sources.as_ref().is_none_or(|w| *w.get_ref()),
+        starts_without_sources: *written.start_without_sources,
     })
 }
 

@@ -1,36 +1,35 @@
 //! `[[network]]`: who is no stranger.
 
-use super::super::written;
+use super::super::tables::{self, LineEndings, NetworkLimits};
 use crate::settings::address;
 use crate::settings::mistake::Mistake;
 use crate::settings::networks::{Network, Networks, canonical};
-use crate::settings::site::{Site, at, word};
+use crate::settings::site::Site;
+use crate::settings::value::Given;
 use ipnet::IpNet;
-use serde_spanned::Spanned;
 use std::collections::HashMap;
 use std::ops::Range;
 
-pub(super) fn networks(list: &[Spanned<written::Network>], site: &mut Site) -> Networks {
+pub(super) fn networks(list: &[Given<tables::Network>], site: &mut Site) -> Networks {
     let mut built: Vec<Network> = Vec::new();
     let mut names: HashMap<&str, Range<usize>> = HashMap::new();
     let mut seen: Vec<(IpNet, usize, Range<usize>)> = Vec::new();
     for network in list {
-        let (head, network) = (network.span(), network.get_ref());
         if let Some(name) = &network.name
-            && let Some(first) = names.insert(name.get_ref(), name.span())
+            && let Some(first) = names.insert(name, name.span())
         {
-            let message = format!("two networks are called \"{}\"", name.get_ref());
-            site.refuse(at("network.name", name, message, "again here").at(first, "first here"));
+            let message = format!("two networks are called \"{}\"", name);
+            site.refuse(name.wrong(message, "again here").at(first, "first here"));
         }
-        let is_lifted = word(network.limits.as_ref(), "normal") == "lifted";
-        let addresses = addresses(network, &head, is_lifted, built.len(), &mut seen, site);
+        let is_lifted = *network.limits == NetworkLimits::Lifted;
+        let addresses = addresses(network, is_lifted, built.len(), &mut seen, site);
         warn_of_forgers(network, &addresses, site);
         built.push(Network {
-            name: network.name.as_ref().map_or(String::new(), |name| name.get_ref().clone()),
+            name: network.name.as_ref().map_or(String::new(), |name| name.to_string()),
             addresses,
             limits_lifted: is_lifted,
-            normalizes_line_endings: word(network.line_endings.as_ref(), "strict") == "normalize",
-            teaches: network.teaches.unwrap_or(false),
+            normalizes_line_endings: *network.line_endings == LineEndings::Normalize,
+            teaches: *network.teaches,
         });
     }
     overlaps(&built, &seen, site);
@@ -38,47 +37,40 @@ pub(super) fn networks(list: &[Spanned<written::Network>], site: &mut Site) -> N
 }
 
 /// Where everybody teaches, a forged sender makes any name exist.
-fn warn_of_forgers(network: &written::Network, addresses: &[IpNet], site: &mut Site) {
-    let Some(list) = network.addresses.as_ref().filter(|_| network.teaches == Some(true)) else {
+fn warn_of_forgers(network: &Given<tables::Network>, addresses: &[IpNet], site: &mut Site) {
+    let Some(list) = network.addresses.as_ref().filter(|_| *network.teaches) else {
         return;
     };
     if addresses.iter().any(|net| net.prefix_len() == 0) {
         site.warn(
-            at("network.teaches", list, "everybody teaches who exists", "every address")
+            list.wrong("everybody teaches who exists", "every address")
+                .key(network.teaches.path())
                 .help("a forged sender would do; name networks where nobody can forge one"),
         );
     }
 }
 
 fn addresses(
-    network: &written::Network,
-    head: &Range<usize>,
+    network: &Given<tables::Network>,
     is_lifted: bool,
     index: usize,
     seen: &mut Vec<(IpNet, usize, Range<usize>)>,
     site: &mut Site,
 ) -> Vec<IpNet> {
-    let key = "network.addresses";
     let Some(list) = &network.addresses else { return Vec::new() };
-    if list.get_ref().is_empty() {
+    if list.is_empty() {
         site.refuse(
-            at(key, list, "a network without addresses", "expected at least one")
-                .at(head.clone(), "")
+            list.wrong("a network without addresses", "expected at least one")
+                .at(network.span(), "")
                 .help("for example: addresses = [\"10.0.0.0/8\"]"),
         );
     }
     let mut nets = Vec::new();
-    for text in list.get_ref() {
-        let net = match address::network(key, text) {
-            Ok(net) => canonical(net),
-            Err(mistake) => {
-                site.refuse(mistake);
-                continue;
-            }
-        };
+    for text in list.iter() {
+        let Some(net) = site.told(address::network(text)).map(canonical) else { continue };
         if net.prefix_len() == 0 && is_lifted {
             site.warn(
-                at(key, text, "the limits are lifted for everybody", "every address")
+                text.wrong("the limits are lifted for everybody", "every address")
                     .help("name the networks that you trust"),
             );
         }

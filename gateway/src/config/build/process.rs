@@ -1,18 +1,19 @@
 //! What concerns the whole process: its name, log, figures, user.
 
-use super::super::written::{self, Written};
+use super::super::tables::{self, Written};
 use super::Placed;
-use crate::settings::process::{DropTo, ListenAddress, Log, LogFormat};
-use crate::settings::site::{Site, Text, at, word};
+use crate::settings::process::{DropTo, ListenAddress, Log};
+use crate::settings::site::Site;
+use crate::settings::value::Text;
 use crate::settings::{address, file};
 use mail::address::Domain;
 use nix::unistd::{Group, User};
 use std::net::SocketAddr;
 
 pub(super) fn hostname(name: &Text, site: &mut Site) -> Option<Domain> {
-    let domain = address::domain("hostname", name).map_err(|mistake| site.refuse(mistake)).ok()?;
+    let domain = site.told(address::domain(name))?;
     if !domain.as_str().contains('.') {
-        site.warn(at("hostname", name, "`hostname` is not fully qualified", "has no dot").help(
+        site.warn(name.wrong("`hostname` is not fully qualified", "has no dot").help(
             "RFC 5321 §2.3.5 asks for a name that resolves: many servers refuse others, for \
                  example: hostname = \"mx.example.test\"",
         ));
@@ -20,47 +21,43 @@ pub(super) fn hostname(name: &Text, site: &mut Site) -> Option<Domain> {
     Some(domain)
 }
 
-pub(super) fn log(log: &written::Log, site: &mut Site) -> Log {
-    let file = log.file.as_ref().and_then(|file| file::appendable("log.file", file, site));
-    let format = match word(log.format.as_ref(), "auto") {
-        "json" => LogFormat::Json,
-        "text" => LogFormat::Text,
-        _ => LogFormat::Auto,
-    };
-    Log { file, format }
+pub(super) fn log(log: &tables::Log, site: &mut Site) -> Log {
+    let file = log.file.as_ref().and_then(|file| file::appendable(file, site));
+    Log { file, format: *log.format }
 }
 
 pub(super) fn metrics(
-    metrics: &written::Metrics,
+    metrics: &tables::Metrics,
     listeners: &[Placed],
     site: &mut Site,
 ) -> Option<SocketAddr> {
     let written = metrics.address.as_ref()?;
-    let text = written.get_ref();
-    let key = "metrics.address";
+    let text = written.as_str();
     let Ok(socket) = text.parse::<SocketAddr>() else {
         site.refuse(
-            at(key, written, format!("\"{text}\" is no address"), "expected IP address and port")
+            written
+                .wrong(format!("\"{text}\" is no address"), "expected IP address and port")
                 .help("for example: address = \"127.0.0.1:9925\""),
         );
         return None;
     };
-    let is_public = metrics.public.as_ref().is_some_and(|public| *public.get_ref());
-    if !socket.ip().to_canonical().is_loopback() && !is_public {
+    if !socket.ip().to_canonical().is_loopback() && !*metrics.public {
         site.refuse(
-            at(key, written, "the figures would be open to everybody", "not a loopback address")
-                .help(format!(
+            written.wrong("the figures would be open to everybody", "not a loopback address").help(
+                format!(
                     "write \"127.0.0.1:{}\", or add `public = true` if the network in front of \
                      it keeps strangers out: it asks for no password",
                     socket.port()
-                )),
+                ),
+            ),
         );
         return None;
     }
     for (listener, span) in listeners {
         if listener.address == ListenAddress::Socket(socket) && socket.port() != 0 {
             site.refuse(
-                at(key, written, format!("\"{text}\" is taken twice"), "again here")
+                written
+                    .wrong(format!("\"{text}\" is taken twice"), "again here")
                     .at(span.clone(), "first here"),
             );
         }
@@ -72,32 +69,33 @@ pub(super) fn drop_to(written: &Written, site: &mut Site) -> Option<DropTo> {
     let Some(name) = &written.user else {
         if let Some(group) = &written.group {
             site.refuse(
-                at("group", group, "`group` without `user`", "")
+                group
+                    .wrong("`group` without `user`", "")
                     .help("add `user`, for example: user = \"postern\""),
             );
         }
         return None;
     };
     let group = written.group.as_ref().map(|group| group_named(group, site));
-    let user = match User::from_name(name.get_ref()) {
+    let user = match User::from_name(name) {
         Ok(Some(user)) => user,
         Ok(None) => {
-            let message = format!("there is no user \"{}\"", name.get_ref());
-            site.refuse(at("user", name, message, "").help(format!(
+            let message = format!("there is no user \"{}\"", name);
+            site.refuse(name.wrong(message, "").help(format!(
                 "make one: useradd --system --no-create-home {}",
-                if name.get_ref().starts_with('-') { "postern" } else { name.get_ref() }
+                if name.starts_with('-') { "postern" } else { name }
             )));
             return None;
         }
         Err(error) => {
-            let message = format!("cannot look up the user \"{}\"", name.get_ref());
-            site.refuse(at("user", name, message, "").help(error.to_string()));
+            let message = format!("cannot look up the user \"{}\"", name);
+            site.refuse(name.wrong(message, "").help(error.to_string()));
             return None;
         }
     };
     if user.uid.is_root() {
         site.warn(
-            at("user", name, "Postern would keep all rights of root", "")
+            name.wrong("Postern would keep all rights of root", "")
                 .help("name a user that owns nothing but `state_dir`"),
         );
     }
@@ -112,18 +110,17 @@ pub(super) fn drop_to(written: &Written, site: &mut Site) -> Option<DropTo> {
 }
 
 fn group_named(name: &Text, site: &mut Site) -> Option<(String, u32)> {
-    match Group::from_name(name.get_ref()) {
+    match Group::from_name(name) {
         Ok(Some(group)) => return Some((group.name, group.gid.as_raw())),
         Ok(None) => {
-            let message = format!("there is no group \"{}\"", name.get_ref());
+            let message = format!("there is no group \"{}\"", name);
             site.refuse(
-                at("group", name, message, "")
-                    .help("leave `group` out to take the first group of `user`"),
+                name.wrong(message, "").help("leave `group` out to take the first group of `user`"),
             );
         }
         Err(error) => {
-            let message = format!("cannot look up the group \"{}\"", name.get_ref());
-            site.refuse(at("group", name, message, "").help(error.to_string()));
+            let message = format!("cannot look up the group \"{}\"", name);
+            site.refuse(name.wrong(message, "").help(error.to_string()));
         }
     }
     None

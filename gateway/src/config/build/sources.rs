@@ -2,19 +2,20 @@
 //! kind of source may have, and what that means, its kind says (`directory/kinds.rs`).
 
 use super::super::built::SourceEntry;
+use super::super::keys::table_at;
 use super::{Placed, listener};
-use crate::directory::kinds::{KINDS, Kind, SourceSettings, Surroundings};
+use crate::directory::kinds::{KINDS, Kind, Listed, SourceSettings, Surroundings};
 use crate::directory::learned::settings as learned;
-use crate::settings::entry::{Entry, Recipients};
-use crate::settings::keys::nearest;
+use crate::settings::keys::{KeyPath, nearest};
 use crate::settings::mistake::Mistake;
-use crate::settings::site::{Site, Text, at};
+use crate::settings::reader::Reader;
+use crate::settings::recipients::{RECIPIENTS, Unread};
+use crate::settings::site::Site;
+use crate::settings::value::{Given, Text};
 use mail::address::Domain;
-use serde_spanned::Spanned;
-use toml::de::DeValue;
 
 /// A table that describes a source, before its kind has read it.
-pub(crate) type Described<'t> = (&'static Kind, Spanned<DeValue<'t>>);
+pub(crate) type Described = (&'static Kind, Given<Unread>);
 
 /// Sources that are described in tables of their own.
 #[derive(Default)]
@@ -31,29 +32,31 @@ struct SourceTable {
 }
 
 impl SourceTables {
-    pub(super) fn read(described: Vec<Described<'_>>, site: &mut Site) -> Self {
+    pub(super) fn read(described: Vec<Described>, site: &mut Site) -> Self {
         let mut tables = Self::default();
-        for (kind, value) in described {
-            let Some(name) = name_of(&value) else { continue };
-            let key = format!("{}.name", kind.name);
-            if let Some(first) = tables.find(kind.name, name.get_ref()) {
+        for (kind, table) in described {
+            let name = table.0.text(KeyPath { table: kind.name, key: "name" });
+            let before = site.report.mistakes();
+            let settings = kind.table.as_ref().and_then(|described| (described.read)(table, site));
+            let settings = settings.filter(|_| site.report.mistakes() == before);
+            let Some(name) = name else { continue };
+            if let Some(first) = tables.find(kind.name, &name) {
                 let first = tables.all[first].name.span();
-                let message = format!("two `[[{}]]` are called \"{}\"", kind.name, name.get_ref());
-                site.refuse(at(&key, &name, message, "again here").at(first, "first here"));
+                let message = format!("two `[[{}]]` are called \"{name}\"", kind.name);
+                site.refuse(name.wrong(message, "again here").at(first, "first here"));
                 continue;
             }
-            let settings = kind.table.as_ref().and_then(|table| (table.read)(value, site));
             tables.all.push(SourceTable { kind: kind.name, name, settings, is_used: false });
         }
         tables
     }
 
     fn find(&self, kind: &str, name: &str) -> Option<usize> {
-        self.all.iter().position(|table| table.kind == kind && table.name.get_ref() == name)
+        self.all.iter().position(|table| table.kind == kind && *table.name == name)
     }
 
     fn called(&mut self, kind: &Kind, name: &Text, site: &mut Site) -> Option<SourceEntry> {
-        if let Some(at) = self.find(kind.name, name.get_ref()) {
+        if let Some(at) = self.find(kind.name, name) {
             self.all[at].is_used = true;
             let table = &self.all[at];
             return Some(SourceEntry {
@@ -61,20 +64,13 @@ impl SourceTables {
                 place: table.name.span(),
             });
         }
-        let key = format!("domain.recipients.{}", kind.name);
-        let message = format!("there is no `[[{}]]` called \"{}\"", kind.name, name.get_ref());
+        let message = format!("there is no `[[{}]]` called \"{name}\"", kind.name);
         let names = self.all.iter().filter(|table| table.kind == kind.name);
-        let mistake = at(&key, name, message, "not a known name");
-        site.refuse(
-            match nearest(name.get_ref(), names.map(|table| table.name.get_ref().as_str())) {
-                Some(meant) => mistake.help(format!("did you mean \"{meant}\"?")),
-                None => mistake.help(format!(
-                    "describe it: [[{}]] with name = \"{}\"",
-                    kind.name,
-                    name.get_ref()
-                )),
-            },
-        );
+        let mistake = name.wrong(message, "not a known name");
+        site.refuse(match nearest(name, names.map(|table| table.name.as_str())) {
+            Some(meant) => mistake.help(format!("did you mean \"{meant}\"?")),
+            None => mistake.help(format!("describe it: [[{}]] with name = \"{name}\"", kind.name)),
+        });
         // One that is not used may be the one that was meant.
         self.all.iter_mut().filter(|t| t.kind == kind.name).for_each(|table| table.is_used = true);
         None
@@ -82,14 +78,11 @@ impl SourceTables {
 
     /// What nobody uses was probably meant to be used.
     pub(super) fn check(&self, site: &mut Site) {
-        for table in self.all.iter().filter(|table| !table.is_used) {
-            let message = format!("no domain uses the {} \"{}\"", table.kind, table.name.get_ref());
-            let mistake = at(&format!("{}.name", table.kind), &table.name, message, "");
-            site.warn(mistake.help(format!(
-                "for example: recipients = [{{ {} = \"{}\" }}]",
-                table.kind,
-                table.name.get_ref()
-            )));
+        for SourceTable { kind, name, .. } in self.all.iter().filter(|table| !table.is_used) {
+            let mistake = name.wrong(format!("no domain uses the {kind} \"{name}\""), "");
+            site.warn(
+                mistake.help(format!("for example: recipients = [{{ {kind} = \"{name}\" }}]")),
+            );
         }
     }
 
@@ -111,7 +104,10 @@ impl SourceTables {
             let Some((host, (_, listens))) = own else { continue };
             let message = format!("this call-out asks this relay itself, at port {}", host.port);
             site.refuse(
-                at("callout.hosts", &table.name, message, "questions would go round in circles")
+                table
+                    .name
+                    .wrong(message, "questions would go round in circles")
+                    .key("callout.hosts")
                     .at(listens.clone(), "we listen here")
                     .help("give the address of the server behind Postern"),
             );
@@ -121,36 +117,33 @@ impl SourceTables {
     /// The sources of one domain, in their order.
     pub(super) fn of_domain(
         &mut self,
-        list: &[Spanned<Recipients>],
+        list: &[Given<Unread>],
         surroundings: &Surroundings<'_>,
         site: &mut Site,
     ) -> Vec<SourceEntry> {
         let mut entries: Vec<SourceEntry> = Vec::new();
-        for written in list {
-            let entry = Entry { written: written.get_ref(), span: written.span() };
-            let Some(kind) = kind_of(&entry, site) else { continue };
-            let source = match entry.text(kind.name).filter(|_| kind.table.is_some()) {
-                Some(name) => self.called(kind, &name, site),
-                None => (kind.read)(&entry, surroundings, site)
-                    .map(|settings| SourceEntry { settings, place: entry.span(kind.name) }),
+        for entry in list {
+            let Some((kind, entry)) = kind_of(entry, site) else { continue };
+            let path = KeyPath { table: RECIPIENTS.path, key: kind.name };
+            let place = entry.0.span(kind.name).unwrap_or(entry.span());
+            let what = entry.0.text(path).map_or(kind.name.into(), Given::into_inner);
+            let source = match (kind.read)(entry, surroundings, site) {
+                Some(Listed::Named(name)) => self.called(kind, &name, site),
+                Some(Listed::Itself(settings)) => {
+                    Some(SourceEntry { settings, place: place.clone() })
+                }
+                None => None,
             };
             let Some(source) = source else { continue };
             if entries.iter().any(|known| known.settings == source.settings) {
-                let key = format!("domain.recipients.{}", kind.name);
-                let what = entry.text(kind.name).map_or(kind.name.into(), Spanned::into_inner);
-                let twice = Mistake::new(format!("{what} is listed twice")).key(key);
-                site.refuse(twice.at(entry.span(kind.name), "again here"));
+                let twice = Mistake::new(format!("{what} is listed twice")).key(path);
+                site.refuse(twice.at(place, "again here"));
             }
             entries.push(source);
         }
         check_learned(&entries, site);
         entries
     }
-}
-
-fn name_of(value: &Spanned<DeValue<'_>>) -> Option<Text> {
-    let name = value.get_ref().as_table()?.get("name")?;
-    Some(Spanned::new(name.span(), name.get_ref().as_str()?.to_owned()))
 }
 
 /// What was learned from mail stands behind everything else.
@@ -164,30 +157,30 @@ fn check_learned(entries: &[SourceEntry], site: &mut Site) {
     }
 }
 
-/// The one kind that an entry is of.
-fn kind_of(entry: &Entry<'_>, site: &mut Site) -> Option<&'static Kind> {
-    let mut kinds = KINDS.iter().filter(|kind| entry.written.contains_key(kind.name));
-    let Some(kind) = kinds.next() else {
+/// The one kind that an entry is of, and what is known of its keys.
+fn kind_of(entry: &Given<Unread>, site: &mut Site) -> Option<(&'static Kind, Given<Unread>)> {
+    let all = table_at(RECIPIENTS.path)?;
+    let fields = Reader::open(entry.0.clone(), entry.span(), all, site).into_fields();
+    let Some(kind) = KINDS.iter().find(|kind| fields.span(kind.name).is_some()) else {
         // A key that was refused is no longer there, and has been told.
-        if entry.written.is_empty() && !site.report.is_clean() {
-            return None;
+        if !fields.is_empty() || entry.0.is_empty() {
+            let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+            site.refuse(
+                Mistake::new("an entry of `recipients` names no source")
+                    .key(RECIPIENTS.path)
+                    .at(entry.span(), "expected one of its kinds")
+                    .help(format!("the kinds are: {}", names.join(", ")))
+                    .help("for example: recipients = [{ file = \"users.txt\" }]"),
+            );
         }
-        let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-        site.refuse(
-            Mistake::new("an entry of `recipients` names no source")
-                .key("domain.recipients")
-                .at(entry.span.clone(), "expected one of its kinds")
-                .help(format!("the kinds are: {}", names.join(", ")))
-                .help("for example: recipients = [{ file = \"users.txt\" }]"),
-        );
         return None;
     };
-    let foreign = entry.written.keys().find(|key| !kind.entry.iter().any(|own| own.name == **key));
-    let Some(foreign) = foreign else { return Some(kind) };
+    let foreign = fields.names().find(|name| !kind.entry.iter().any(|own| own.name == *name));
+    let Some(foreign) = foreign else { return Some((kind, entry.with(Unread(fields)))) };
     site.refuse(
         Mistake::new(format!("`{foreign}` does not belong to `{}`", kind.name))
-            .key(format!("domain.recipients.{foreign}"))
-            .at(entry.span(foreign), "of another kind of source")
+            .key(format!("{}.{foreign}", RECIPIENTS.path))
+            .at(fields.span(foreign).unwrap_or(entry.span()), "of another kind of source")
             .help("write each source as an entry of its own: [{ … }, { … }]"),
     );
     None

@@ -1,9 +1,10 @@
 //! `[tls]`: a certificate and its key.
 
-use super::super::written::Tls;
+use super::super::tables::Tls;
 use crate::settings::file::{certificates, pem};
 use crate::settings::process::TlsFiles;
-use crate::settings::site::{Site, Text, absolute, at};
+use crate::settings::site::{Site, absolute};
+use crate::settings::value::Text;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -12,10 +13,7 @@ use std::path::PathBuf;
 
 /// `[tls]`: both files are read, and tried together as rustls will use them.
 pub(crate) fn tls(written: &Tls, site: &mut Site) -> Option<TlsFiles> {
-    let chain = written
-        .certificate
-        .as_ref()
-        .and_then(|certificate| certificates("tls.certificate", certificate, site));
+    let chain = written.certificate.as_ref().and_then(|chain| certificates(chain, site));
     let private = written.key.as_ref().and_then(|key| private_key(key, site));
     let ((certificate, chain), (key, private)) = (chain?, private?);
     let (written_certificate, written_key) = (written.certificate.as_ref()?, written.key.as_ref()?);
@@ -23,7 +21,8 @@ pub(crate) fn tls(written: &Tls, site: &mut Site) -> Option<TlsFiles> {
         Ok(_) => Some(TlsFiles { certificate, key }),
         Err(rustls::Error::InconsistentKeys(_)) => {
             site.refuse(
-                at("tls.key", written_key, "the key does not belong to the certificate", "key")
+                written_key
+                    .wrong("the key does not belong to the certificate", "key")
                     .at(written_certificate.span(), "certificate")
                     .help("the key must be that of the first certificate in the file"),
             );
@@ -31,7 +30,8 @@ pub(crate) fn tls(written: &Tls, site: &mut Site) -> Option<TlsFiles> {
         }
         Err(error) => {
             site.refuse(
-                at("tls.certificate", written_certificate, "the certificate cannot be used", "")
+                written_certificate
+                    .wrong("the certificate cannot be used", "")
                     .at(written_key.span(), "")
                     .help(format!("the TLS library says: {error}")),
             );
@@ -41,13 +41,13 @@ pub(crate) fn tls(written: &Tls, site: &mut Site) -> Option<TlsFiles> {
 }
 
 fn private_key(key: &Text, site: &mut Site) -> Option<(PathBuf, PrivateKeyDer<'static>)> {
-    let (path, octets) = pem("tls.key", key, site)?;
+    let (path, octets) = pem(key, site)?;
     match PrivateKeyDer::from_pem_slice(&octets) {
         Ok(private) => Some((absolute(&path), private)),
         Err(_) => {
             // What is in the file is a secret: no word of it goes into a message.
             site.refuse(
-                at("tls.key", key, format!("{} has no private key in it", path.display()), "")
+                key.wrong(format!("{} has no private key in it", path.display()), "")
                     .help("expected a PEM file with `-----BEGIN PRIVATE KEY-----`, not encrypted"),
             );
             None

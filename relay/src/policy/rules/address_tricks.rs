@@ -23,3 +23,14 @@ pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
         encapsulated || mailbox.local_part.needs_quotes() || local_part.bytes().any(trick);
     Ok(refused.then_some(Refusal::AddressTrick))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, settings: &Settings) -> String {
+    let Some(mailbox) = facts.forward_path.and_then(ForwardPath::mailbox) else {
+        return "no local part".into();
+    };
+    let allowed = facts.domain.map_or("", |id| &settings.domain(id).local_part_characters);
+    let allowed =
+        if allowed.is_empty() { String::new() } else { format!("; the domain allows {allowed}") };
+    format!("the local part is {}{allowed}", mailbox.local_part)
+}

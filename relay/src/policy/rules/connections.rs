@@ -23,3 +23,15 @@ pub fn refusal(arrival: &Arrival, limits_lifted: bool, limits: &Limits) -> Optio
             .then_some(Refusal::TooManyClientConnections)
     }
 }
+
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, settings: &Settings) -> String {
+    let (arrival, limits) = (&facts.arrival, &settings.limits);
+    let all =
+        format!("supposed to be {} of {} in all", arrival.connections, limits.connections_max);
+    if facts.client.limits_lifted {
+        return format!("{all}; {LIFTED}");
+    }
+    let (own, most) = (arrival.client_connections, limits.client_connections_max);
+    format!("{all}, {own} of {most} for the client")
+}

@@ -16,3 +16,8 @@ pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
             .then_some(Refusal::HeaderTooBig),
     })
 }
+
+/// What it looked at, in words.
+pub fn looked_at(_: &Facts<'_>, _: &Settings) -> String {
+    "supposed to be an ordinary message".into()
+}

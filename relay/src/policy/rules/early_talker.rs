@@ -7,3 +7,8 @@ use super::prelude::*;
 pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
     Ok(facts.arrival.early_talker.then_some(Refusal::EarlyTalker))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(_: &Facts<'_>, _: &Settings) -> String {
+    "supposed to wait for the greeting".into()
+}

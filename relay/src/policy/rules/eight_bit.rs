@@ -9,3 +9,8 @@ pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
     let asked = facts.parameters.body == Body::EightBitMime;
     Ok((asked && !facts.eight_bit_mime).then_some(Refusal::EightBitNotOffered))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, _: &Settings) -> String {
+    facts.reverse_path.map_or(String::new(), |path| format!("the sender is <{path}>"))
+}

@@ -26,3 +26,18 @@ fn always_exists(path: &ForwardPath) -> bool {
         ["postmaster", "abuse"].iter().any(|name| local_part.eq_ignore_ascii_case(name))
     })
 }
+
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, _: &Settings) -> String {
+    match facts.standing {
+        _ if facts.client.limits_lifted => LIFTED.into(),
+        Some(_) if facts.reverse_path == Some(&ReversePath::Null) => {
+            "supposed not to have guessed in notices, which are counted apart".into()
+        }
+        Some(standing) if standing.harvest => {
+            "supposed to have guessed too many recipients of late".into()
+        }
+        Some(_) => "a client without history".into(),
+        None => "an address that always exists is no guess".into(),
+    }
+}

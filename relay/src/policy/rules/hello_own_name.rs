@@ -25,6 +25,11 @@ fn is_lie(name: &str, ip: IpAddr, hostname: &Domain) -> bool {
     !ip.to_canonical().is_loopback() && Domain::new(name).is_ok_and(|name| name == *hostname)
 }
 
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, _: &Settings) -> String {
+    facts.hello.map_or(String::new(), |hello| format!("it says {}", hello.name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,3 +9,8 @@ pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
     let wrong = facts.hello.is_some_and(|hello| !hello.name.bytes().all(plausible));
     Ok(wrong.then_some(Refusal::HelloSyntax))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, _: &Settings) -> String {
+    facts.hello.map_or(String::new(), |hello| format!("it says {}", hello.name))
+}

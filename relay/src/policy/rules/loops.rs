@@ -11,3 +11,8 @@ pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
         || content.own_received_fields >= limits.own_received_fields_max;
     Ok(round.then_some(Refusal::Loop))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(_: &Facts<'_>, _: &Settings) -> String {
+    "supposed to have one Received field".into()
+}

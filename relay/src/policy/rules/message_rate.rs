@@ -10,3 +10,8 @@ pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
     let many = facts.standing()?.messages >= settings.rates.messages_per_minute_max;
     Ok(many.then_some(Refusal::MessageRate))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, settings: &Settings) -> String {
+    rate(facts, "message", |s| s.messages, settings.rates.messages_per_minute_max)
+}

@@ -29,6 +29,7 @@ mod prelude {
     pub(super) use crate::policy::Ruling;
     pub(super) use crate::policy::facts::Facts;
     pub(super) use crate::policy::verdict::Refusal;
+    pub(super) use crate::policy::words::{LIFTED, rate};
     pub(super) use crate::settings::Settings;
     pub(super) use mail::address::{ForwardPath, ReversePath};
 }
@@ -47,7 +48,12 @@ pub fn at(stage: Stage) -> &'static [Rule] {
 
 macro_rules! rules {
     ($($name:ident: $help:literal),* $(,)?) => {
-        &[$(Rule { name: stringify!($name), help: $help, run: $name::rule }),*]
+        &[$(Rule {
+            name: stringify!($name),
+            help: $help,
+            run: $name::rule,
+            looked_at: $name::looked_at,
+        }),*]
     };
 }
 

@@ -8,3 +8,11 @@ pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
     let notice = matches!(facts.reverse_path, Some(ReversePath::Null));
     Ok((notice && facts.recipients > 0).then_some(Refusal::NoticeToSeveral))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, _: &Settings) -> String {
+    match facts.reverse_path {
+        Some(ReversePath::Null) => "a notice, and its first recipient".into(),
+        _ => "no notice: MAIL names a mailbox".into(),
+    }
+}

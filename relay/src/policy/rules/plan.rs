@@ -9,6 +9,11 @@ use crate::recipient::RecipientStatus;
 pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
     let (Some(plan), Some(domain)) = (facts.plan, facts.domain) else { return Ok(None) };
     let exists = matches!(facts.recipient()?, RecipientStatus::Exists { .. });
-    let other = settings.domain(domain).next_hop != plan.next_hop;
+    let other = settings.plan(domain) != *plan;
     Ok((exists && other).then_some(Refusal::OtherPlan))
+}
+
+/// What it looked at, in words.
+pub fn looked_at(_: &Facts<'_>, _: &Settings) -> String {
+    "the first recipient of the message".into()
 }

@@ -13,3 +13,20 @@ pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
         RecipientStatus::Unavailable => Some(Refusal::DirectoryUnavailable),
     })
 }
+
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, _: &Settings) -> String {
+    match facts.recipient {
+        Some(RecipientStatus::Exists { target: None, .. }) => "it exists".into(),
+        Some(RecipientStatus::Exists { target: Some(target), .. }) => {
+            format!("it exists, as {target}")
+        }
+        Some(RecipientStatus::Bitbucket { reason }) => {
+            format!("mail for it is discarded: {reason}")
+        }
+        Some(RecipientStatus::Left { .. }) => "whoever it was has left".into(),
+        Some(RecipientStatus::Unknown) => "it is unknown".into(),
+        Some(RecipientStatus::Unavailable) => "no source can say".into(),
+        None => String::new(),
+    }
+}

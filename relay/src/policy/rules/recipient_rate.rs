@@ -10,3 +10,8 @@ pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
     let many = facts.standing()?.recipients >= settings.rates.recipients_per_minute_max;
     Ok(many.then_some(Refusal::RecipientRate))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, settings: &Settings) -> String {
+    rate(facts, "recipient", |s| s.recipients, settings.rates.recipients_per_minute_max)
+}

@@ -7,3 +7,9 @@ pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
     let recipients_max = settings.limits.under(facts.pressure).recipients_max;
     Ok((facts.recipients >= recipients_max).then_some(Refusal::TooManyRecipients))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, settings: &Settings) -> String {
+    let most = settings.limits.under(facts.pressure).recipients_max;
+    format!("{} before in the message, {most} may be", facts.recipients)
+}

@@ -8,3 +8,12 @@ pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
     let many = !facts.client.limits_lifted && facts.session_messages >= messages_max;
     Ok(many.then_some(Refusal::TooManyMessages))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(facts: &Facts<'_>, settings: &Settings) -> String {
+    if facts.client.limits_lifted {
+        return LIFTED.into();
+    }
+    let most = settings.limits.under(facts.pressure).messages_max;
+    format!("{} before in the session, {most} may be", facts.session_messages)
+}

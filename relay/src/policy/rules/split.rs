@@ -11,3 +11,8 @@ pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
     }
     Ok(facts.split()?.then_some(Refusal::OneAtATime))
 }
+
+/// What it looked at, in words.
+pub fn looked_at(_: &Facts<'_>, _: &Settings) -> String {
+    "the first recipient of the message".into()
+}

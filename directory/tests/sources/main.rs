@@ -1,0 +1,8 @@
+//! Recipient sources that ask elsewhere, against real servers and servers that lie; without the
+//! program around them.
+
+mod callout;
+mod http_source;
+mod ldap;
+mod ldap_list;
+mod sql;

@@ -1,0 +1,58 @@
+//! Who hears what happens in sessions: one list. Whoever else is to hear of it joins it, and
+//! sessions need not know of them.
+
+use crate::directory::learned::{Circumstances, Learned};
+use crate::observe::Observer;
+use crate::state::{Books, Live, State};
+use relay::event::Event;
+use relay::moment::Moment;
+
+/// Hears every event of every session, on the thread of the session. Cheap, and never waits: it
+/// stands between a command and its reply.
+trait Audience {
+    /// Takes an event.
+    fn hear(&self, event: &Event<'_>, occasion: &Occasion<'_>);
+}
+
+/// What an event does not say itself.
+#[derive(Clone, Copy)]
+pub struct Occasion<'a> {
+    /// The configuration that the session began with.
+    pub live: &'a Live,
+    /// When.
+    pub now: Moment,
+}
+
+/// Tells everybody, in the order of the list.
+pub fn tell(state: &State, event: &Event<'_>, occasion: &Occasion<'_>) {
+    let all: [&dyn Audience; 3] = [&state.observer, &state.books, &*state.learned];
+    all.iter().for_each(|one| one.hear(event, occasion));
+}
+
+/// Log and figures. They hear of the process as well, which has no session.
+impl Audience for Observer {
+    fn hear(&self, event: &Event<'_>, _: &Occasion<'_>) {
+        self.record(event);
+    }
+}
+
+impl Audience for Books {
+    fn hear(&self, event: &Event<'_>, occasion: &Occasion<'_>) {
+        self.observe(event, &occasion.live.config.settings.harvest, occasion.now);
+    }
+}
+
+impl Audience for Learned {
+    fn hear(&self, event: &Event<'_>, occasion: &Occasion<'_>) {
+        let live = occasion.live;
+        let config = &live.config;
+        let circumstances = Circumstances {
+            settings: &config.settings,
+            networks: &config.networks,
+            lists_learned: &|id| config.lists_learned(id),
+            is_honest: &|next_hop| live.is_honest(next_hop),
+            shown: &|domain, local_part| live.directory.shown(domain, local_part),
+        };
+        self.observe(event, &circumstances);
+    }
+}

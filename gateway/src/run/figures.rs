@@ -1,0 +1,122 @@
+//! The figures as a service: what is read at each scrape, and the thread that shows it.
+
+use super::build::Watched;
+use super::service::{Change, Ending, Service, Staged};
+use super::worker;
+use crate::control::work::Work;
+use crate::directory::learned::Learned;
+use crate::observe::server::{self, FigureLimits};
+use crate::state::State;
+use std::io;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often it looks whether the last session has ended, while we drain.
+const DRAINED_TICK: Duration = Duration::from_millis(20);
+
+/// The page of figures, when it is wanted.
+pub struct FigureService {
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FigureService {
+    /// Shows figures to whom a listener lets in.
+    /// # Errors
+    /// When there can be no further thread.
+    pub fn start(
+        listener: Option<TcpListener>,
+        state: &Arc<State>,
+        watched: &Arc<Mutex<Watched>>,
+    ) -> io::Result<Self> {
+        add_gauges(state);
+        add_sources(state, watched);
+        Ok(Self { thread: listener.map(|listener| show(listener, state)).transpose()? })
+    }
+}
+
+impl Service for FigureService {
+    fn reload(&self, change: &Change<'_>) -> Result<Staged, String> {
+        let needs_restart = change.config.metrics != change.before.config.metrics;
+        Ok(Staged { apply: None, needs_restart })
+    }
+
+    /// It ends by itself with the last session.
+    fn stop(self: Box<Self>, ending: &mut Ending) {
+        if let (Some(thread), 0) = (self.thread, ending.sessions_left) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn show(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>> {
+    let state = Arc::clone(state);
+    worker::spawn("figures", async move {
+        let mut drain = state.drain.subscribe();
+        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+        let metrics = Arc::clone(&state.observer.metrics);
+        let draining = Arc::clone(&state.draining);
+        // While we drain, whoever watches us is told so.
+        let drained = async {
+            let _ = drain.wait_for(|draining| *draining).await;
+            while state.seats.taken() > 0 {
+                tokio::time::sleep(DRAINED_TICK).await;
+            }
+        };
+        tokio::select! {
+            () = server::serve(listener, metrics, draining, FigureLimits::default()) => {}
+            () = drained => {}
+        }
+    })
+}
+
+fn add_sources(state: &Arc<State>, watched: &Arc<Mutex<Watched>>) {
+    let work = Work::new(state, watched);
+    state.observer.metrics.set_sources(move || work.sources().unwrap_or_default());
+}
+
+fn add_gauges(state: &Arc<State>) {
+    let metrics = &state.observer.metrics;
+    let (seats, room, log) =
+        (Arc::clone(&state.seats), Arc::clone(&state.room), state.observer.log.clone());
+    metrics
+        .add_gauge("connections", "Open connections of clients", move || u64::from(seats.taken()));
+    metrics
+        .add_gauge("content_memory_octets", "Content held in memory", move || room.used_octets());
+    metrics.add_gauge("log_lines_lost", "Lines of the log that were given up", move || {
+        log.lost_lines()
+    });
+    add_learned_gauges(state);
+    let shared = Arc::downgrade(state);
+    metrics.add_gauge("next_hop_connections", "Connections to next hops", move || {
+        shared.upgrade().map_or(0, |state| {
+            let live = state.live.load();
+            live.hops.0.iter().map(|hop| u64::from(hop.open_connections())).sum()
+        })
+    });
+}
+
+fn add_learned_gauges(state: &Arc<State>) {
+    type Read = fn(&Learned) -> u64;
+    let gauges: [(&'static str, &'static str, Read); 5] = [
+        ("learned_positives", "Addresses that mail has shown to exist", |l| l.figures().positives),
+        ("learned_negatives", "Addresses that mail has shown only to be refused", |l| {
+            l.figures().negatives
+        }),
+        ("learned_doubtful", "Addresses in the report of whom learned would refuse", |l| {
+            l.figures().doubts
+        }),
+        ("learned_would_refuse", "Recipients since the start that learned would refuse", |l| {
+            l.figures().would_refuse
+        }),
+        ("directory_changes_lost", "Changes that the state directory was too slow for", |l| {
+            l.store().lost_changes()
+        }),
+    ];
+    for (name, help, read) in gauges {
+        let learned = Arc::downgrade(&state.learned);
+        let read = move || learned.upgrade().map_or(0, |learned| read(&learned));
+        state.observer.metrics.add_gauge(name, help, read);
+    }
+}

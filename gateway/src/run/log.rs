@@ -1,0 +1,91 @@
+//! The log as a service: opened before everything else, so that all can tell it, and closed
+//! behind it. `Stopped` is its last line.
+
+use super::StartError;
+use super::service::{Change, Ending, Service, Staged};
+use crate::config::built::Config;
+use crate::observe::Observer;
+use crate::observe::log::{Log, LogWriter};
+use crate::observe::metrics::Metrics;
+use crate::observe::write::LineFormat;
+use crate::settings::process::LogFormat;
+use relay::event::ProcessEvent;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The log of a process that serves.
+pub struct LogService {
+    observer: Observer,
+    writer: LogWriter,
+}
+
+impl LogService {
+    /// Opens it.
+    /// # Errors
+    /// When its file cannot be written.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let (log, writer) = open(config)?;
+        Ok(Self { observer: Observer { log, metrics: Arc::new(Metrics::default()) }, writer })
+    }
+
+    /// Takes events, for log and figures.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+}
+
+impl Service for LogService {
+    /// The file may have been moved away to be rotated: from here on it is written where it
+    /// belongs.
+    fn reload(&self, change: &Change<'_>) -> Result<Staged, String> {
+        let Some(path) = change.config.log.file.clone() else { return Ok(Staged::default()) };
+        let observer = self.observer.clone();
+        Ok(Staged::with(move || {
+            observer.log.flush();
+            match append_to(&path) {
+                Ok(file) => observer.log.reopen(file),
+                Err(error) => {
+                    let path = path.display().to_string();
+                    observer.tell(ProcessEvent::LogRefused, &path, &error.to_string());
+                }
+            }
+        }))
+    }
+
+    /// All other handles to it must be gone. Whoever waits for `Stopped` may take the machine
+    /// away: nothing is still to be written.
+    fn stop(self: Box<Self>, ending: &mut Ending) {
+        let Self { observer, writer } = *self;
+        let detail = format!("{} sessions were cut off", ending.sessions_left);
+        observer.tell(ProcessEvent::Stopped, "", &detail);
+        drop(observer);
+        ending.log_is_whole = writer.close();
+    }
+}
+
+fn open(config: &Config) -> Result<(Log, LogWriter), StartError> {
+    let format = match config.log.format {
+        LogFormat::Json => LineFormat::Json,
+        LogFormat::Text => LineFormat::Text,
+        LogFormat::Auto if config.log.file.is_none() && io::stdout().is_terminal() => {
+            LineFormat::Text
+        }
+        LogFormat::Auto => LineFormat::Json,
+    };
+    let started = match &config.log.file {
+        None => Log::start(io::stdout(), format, false),
+        Some(path) => {
+            let file = append_to(path);
+            let file = file.map_err(|source| StartError::Log { path: path.clone(), source })?;
+            Log::start(file, format, false)
+        }
+    };
+    Ok(started?)
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}

@@ -1,0 +1,161 @@
+//! `postern check`: every mistake in the configuration, in the files it names, and in what
+//! recipient files contain, without starting anything.
+
+use super::configuration::{
+    ConfigArgument, count, mistakes_json, print, print_json, tell_mistakes, tell_warnings,
+};
+use super::{EXIT_LATER, EXIT_MISTAKES};
+use crate::config::{Config, Look};
+use crate::directory::statistics::Statistics;
+use crate::listen::tls::Certificate;
+use crate::next_hop::tls::client_config;
+use crate::run::contents;
+use crate::settings::mistake::Mistake;
+use clap::Args;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  postern check --config /etc/postern/postern.toml\n\n\
+    Reads everything that `run` would read, recipient files to their last line, tries out the \
+    directories and servers that would be asked, and starts nothing. A source that cannot be used \
+    is a mistake here; `run` starts without it unless `start_without_sources` is false.\n\
+    Exit codes: 0 nothing is wrong (there may be warnings), 2 mistakes, 3 only that a source does \
+    not answer now.")]
+pub struct CheckArguments {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgument,
+    /// As one JSON document.
+    #[arg(long)]
+    pub json: bool,
+    /// Asks no directory, database, web service or server about itself.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// What a configuration without mistakes comes to.
+#[derive(serde::Serialize)]
+struct Summary {
+    domains: usize,
+    addresses: u64,
+    patterns: u64,
+    next_hops: usize,
+    listeners: usize,
+}
+
+/// Runs it.
+#[must_use]
+pub fn run(arguments: &CheckArguments) -> ExitCode {
+    let mut held = Vec::new();
+    let loaded = Config::load_with(&arguments.config.config, |listed, look| match look {
+        Look::Inside => {
+            let (mistakes, statistics) = contents::read(listed);
+            held.extend(statistics);
+            mistakes
+        }
+        Look::Elsewhere if arguments.offline => Vec::new(),
+        Look::Elsewhere => contents::trouble(listed).into_iter().collect(),
+    });
+    match loaded {
+        Err(mistakes) => {
+            if arguments.json {
+                print_json(&document(&mistakes.mistakes, &mistakes.warnings, None));
+            } else {
+                tell_mistakes(&mistakes);
+                eprintln!("{}", verdict(&mistakes.mistakes));
+            }
+            let later = mistakes.mistakes.iter().all(Mistake::is_passing);
+            ExitCode::from(if later { EXIT_LATER } else { EXIT_MISTAKES })
+        }
+        Ok(config) => clean(&config, &Summary::new(&config, &held), arguments),
+    }
+}
+
+/// The last line for a person.
+fn verdict(mistakes: &[Mistake]) -> String {
+    let number = mistakes.len() as u64;
+    if mistakes.iter().all(Mistake::is_passing) {
+        let what = if number == 1 { "One source does" } else { "Some sources do" };
+        return format!("{what} not answer now; `--offline` checks the rest.");
+    }
+    format!("{}; nothing was started.", count(number, "mistake"))
+}
+
+/// Nothing is wrong with what was written; what remains is whether the TLS library takes it.
+fn clean(config: &Config, summary: &Summary, arguments: &CheckArguments) -> ExitCode {
+    let mistakes = tls_mistakes(config);
+    if arguments.json {
+        let summary = mistakes.is_empty().then_some(summary);
+        print_json(&document(&mistakes, &config.warnings, summary));
+    } else {
+        tell_warnings(&config.warnings);
+        tell_warnings(&mistakes);
+    }
+    if !mistakes.is_empty() {
+        return ExitCode::from(EXIT_MISTAKES);
+    }
+    if !arguments.json {
+        print(&format!("{} is right: {summary}.\n", arguments.config.config.display()));
+        if !config.starts_without_sources {
+            print("`run` tries the sources out as well (`start_without_sources` is false).\n");
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn tls_mistakes(config: &Config) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    if let Some(files) = &config.tls {
+        let served = Certificate::load(files.clone()).and_then(|c| c.server_config());
+        if let Err(error) = served {
+            let message = format!("{} cannot be used: {error}", files.certificate.display());
+            mistakes.push(Mistake::new(message).key("tls.certificate"));
+        }
+    }
+    for hop in &config.next_hops {
+        if let Err(error) = client_config(&hop.tls) {
+            let name = hop.name.as_deref().unwrap_or("of a domain");
+            let message = format!("TLS to the next hop {name} cannot be set up: {error}");
+            mistakes.push(Mistake::new(message).key("next_hop.tls"));
+        }
+    }
+    mistakes
+}
+
+fn document(mistakes: &[Mistake], warnings: &[Mistake], summary: Option<&Summary>) -> Value {
+    json!({
+        "ok": mistakes.is_empty(),
+        "mistakes": mistakes_json(mistakes),
+        "warnings": mistakes_json(warnings),
+        "summary": summary,
+    })
+}
+
+impl Summary {
+    fn new(config: &Config, held: &[Statistics]) -> Self {
+        let patterns = held.iter().flat_map(|source| &source.domains).map(|d| d.patterns);
+        Self {
+            domains: config.domains.len(),
+            addresses: held.iter().map(|source| source.addresses).sum(),
+            patterns: patterns.sum(),
+            next_hops: config.next_hops.len(),
+            listeners: config.listeners.len(),
+        }
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { domains, addresses, patterns, next_hops, listeners } = self;
+        let parts = [
+            count(*domains as u64, "domain"),
+            count(*addresses, "address"),
+            count(*patterns, "pattern"),
+            count(*next_hops as u64, "next hop"),
+            count(*listeners as u64, "listener"),
+        ];
+        f.write_str(&parts.join(", "))
+    }
+}

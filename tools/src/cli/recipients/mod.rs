@@ -1,0 +1,108 @@
+//! `postern recipients`: what the directory knows. Where a Postern serves mail it is asked
+//! (`running.rs`); otherwise the sources are opened beside it, as one that starts now would.
+
+mod check;
+mod confirm;
+mod diff;
+mod export;
+mod flush;
+mod import;
+mod learned;
+mod lookup;
+mod running;
+mod sources;
+mod stats;
+mod sync;
+
+use super::configuration::{ConfigArgument, print, print_json};
+use crate::config::built::Config;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// Arguments of `recipients`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  postern recipients lookup jones@example.test")]
+pub struct RecipientsArguments {
+    /// What to do.
+    #[command(subcommand)]
+    command: RecipientsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum RecipientsCommand {
+    /// Tell whether an address exists, who says so, and where its mail goes.
+    Lookup(lookup::LookupArguments),
+    /// Show what each source has shown itself to be, and what it did.
+    Sources(sources::SourcesArguments),
+    /// Show what mail itself has shown of an address.
+    Why(learned::WhyArguments),
+    /// Show whom `learned` would have refused if it were enforced.
+    Report(learned::ReportArguments),
+    /// Forget answers, so that they are asked for again.
+    Flush(flush::FlushArguments),
+    /// Read a list now.
+    Sync(sync::SyncArguments),
+    /// Show what reading a list now would change.
+    Diff(diff::DiffArguments),
+    /// Write the addresses of a source as a recipient file.
+    Export(export::ExportArguments),
+    /// Check a list and put it into the place of a recipient file.
+    Import(import::ImportArguments),
+    /// Show what each source holds, how old it is, and what is held back.
+    Stats(Common),
+    /// Read every recipient file and tell each malformed line.
+    Check(check::CheckArguments),
+    /// Say that a list is right although it shrank, or that people have left.
+    Confirm(confirm::ConfirmArguments),
+}
+
+/// What all of them take.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  postern recipients stats\n\n\
+    Exit codes: 0 every source answers, 2 mistakes in the configuration, 3 a source is \
+    unavailable or a load is held back.")]
+struct Common {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// As one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Common {
+    /// Prints an answer, for a script or in words.
+    fn show<A: Serialize>(&self, answer: &A, text: impl FnOnce(&A) -> String) {
+        if self.json {
+            print_json(answer);
+        } else {
+            print(&text(answer));
+        }
+    }
+}
+
+/// The exit code; as an error when the command came to an early end that was told.
+type Ended = Result<u8, u8>;
+
+/// Runs it.
+#[must_use]
+pub fn run(arguments: &RecipientsArguments) -> ExitCode {
+    let run = |common: &Common, command: &dyn Fn(&Config) -> Ended| match common.config.load() {
+        Ok(config) => ExitCode::from(command(&config).unwrap_or_else(|code| code)),
+        Err(code) => code,
+    };
+    match &arguments.command {
+        RecipientsCommand::Lookup(lookup) => run(&lookup.common, &|c| lookup::run(lookup, c)),
+        RecipientsCommand::Sources(sources) => run(&sources.common, &|c| sources::run(sources, c)),
+        RecipientsCommand::Why(why) => run(&why.common, &|c| learned::why(why, c)),
+        RecipientsCommand::Report(report) => run(&report.common, &|c| learned::report(report, c)),
+        RecipientsCommand::Flush(flush) => run(&flush.common, &|c| flush::run(flush, c)),
+        RecipientsCommand::Sync(sync) => run(&sync.common, &|c| sync::run(sync, c)),
+        RecipientsCommand::Diff(diff) => run(&diff.common, &|c| diff::run(diff, c)),
+        RecipientsCommand::Export(export) => run(&export.common, &|c| export::run(export, c)),
+        RecipientsCommand::Import(import) => run(&import.common, &|c| import::run(import, c)),
+        RecipientsCommand::Stats(common) => run(common, &|c| stats::run(common, c)),
+        RecipientsCommand::Check(check) => run(&check.common, &|c| check::run(check, c)),
+        RecipientsCommand::Confirm(confirm) => run(&confirm.common, &|c| confirm::run(confirm, c)),
+    }
+}

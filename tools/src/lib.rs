@@ -1,0 +1,12 @@
+//! The program `postern`: its commands, and what they do beside serving mail.
+//!
+//! - [`cli`]: the commands. [`demo`]: a stranger's first minute.
+//! - [`probe`]: what other servers do. [`talk`]: dialogues against a live server.
+
+pub mod cli;
+pub mod demo;
+pub mod probe;
+pub mod talk;
+
+// Where things were before this was a crate of its own, while work on them is under way elsewhere.
+use gateway::{clock, config, control, directory, explain, listen, next_hop, run, settings, state};

@@ -1,0 +1,22 @@
+//! The whole program against real servers and clients, and what it says. One program, so that all
+//! is linked once; a file is a module, and each test has its own folder, ports and processes.
+
+mod asked_elsewhere;
+mod check;
+mod cli;
+mod clients;
+mod control;
+mod demo;
+mod directories;
+mod faults;
+mod faults_directory;
+mod golden;
+mod init;
+mod kill;
+mod learned;
+mod lies;
+mod listeners;
+mod next_hops;
+mod operations;
+mod probe;
+mod sessions;
