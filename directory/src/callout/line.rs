@@ -191,8 +191,8 @@ impl Pooled for Line {
         self.connection.move_here()
     }
 
-    async fn leave(self) {
-        self.connection.leave().await;
+    fn leave(self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        self.connection.leave()
     }
 }
 

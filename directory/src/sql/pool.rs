@@ -6,6 +6,7 @@
 
 use super::super::live::{Trouble, TroubleKind};
 use super::failure::Failure;
+use std::future::Ready;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,7 +56,9 @@ impl<T: Send + 'static> Pooled for Session<T> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    async fn leave(self) {}
+    fn leave(self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        None::<Ready<()>>
+    }
 }
 
 /// A connection in use. It is closed unless it is given back: whatever a caller that went away

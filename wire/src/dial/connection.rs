@@ -297,11 +297,11 @@ impl Pooled for Connection {
     }
 
     /// Nothing is said where it could be taken for content.
-    async fn leave(mut self) {
-        if self.session.is_idle() {
+    fn leave(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        self.session.is_idle().then_some(async move {
             let farewell = self.session.quit();
             let _ = timeout(Duration::from_secs(1), self.stream.write_all(farewell)).await;
-        }
+        })
     }
 }
 

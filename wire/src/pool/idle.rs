@@ -13,7 +13,7 @@ use tokio::time::sleep_until;
 const SWEEP_SECONDS_MAX: u32 = 5;
 
 /// A connection, and since when.
-pub(super) struct Kept<T> {
+pub(super) struct Held<T> {
     pub(super) connection: T,
     /// The runtime that watches its socket.
     pub(super) home: Id,
@@ -22,7 +22,7 @@ pub(super) struct Kept<T> {
     pub(super) counted: Counted,
 }
 
-impl<T: Pooled> Kept<T> {
+impl<T: Pooled> Held<T> {
     /// Whether somebody else may use it.
     pub(super) fn may_go_on(&self, bounds: &Bounds, now: Moment) -> bool {
         self.connection.is_fit() && now < self.ends(bounds)
@@ -36,12 +36,12 @@ impl<T: Pooled> Kept<T> {
         after(self.idle_since, bounds.idle_max).min(after(self.born, bounds.age_max))
     }
 
-    /// Says goodbye where there is a runtime to do so, and is counted until that is said.
+    /// Says goodbye where there is a runtime to do so, and is counted until then.
     pub(super) fn leave(self) {
-        if let Ok(runtime) = Handle::try_current() {
-            let Self { connection, counted, .. } = self;
+        let Self { connection, counted, .. } = self;
+        if let (Some(leaving), Ok(runtime)) = (connection.leave(), Handle::try_current()) {
             runtime.spawn(async move {
-                connection.leave().await;
+                leaving.await;
                 drop(counted);
             });
         }
@@ -50,53 +50,53 @@ impl<T: Pooled> Kept<T> {
 
 /// Those that nobody uses, the youngest last.
 pub(super) struct Idle<T> {
-    kept: Vec<Kept<T>>,
+    held: Vec<Held<T>>,
     is_swept: bool,
     is_retired: bool,
 }
 
 impl<T> Default for Idle<T> {
     fn default() -> Self {
-        Self { kept: Vec::new(), is_swept: false, is_retired: false }
+        Self { held: Vec::new(), is_swept: false, is_retired: false }
     }
 }
 
 impl<T: Pooled> Idle<T> {
     /// Keeps one; whether a task must be started that looks after them. It comes back where
     /// nothing is kept any more.
-    pub(super) fn add(&mut self, kept: Kept<T>) -> Result<bool, Kept<T>> {
+    pub(super) fn add(&mut self, held: Held<T>) -> Result<bool, Held<T>> {
         if self.is_retired {
-            return Err(kept);
+            return Err(held);
         }
-        self.kept.push(kept);
+        self.held.push(held);
         Ok(!std::mem::replace(&mut self.is_swept, true))
     }
 
     /// The youngest of this runtime, else the youngest of another, where it can be moved.
-    pub(super) fn take(&mut self, here: Id) -> Option<Kept<T>> {
-        let own = self.kept.iter().rposition(|kept| kept.home == here);
-        let other = || self.kept.len().checked_sub(1).filter(|_| T::MOVES);
+    pub(super) fn take(&mut self, here: Id) -> Option<Held<T>> {
+        let own = self.held.iter().rposition(|held| held.home == here);
+        let other = || self.held.len().checked_sub(1).filter(|_| T::MOVES);
         let at = own.or_else(other)?;
-        Some(self.kept.remove(at))
+        Some(self.held.remove(at))
     }
 
-    pub(super) fn take_oldest(&mut self) -> Option<Kept<T>> {
-        if self.kept.is_empty() { None } else { Some(self.kept.remove(0)) }
+    pub(super) fn take_oldest(&mut self) -> Option<Held<T>> {
+        if self.held.is_empty() { None } else { Some(self.held.remove(0)) }
     }
 
-    pub(super) fn take_all(&mut self) -> Vec<Kept<T>> {
-        std::mem::take(&mut self.kept)
+    pub(super) fn take_all(&mut self) -> Vec<Held<T>> {
+        std::mem::take(&mut self.held)
     }
 
-    pub(super) fn retire(&mut self) -> Vec<Kept<T>> {
+    pub(super) fn retire(&mut self) -> Vec<Held<T>> {
         self.is_retired = true;
         self.take_all()
     }
 
     /// Takes out those whose time is over; when the next one's is.
-    fn take_old(&mut self, bounds: &Bounds, now: Moment) -> (Vec<Kept<T>>, Option<Moment>) {
-        let old = self.kept.extract_if(.., |kept| !kept.may_go_on(bounds, now)).collect();
-        let next = self.kept.iter().map(|kept| kept.ends(bounds)).min();
+    fn take_old(&mut self, bounds: &Bounds, now: Moment) -> (Vec<Held<T>>, Option<Moment>) {
+        let old = self.held.extract_if(.., |held| !held.may_go_on(bounds, now)).collect();
+        let next = self.held.iter().map(|held| held.ends(bounds)).min();
         self.is_swept = next.is_some();
         (old, next)
     }
@@ -130,7 +130,7 @@ pub(super) async fn sweep<T: Pooled>(mut sweeping: Sweeping<T>) {
         let now = clock::now();
         let (old, next) = pool.idle().take_old(&pool.bounds, now);
         drop(pool);
-        old.into_iter().for_each(Kept::leave);
+        old.into_iter().for_each(Held::leave);
         let Some(next) = next else {
             // Whoever keeps one from now on starts another task.
             sweeping.is_over = true;

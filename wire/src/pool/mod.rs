@@ -9,7 +9,7 @@ pub mod recall;
 use crate::clock;
 use crate::lock::lock;
 use counted::Count;
-use idle::{Idle, Kept, Sweeping};
+use idle::{Held, Idle, Sweeping};
 use recall::{Recall, Recalls};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -51,8 +51,8 @@ pub trait Pooled: Send + 'static {
     /// As the system's, or when the other side has hung up; the connection is of no more use then.
     fn move_here(&mut self) -> io::Result<()>;
 
-    /// Says goodbye; nobody waits for an answer.
-    fn leave(self) -> impl Future<Output = ()> + Send;
+    /// Says goodbye, where there is one to be said; nobody waits for an answer.
+    fn leave(self) -> Option<impl Future<Output = ()> + Send + 'static>;
 }
 
 /// The connections.
@@ -75,7 +75,7 @@ pub struct Slot<T: Pooled> {
 /// A connection in use. One that is not given back is closed: whatever it was in the middle of is
 /// void then.
 pub struct Lease<T: Pooled> {
-    kept: Kept<T>,
+    held: Held<T>,
     recall: Arc<Recall>,
     /// How long it was idle, where it was used before: then it may have died unseen.
     pub rested: Option<Duration>,
@@ -172,22 +172,22 @@ impl<T: Pooled> Slot<T> {
     pub fn reuse(self) -> Result<Lease<T>, Self> {
         let here = Handle::current().id();
         loop {
-            let Some(mut kept) = self.pool.idle().take(here) else { return Err(self) };
+            let Some(mut held) = self.pool.idle().take(here) else { return Err(self) };
             let now = clock::now();
-            if !kept.may_go_on(&self.pool.bounds, now) {
+            if !held.may_go_on(&self.pool.bounds, now) {
                 continue;
             }
-            let is_alive = if kept.home == here {
-                kept.connection.is_alive()
+            let is_alive = if held.home == here {
+                held.connection.is_alive()
             } else {
-                kept.home = here;
-                kept.connection.move_here().is_ok()
+                held.home = here;
+                held.connection.move_here().is_ok()
             };
             if !is_alive {
                 continue;
             }
-            let rested = Duration::from_millis(now.milliseconds_since(kept.idle_since));
-            return Ok(Lease::new(kept, Some(rested), self));
+            let rested = Duration::from_millis(now.milliseconds_since(held.idle_since));
+            return Ok(Lease::new(held, Some(rested), self));
         }
     }
 
@@ -216,8 +216,8 @@ impl<T: Pooled> Slot<T> {
             Ok(connection) => {
                 let now = clock::now();
                 let home = Handle::current().id();
-                let kept = Kept { connection, home, born: now, idle_since: now, counted };
-                Ok(Lease::new(kept, None, self))
+                let held = Held { connection, home, born: now, idle_since: now, counted };
+                Ok(Lease::new(held, None, self))
             }
             Err(error) => {
                 counted.cancel();
@@ -228,14 +228,14 @@ impl<T: Pooled> Slot<T> {
 }
 
 impl<T: Pooled> Lease<T> {
-    fn new(kept: Kept<T>, rested: Option<Duration>, slot: Slot<T>) -> Self {
+    fn new(held: Held<T>, rested: Option<Duration>, slot: Slot<T>) -> Self {
         let recall = slot.pool.recalls.add(clock::now());
-        Self { kept, recall, rested, slot }
+        Self { held, recall, rested, slot }
     }
 
     /// The connection.
     pub fn connection(&mut self) -> &mut T {
-        &mut self.kept.connection
+        &mut self.held.connection
     }
 
     /// For a holder that waits for somebody else: ready when the lease is recalled, and must end.
@@ -250,28 +250,28 @@ impl<T: Pooled> Lease<T> {
 
     /// Closes the connection, and keeps the slot for another.
     pub fn discard(self) -> Slot<T> {
-        let Self { kept, slot, .. } = self;
-        drop(kept);
+        let Self { held, slot, .. } = self;
+        drop(held);
         slot
     }
 
     /// Back to the pool: nothing that was asked is outstanding.
     pub fn give_back(self) {
-        let Self { mut kept, slot, .. } = self;
+        let Self { mut held, slot, .. } = self;
         let now = clock::now();
-        kept.idle_since = now;
-        if !kept.may_go_on(&slot.pool.bounds, now) {
-            return kept.leave();
+        held.idle_since = now;
+        if !held.may_go_on(&slot.pool.bounds, now) {
+            return held.leave();
         }
         let mut idle = slot.pool.idle();
-        match idle.add(kept) {
+        match idle.add(held) {
             Ok(must_be_swept) => {
                 drop(idle);
                 if must_be_swept {
                     tokio::spawn(idle::sweep(Sweeping::new(&slot.pool)));
                 }
             }
-            Err(kept) => kept.leave(),
+            Err(held) => held.leave(),
         }
         slot.pool.open.changed.notify_one();
     }

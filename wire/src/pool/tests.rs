@@ -1,6 +1,7 @@
 //! The pool with connections that are none, and over several runtimes.
 
 use super::*;
+use std::future::Ready;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use tokio::runtime::Runtime;
 
@@ -32,8 +33,8 @@ impl Pooled for Fake {
         Ok(())
     }
 
-    async fn leave(self) {
-        self.0.farewells.fetch_add(1, Relaxed);
+    fn leave(self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        Some(async move { _ = self.0.farewells.fetch_add(1, Relaxed) })
     }
 }
 
@@ -55,7 +56,9 @@ impl Pooled for Bound {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    async fn leave(self) {}
+    fn leave(self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        None::<Ready<()>>
+    }
 }
 
 const LONG: Duration = Duration::from_secs(60);
