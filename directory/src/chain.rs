@@ -125,7 +125,8 @@ struct Tally {
     unavailable: Option<Arc<str>>,
     /// The last that knows of no such address.
     unknown: Option<Arc<str>>,
-    /// One that leaves it to the others, and on which ground the address passes when they say nothing.
+    /// One that leaves it to the others, and on which ground the address passes when they say
+    /// nothing.
     abstains: Option<(Arc<str>, Option<Ground>)>,
 }
 

@@ -6,8 +6,10 @@
 //! - [`route`]: where a recipient's mail goes.
 //! - [`ledger`]: what each client did lately. [`split`]: envelopes to be sent one by one.
 //! - [`breaker`]: when a server that fails is left alone.
+//! - [`belief`]: what a source's word is worth.
 //! - [`event`]: the one vocabulary of log, metrics, ledger and dialogues.
 
+pub mod belief;
 pub mod breaker;
 pub mod client;
 pub mod event;

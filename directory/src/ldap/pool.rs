@@ -49,7 +49,7 @@ pub struct Pool {
 /// What one thread has.
 struct Desk {
     turns: Semaphore,
-    counters: Vec<Counter>,
+    counters: Vec<Arc<Counter>>,
 }
 
 /// What one thread has to do with one server.
@@ -59,7 +59,7 @@ struct Counter {
     /// Those that the server has, the oldest first: also those that take nothing more.
     standing: Mutex<Vec<Standing>>,
     /// Held by whoever connects, so that fifty askers make one connection.
-    connecting: tokio::sync::Mutex<()>,
+    connecting: Arc<tokio::sync::Mutex<()>>,
     attempts: AtomicU64,
     /// Why the last attempt failed, for those who waited for it.
     failure: Mutex<Option<Problem>>,
@@ -266,7 +266,7 @@ impl Pool {
             let turns = self.settings.connections_max * self.settings.outstanding_max;
             Arc::new(Desk {
                 turns: Semaphore::new(turns as usize),
-                counters: self.servers.iter().map(|_| Counter::default()).collect(),
+                counters: self.servers.iter().map(|_| Arc::default()).collect(),
             })
         });
         Arc::clone(desk)
@@ -276,9 +276,9 @@ impl Pool {
 impl Counter {
     /// A connection with room for one more search; `fresh` demands one that is made from now on.
     async fn link(
-        &self,
-        server: &Server,
-        settings: &Settings,
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        settings: &Arc<Settings>,
         fresh: bool,
     ) -> Result<Arc<Link>, Problem> {
         let attempts = self.attempts.load(Relaxed);
@@ -286,7 +286,7 @@ impl Counter {
         if let Some(link) = self.with_room(settings, made_after) {
             return Ok(link);
         }
-        let _connecting = self.connecting.lock().await;
+        let connecting = Arc::clone(&self.connecting).lock_owned().await;
         if let Some(link) = self.with_room(settings, made_after) {
             return Ok(link);
         }
@@ -296,6 +296,17 @@ impl Counter {
         {
             return Err(problem);
         }
+        let (me, server, settings) = (Arc::clone(self), Arc::clone(server), Arc::clone(settings));
+        // An asker who has gone leaves a connection behind that the next one finds: not counted,
+        // a server that is slow would be connected to by each who gives up on it.
+        let opening = tokio::spawn(async move {
+            let _connecting = connecting;
+            me.open(&server, &settings).await
+        });
+        opening.await.unwrap_or_else(|error| Err(Problem::lost(error.to_string())))
+    }
+
+    async fn open(&self, server: &Server, settings: &Settings) -> Result<Arc<Link>, Problem> {
         self.make_room(links_max(settings));
         let serial = self.attempts.fetch_add(1, Relaxed) + 1;
         let opened = server.open(serial).await;
@@ -364,7 +375,7 @@ mod tests {
     }
 
     impl Silent {
-        fn start() -> (Self, Server) {
+        fn start() -> (Self, Arc<Server>) {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             listener.set_nonblocking(true).unwrap();
             let way = Way {
@@ -376,7 +387,7 @@ mod tests {
                 bind: None,
                 connect_max: Duration::from_secs(60),
             };
-            (Self { listener, taken: Vec::new() }, Server::new(way))
+            (Self { listener, taken: Vec::new() }, Arc::new(Server::new(way)))
         }
 
         /// How many of its clients have not left.
@@ -393,8 +404,8 @@ mod tests {
         }
     }
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> Arc<Settings> {
+        Arc::new(Settings {
             name: "test".to_owned(),
             preset: Preset::Custom,
             servers: Vec::new(),
@@ -414,13 +425,13 @@ mod tests {
             age_max: Duration::from_secs(3_600),
             positive: Duration::ZERO,
             negative: Duration::ZERO,
-        }
+        })
     }
 
     #[tokio::test]
     async fn connections_that_are_given_up_and_stand_leave_room_for_no_more() {
         let (mut silent, server) = Silent::start();
-        let (counter, settings) = (Counter::default(), settings());
+        let (counter, settings) = (Arc::<Counter>::default(), settings());
         let mut held = Vec::new();
         for made in 1..=20 {
             let link = counter.link(&server, &settings, false).await.unwrap();
@@ -435,5 +446,18 @@ mod tests {
             }
         }
         assert_eq!(silent.open(), links_max(&settings), "and no fewer");
+    }
+    #[tokio::test]
+    async fn an_asker_who_gives_up_leaves_the_connection_to_the_next() {
+        let (mut silent, server) = Silent::start();
+        let (counter, settings) = (Arc::<Counter>::default(), settings());
+        for _ in 0..20 {
+            let mut asking = Box::pin(counter.link(&server, &settings, false));
+            // The first waits for a connection, and is gone before there is one.
+            let _ = futures_util::poll!(&mut asking);
+        }
+        let link = counter.link(&server, &settings, false).await.unwrap();
+        assert_eq!((link.serial, counter.attempts.load(Relaxed)), (1, 1));
+        assert_eq!(silent.open(), 1);
     }
 }

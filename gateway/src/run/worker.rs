@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How often a thread hands over its log lines.
 const TICK: Duration = Duration::from_millis(100);
+/// So many ticks between two looks at the pressure for those who wait.
+const PRESSURE_TICKS: u64 = 10;
 /// How often it is looked whether the last session has ended, when we go down.
 const DRAINED_TICK: Duration = Duration::from_millis(5);
 /// Threads for file access, beside each session thread.
@@ -98,7 +100,7 @@ async fn serve(listeners: Vec<(Arc<Listener>, TcpListener)>, state: Arc<State>, 
 /// Until we go down and the last session of all has ended. The first thread asks next hops what
 /// they offer, whenever there are new ones.
 async fn tick(state: &State, first: bool) {
-    let (mut lost, mut greeted) = (0, Weak::new());
+    let (mut lost, mut greeted, mut ticks) = (0, Weak::new(), 0_u64);
     loop {
         let live = state.live.load_full();
         if first && !std::ptr::eq(greeted.as_ptr(), Arc::as_ptr(&live)) {
@@ -107,6 +109,10 @@ async fn tick(state: &State, first: bool) {
         }
         drop(live);
         tokio::time::sleep(TICK).await;
+        ticks += 1;
+        if first && ticks % PRESSURE_TICKS == 0 {
+            state.tell_pressure();
+        }
         state.observer.log.flush();
         let lost_now = state.observer.log.lost_lines();
         if lost_now > lost {
@@ -117,7 +123,7 @@ async fn tick(state: &State, first: bool) {
             );
             lost = lost_now;
         }
-        if *state.drain.borrow() && state.seats.taken() == 0 {
+        if state.conditions.borrow().draining && state.seats.taken() == 0 {
             state.observer.log.flush();
             return;
         }

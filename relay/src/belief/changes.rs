@@ -11,7 +11,7 @@ const GATHERED_MICROSECONDS_MAX: i64 = 10_000_000;
 const NAMED_DOMAINS_MAX: usize = 3;
 
 /// From one class to another.
-pub(super) type Step = (Class, Class);
+pub type Step = (Class, Class);
 
 /// Those of one kind.
 #[derive(Debug, Default)]
@@ -45,11 +45,11 @@ impl Gathered {
 
 /// What has changed at one source and was not told yet, by kind.
 #[derive(Debug, Default)]
-pub(super) struct Changes(HashMap<Step, Gathered>);
+pub struct Changes(HashMap<Step, Gathered>);
 
 impl Changes {
     /// These domains have changed, `now` in microseconds; gives what is to be told at once.
-    pub(super) fn took_place<D: Display>(
+    pub fn took_place<D: Display>(
         &mut self,
         now: i64,
         step: Step,
@@ -71,7 +71,7 @@ impl Changes {
     }
 
     /// What has been gathered for long enough.
-    pub(super) fn due<D: Display>(&mut self, now: i64, name: impl Fn(usize) -> D) -> Vec<String> {
+    pub fn due<D: Display>(&mut self, now: i64, name: impl Fn(usize) -> D) -> Vec<String> {
         let due = self.0.iter_mut().filter(|(_, g)| !g.waiting.is_empty() && g.is_due(now));
         due.map(|(step, gathered)| gathered.tell(now, *step, &name)).collect()
     }

@@ -1,8 +1,6 @@
 //! What a source, or a next hop, has shown itself to be. Computed from what was seen, so that
 //! there is nothing to forget to reset; a change is told by whoever saw it.
 
-use super::Manners;
-
 /// The classes, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
@@ -45,6 +43,17 @@ impl Class {
     pub fn is_honest(self) -> bool {
         matches!(self, Self::Honest | Self::RefusesNull | Self::Tarpits | Self::Late)
     }
+}
+
+/// What asking has shown about whom is asked, beyond the answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manners {
+    /// Refuses unknown recipients only behind DATA.
+    pub is_late: bool,
+    /// Refuses the null reverse-path.
+    pub refuses_null: bool,
+    /// Takes long on purpose.
+    pub tarpits: bool,
 }
 
 /// What was seen.
