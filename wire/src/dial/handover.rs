@@ -1,5 +1,5 @@
-//! Content on its way to the next hop: trace field, content from wherever it is read, final dot. What the next hop
-//! says before the dot is heard here; the answer behind it is the caller's.
+//! Content on its way to the next hop: trace field, what is read from anywhere, final dot.
+//! What the next hop says before the dot is heard here; the answer behind it is the caller's.
 
 use super::connection::Connection;
 use crate::content::Parts;

@@ -102,8 +102,8 @@ impl<T: Pooled> Idle<T> {
     }
 }
 
-/// Whoever sweeps may end with its thread, even before it has begun: then the next connection that is
-/// kept starts another.
+/// Whoever sweeps may end with its thread, even before it has begun: then the next connection that
+/// is kept starts another.
 pub(super) struct Sweeping<T: Pooled> {
     pool: Weak<Pool<T>>,
     is_over: bool,
