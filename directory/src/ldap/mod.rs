@@ -3,7 +3,6 @@
 //! `filter.rs`, what went wrong in `trouble.rs`. What was answered is remembered elsewhere
 //! (`live/`).
 
-mod breaker;
 mod export;
 mod filter;
 mod link;

@@ -4,7 +4,6 @@
 //! A connection belongs to the thread that opened it, since its socket is watched there.
 
 use super::super::live::TroubleKind;
-use super::breaker::Turn;
 use super::link::{Link, NoReply, Reply, Search, Standing, Way, keep};
 use super::preset::Protection;
 use super::server::Server;
@@ -14,13 +13,16 @@ use crate::clock;
 use crate::next_hop::tls::{TrustError, client_config};
 use crate::settings::server::{NextHopTls, Trust};
 use ldap3::Scope;
+use relay::breaker::Permit;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+use wire::lock::lock;
+use wire::pool::counted::Count;
 
 /// Askers that wait because all connections have as much under way as they may.
 const WAITING_MAX: u32 = 256;
@@ -36,7 +38,7 @@ pub struct Pool {
     settings: Arc<Settings>,
     servers: Vec<Arc<Server>>,
     desks: Mutex<HashMap<ThreadId, Arc<Desk>>>,
-    waiting: AtomicU32,
+    waiting: Arc<Count>,
     /// Who is tried when all are being left alone.
     next: AtomicUsize,
     /// The server that was connected to last, from 1; and how often that was another one.
@@ -61,15 +63,6 @@ struct Counter {
     attempts: AtomicU64,
     /// Why the last attempt failed, for those who waited for it.
     failure: Mutex<Option<Problem>>,
-}
-
-/// Whose turn it is waits in line, and counts.
-struct Waiting<'a>(&'a AtomicU32);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
 }
 
 impl Pool {
@@ -102,7 +95,7 @@ impl Pool {
             servers: servers.collect(),
             settings: Arc::clone(settings),
             desks: Mutex::default(),
-            waiting: AtomicU32::new(0),
+            waiting: Arc::default(),
             next: AtomicUsize::new(0),
             last: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
@@ -161,10 +154,10 @@ impl Pool {
         let now = clock::now();
         let mut order = Vec::with_capacity(self.servers.len());
         for (at, server) in self.servers.iter().enumerate() {
-            match server.breaker.turn(now) {
-                Turn::Ask => order.push(at),
-                Turn::FindOut => self.find_out(desk, at),
-                Turn::Leave => {}
+            match lock(&server.breaker).permit(now) {
+                Permit::Ask => order.push(at),
+                Permit::Trial => self.find_out(desk, at),
+                Permit::Leave => {}
             }
         }
         if order.is_empty() {
@@ -193,9 +186,9 @@ impl Pool {
                 Err(_) => false,
             };
             if answers {
-                server.breaker.succeeded();
+                lock(&server.breaker).succeeded();
             } else {
-                server.breaker.found_down(clock::now());
+                lock(&server.breaker).failed(clock::now());
             }
         });
     }
@@ -209,15 +202,17 @@ impl Pool {
     ) -> Result<T, Problem> {
         let server = &self.servers[at];
         let result = self.reply(desk, at, search).await.and_then(meaning);
+        let mut breaker = lock(&server.breaker);
         match &result {
-            Ok(_) => server.breaker.succeeded(),
+            Ok(_) => _ = breaker.succeeded(),
             Err(problem) => match problem.kind {
                 TroubleKind::Down | TroubleKind::Slow | TroubleKind::Busy => {
-                    server.breaker.failed(clock::now());
+                    breaker.failed(clock::now());
                 }
                 TroubleKind::Misconfigured | TroubleKind::Unexpected => {}
             },
         }
+        drop(breaker);
         result
     }
 
@@ -255,11 +250,11 @@ impl Pool {
         if let Ok(turn) = desk.turns.try_acquire() {
             return Ok(turn);
         }
-        let waiting = Waiting(&self.waiting);
         let remedy = "the directory answers too slowly for what is asked: index the filter's \
                       attributes, add servers, or raise `connections_max`";
         let busy = |what| Problem::new(TroubleKind::Busy, what, remedy);
-        if waiting.0.fetch_add(1, Relaxed) >= WAITING_MAX {
+        let (_waiting, before) = self.waiting.add();
+        if before >= WAITING_MAX {
             return Err(busy("256 lookups wait for the directory already"));
         }
         desk.turns.acquire().await.map_err(|_| busy("nothing more is asked"))
@@ -362,10 +357,6 @@ impl Counter {
 /// Connections of one thread to one server, those included that have gone silent.
 fn links_max(settings: &Settings) -> usize {
     (settings.connections_max + STALLED_MAX) as usize
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

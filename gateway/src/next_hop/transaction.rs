@@ -1,7 +1,6 @@
 //! One client's transaction with a next hop: performs the exchange's requests on a connection.
 
-use super::connection::{Connection, ConnectionError};
-use super::content::{Sending, send};
+use super::connection::{self, Connection, ConnectionError, EnvelopeAnswer};
 use super::pool::{Lease, NextHop, NoConnection};
 use crate::listen::content::Content;
 use mail::address::{ForwardPath, ReversePath};
@@ -13,6 +12,7 @@ use relay::next_hop::{Lack, Outcome};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use wire::dial::handover::{Sending, send};
 
 /// Until RSET has left; nobody waits for its reply.
 const RESET_PATIENCE: Duration = Duration::from_secs(5);
@@ -83,7 +83,7 @@ impl Transaction {
     pub async fn forget(&mut self) {
         self.said = None;
         let Some(mut lease) = self.lease.take() else { return };
-        let Some(connection) = lease.connection() else { return };
+        let connection = lease.connection();
         connection.session().reset();
         if connection.send_pending(RESET_PATIENCE).await.is_ok() {
             lease.give_back();
@@ -94,7 +94,7 @@ impl Transaction {
     /// somebody else. What was said on it is said once more when the client goes on.
     pub fn poll_recalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(lease) = &self.lease else { return Poll::Pending };
-        ready!(lease.loan().poll_recalled(cx));
+        ready!(lease.poll_recalled(cx));
         self.lease = None;
         Poll::Ready(())
     }
@@ -102,7 +102,7 @@ impl Transaction {
     /// The client is not waited for any more.
     pub fn resume(&self) {
         if let Some(lease) = &self.lease {
-            lease.loan().resume();
+            lease.resume();
         }
     }
 
@@ -129,15 +129,15 @@ impl Transaction {
                 Err(NoConnection::Busy) => return Outcome::Busy,
                 Err(NoConnection::Unavailable) => return Outcome::Unavailable,
             };
-            let used = lease.is_pooled();
-            let Some(connection) = lease.connection() else { return Outcome::Unavailable };
+            let used = lease.rested.is_some();
+            let connection = lease.connection();
             if let Some(lack) = lack(connection, *parameters) {
                 lease.give_back();
                 return Outcome::Incapable(lack);
             }
             connection.begin();
             connection.session().begin(reverse_path, *parameters, recipient, Some(client));
-            match connection.answer(&hop.way, hop.settings.command_max).await {
+            match connection.answer(hop.settings.command_max).await {
                 Ok(Answer::Rcpt(reply)) => {
                     self.lease = Some(lease);
                     return Outcome::Recipient(reply);
@@ -160,11 +160,10 @@ impl Transaction {
         if self.lease.is_none() {
             self.lease = self.say_again().await;
         }
-        let Some(lease) = &mut self.lease else { return Outcome::Lost };
-        let hop = Arc::clone(lease.hop());
-        let Some(connection) = lease.connection() else { return Outcome::Lost };
+        let (Some(lease), Some(said)) = (&mut self.lease, &self.said) else { return Outcome::Lost };
+        let connection = lease.connection();
         connection.session().recipient(recipient);
-        match connection.answer(&hop.way, hop.settings.command_max).await {
+        match connection.answer(said.hop.settings.command_max).await {
             Ok(Answer::Rcpt(reply)) => Outcome::Recipient(reply),
             Ok(_) | Err(_) => {
                 self.lease = None;
@@ -191,16 +190,17 @@ impl Transaction {
             Ok(lease) => lease,
             Err(outcome) => return outcome,
         };
-        let Some(connection) = lease.connection() else { return Outcome::Lost };
+        let connection = lease.connection();
         let host = Arc::clone(&connection.host.name);
-        match send(connection, &hop, content, &trace, &mut self.reached).await {
+        let data_max = hop.settings.data_max;
+        match send(connection, &mut content.parts(), &trace, data_max, &mut self.reached).await {
             Ok(()) => {}
             Err(Sending::Local) => return Outcome::LocalTrouble,
             Err(Sending::Lost) => return Outcome::Lost,
             Err(Sending::Refused(reply)) => return Outcome::Content { reply, host },
             Err(Sending::LostAtEnd) => return Outcome::Unknown { host },
         }
-        match connection.answer(&hop.way, hop.settings.final_reply_max).await {
+        match connection.answer(hop.settings.final_reply_max).await {
             // 3yz answers nothing here: whoever says it may have the message or not.
             Ok(Answer::Content(reply)) if reply.class() != Class::Intermediate => {
                 self.lease = Some(lease);
@@ -219,14 +219,14 @@ impl Transaction {
                 Some(lease) => lease,
                 None => self.say_again().await.ok_or(Outcome::Lost)?,
             };
-            let Some(connection) = lease.connection() else { return Err(Outcome::Lost) };
+            let connection = lease.connection();
             let size_max = connection.session().capabilities().size_octets_max;
             if size_max.is_some_and(|max| octets > max) {
                 self.lease = Some(lease);
                 return Err(Outcome::Incapable(Lack::Size));
             }
             connection.session().data();
-            match connection.answer(&hop.way, hop.settings.data_max).await {
+            match connection.answer(hop.settings.data_max).await {
                 Ok(Answer::Data(reply)) if reply.code == 354 => return Ok(lease),
                 Ok(Answer::Data(reply)) if reply.code == 421 && may_have_hung_up => {}
                 Ok(Answer::Data(reply)) => {
@@ -245,24 +245,23 @@ impl Transaction {
     async fn say_again(&self) -> Option<Box<Lease>> {
         let Said { hop, envelope, recipients } = self.said.as_deref()?;
         let Envelope { client, reverse_path, parameters } = envelope;
-        let (first, rest) = recipients.split_first()?;
         let mut lease = Box::new(hop.lease(true).await.ok()?);
-        let connection = lease.connection()?;
-        if lack(connection, *parameters).is_some() {
+        let connection = lease.connection();
+        if recipients.is_empty() || lack(connection, *parameters).is_some() {
             return None;
         }
-        connection.begin();
-        connection.session().begin(reverse_path, *parameters, first, Some(client));
-        for next in rest.iter().map(Some).chain([None]) {
-            match connection.answer(&hop.way, hop.settings.command_max).await {
-                Ok(Answer::Rcpt(reply)) if is_completion(&reply) => {}
-                Ok(_) | Err(_) => return None,
+        let envelope = connection::Envelope {
+            reverse_path,
+            parameters: *parameters,
+            recipients,
+            details: Some(client),
+        };
+        match connection.envelope(&envelope, hop.settings.command_max).await {
+            Ok(EnvelopeAnswer::Recipients(replies)) if replies.iter().all(is_completion) => {
+                Some(lease)
             }
-            if let Some(recipient) = next {
-                connection.session().recipient(recipient);
-            }
+            Ok(_) | Err(_) => None,
         }
-        Some(lease)
     }
 }
 

@@ -1,9 +1,7 @@
-//! One thread a core, each with a runtime of its own: a session lives and dies on one thread, and
-//! so do its connections to the next hop.
+//! One thread a core, each with a runtime of its own: a session lives and dies on one thread.
 
 use super::seats_for;
 use super::service::{Change, Ending, Service, Staged};
-use crate::clock;
 use crate::listen::accept;
 use crate::settings::process::Listener;
 use crate::state::State;
@@ -14,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle, available_parallelism};
 use std::time::{Duration, Instant};
 
-/// How often a thread hands over its log lines and closes old connections.
+/// How often a thread hands over its log lines.
 const TICK: Duration = Duration::from_millis(100);
 /// So many ticks between two looks at the pressure for those who wait.
 const PRESSURE_TICKS: u64 = 10;
@@ -116,10 +114,6 @@ async fn tick(state: &State, first: bool) {
             state.tell_pressure();
         }
         state.observer.log.flush();
-        let now = clock::now();
-        for hop in &state.live.load().hops.0 {
-            hop.sweep(now);
-        }
         let lost_now = state.observer.log.lost_lines();
         if lost_now > lost {
             state.observer.tell(

@@ -1,9 +1,8 @@
-//! Content on its way to the next hop: trace field, what was kept, final dot. What the next hop
-//! says before the dot is heard here; the answer behind it is the transaction's.
+//! Content on its way to the next hop: trace field, what is read from anywhere, final dot.
+//! What the next hop says before the dot is heard here; the answer behind it is the caller's.
 
 use super::connection::Connection;
-use super::pool::NextHop;
-use crate::listen::content::Content;
+use crate::content::Parts;
 use mail::smtp::client::{ClientFault, ClientStep};
 use mail::smtp::reply::{Class, HeardReply};
 use std::sync::Arc;
@@ -13,7 +12,8 @@ use std::time::Duration;
 const ONE_PIECE_OCTETS_MAX: usize = 48 << 10;
 
 /// What went wrong while content was sent.
-pub(super) enum Sending {
+#[derive(Debug)]
+pub enum Sending {
     /// The content could not be read back.
     Local,
     /// The connection, before the final dot.
@@ -24,27 +24,29 @@ pub(super) enum Sending {
     LostAtEnd,
 }
 
-/// Sends trace field, content and final dot. A small message leaves in one piece.
-pub(super) async fn send(
+/// Sends trace field, content and final dot, behind 354; waits at most `patience` for each write. A
+/// small message leaves in one piece. `reached` names the host as soon as it may have seen the dot.
+/// # Errors
+/// When the next hop may not have taken all of it.
+pub async fn send(
     connection: &mut Connection,
-    hop: &NextHop,
-    content: &mut Content,
+    content: &mut impl Parts,
     trace: &str,
+    patience: Duration,
     reached: &mut Option<Arc<str>>,
 ) -> Result<(), Sending> {
     let mut wire = Vec::with_capacity(ONE_PIECE_OCTETS_MAX.min(content.octets() as usize + 1_024));
     connection.session().encode(trace.as_bytes(), |slice| wire.extend_from_slice(slice));
-    let patience = hop.settings.data_max;
     match send_content(connection, &mut wire, content, patience).await {
-        Err(Sending::Lost) => return Err(said_early(connection).await),
+        Err(Sending::Lost) => return Err(spoken_early(connection)),
         sent => sent?,
     }
-    if connection.overhear().await.is_err() {
-        return Err(said_early(connection).await);
+    if connection.overhear().is_err() {
+        return Err(spoken_early(connection));
     }
     let end = connection.session().finish();
     if end.is_empty() {
-        return Err(said_early(connection).await);
+        return Err(spoken_early(connection));
     }
     wire.extend_from_slice(end);
     *reached = Some(Arc::clone(&connection.host.name));
@@ -54,8 +56,8 @@ pub(super) async fn send(
 
 /// What a next hop says out of turn is no answer to content that it has not seen the end of. But
 /// a refusal stands: such a next hop would say the same to every retry.
-async fn said_early(connection: &mut Connection) -> Sending {
-    let _ = connection.overhear().await;
+fn spoken_early(connection: &mut Connection) -> Sending {
+    let _ = connection.overhear();
     if !connection.session().finish().is_empty() {
         return Sending::Lost;
     }
@@ -72,26 +74,12 @@ async fn said_early(connection: &mut Connection) -> Sending {
 async fn send_content(
     connection: &mut Connection,
     wire: &mut Vec<u8>,
-    content: &mut Content,
+    content: &mut impl Parts,
     patience: Duration,
 ) -> Result<(), Sending> {
-    if content.is_in_file() {
-        let mut part = Vec::new();
-        let mut first = true;
-        loop {
-            // Read where it may block: the file is ours, without a name, and small reads of it
-            // come from memory in all likelihood.
-            content.read_part(first, &mut part).map_err(|_| Sending::Local)?;
-            first = false;
-            if part.is_empty() {
-                break;
-            }
-            transmit(connection, wire, &part, patience).await?;
-        }
-    }
-    // All of it, or what came after the last move to the file.
-    for chunk in content.in_memory() {
-        transmit(connection, wire, chunk, patience).await?;
+    // Read where it may block: see `Parts`.
+    while let Some(part) = content.next_part().map_err(|_| Sending::Local)? {
+        transmit(connection, wire, part, patience).await?;
     }
     Ok(())
 }
