@@ -3,18 +3,22 @@
 //! without its brackets, and a source route prints as the mailbox that it leads to.
 //! Limits: no SMTPUTF8 (RFC 6531): octets above 127 are refused before they get here, so an
 //! internationalised domain arrives as A-labels only.
+//!
+//! What bounds an address, in octets: [`LOCAL_PART_OCTETS_MAX`] as written, quotes included;
+//! [`DOMAIN_OCTETS_MAX`]; a label [`LABEL_OCTETS_MAX`]. A path has no limit of its own: it is as
+//! long as these allow, and with a source route as long as the command line that it stands in
+//! (`smtp/line.rs`, `COMMAND_LINE_OCTETS_MAX`).
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// RFC 5321 §4.5.3.1.1.
-pub const LOCAL_PART_OCTETS_MAX: usize = 64;
+/// As written. RFC 5321 §4.5.3.1.1 has every server take 64, and §4.5.3.1 asks for no limit where
+/// that can be: VERP, SRS and addresses that confirm something put another address in there.
+pub const LOCAL_PART_OCTETS_MAX: usize = 255;
 /// RFC 5321 §4.5.3.1.2.
 pub const DOMAIN_OCTETS_MAX: usize = 255;
-/// RFC 5321 §4.5.3.1.3, the angle brackets included.
-pub const PATH_OCTETS_MAX: usize = 256;
 /// RFC 1035 §2.3.4.
-const LABEL_OCTETS_MAX: usize = 63;
+pub const LABEL_OCTETS_MAX: usize = 63;
 
 /// Why a string is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +39,6 @@ pub enum AddressError {
     LiteralSyntax,
     /// An octet above 127 or a control character (RFC 6531 is not offered).
     NotAscii,
-    /// More than [`PATH_OCTETS_MAX`] octets.
-    PathTooLong,
     /// No `<` at the start, or no `>` at the end.
     BracketsMissing,
 }
@@ -46,13 +48,12 @@ impl fmt::Display for AddressError {
         f.write_str(match self {
             Self::LocalPartMissing => "the local part is missing",
             Self::LocalPartSyntax => "the local part is malformed",
-            Self::LocalPartTooLong => "the local part is longer than 64 octets",
+            Self::LocalPartTooLong => "the local part is longer than 255 octets",
             Self::DomainMissing => "the domain is missing",
             Self::DomainSyntax => "the domain is malformed",
             Self::DomainTooLong => "the domain is longer than 255 octets",
             Self::LiteralSyntax => "the address literal is malformed",
             Self::NotAscii => "only printable ASCII is allowed",
-            Self::PathTooLong => "the path is longer than 256 octets",
             Self::BracketsMissing => "the path needs angle brackets",
         })
     }
@@ -72,7 +73,7 @@ pub struct LocalPart {
 impl LocalPart {
     /// Takes the unquoted text.
     /// # Errors
-    /// When it is empty, longer than 64 octets as written, or not printable ASCII.
+    /// When it is empty, longer than 255 octets as written, or not printable ASCII.
     pub fn new(text: &str) -> Result<Self, AddressError> {
         if text.is_empty() {
             return Err(AddressError::LocalPartMissing);
@@ -346,9 +347,6 @@ impl fmt::Display for ForwardPath {
 }
 
 fn inside_brackets(text: &str) -> Result<&str, AddressError> {
-    if text.len() > PATH_OCTETS_MAX {
-        return Err(AddressError::PathTooLong);
-    }
     let inner = text.strip_prefix('<').and_then(|t| t.strip_suffix('>'));
     inner.ok_or(AddressError::BracketsMissing)
 }
@@ -500,8 +498,24 @@ mod tests {
         ] {
             assert_eq!(Mailbox::parse(written), Err(error), "{written}");
         }
-        let long = format!("{}@example.com", "a".repeat(65));
+        let long = format!("{}@example.com", "a".repeat(256));
         assert_eq!(Mailbox::parse(&long), Err(LocalPartTooLong));
+    }
+
+    #[test]
+    fn a_local_part_may_have_255_octets_as_written_and_a_path_all_that_its_parts_have() {
+        let domain = format!("{}.example", vec!["d".repeat(61); 4].join("."));
+        assert_eq!(domain.len(), DOMAIN_OCTETS_MAX);
+        for local_part in ["a".repeat(255), format!("\"{} \"", "a".repeat(252))] {
+            let written = format!("{local_part}@{domain}");
+            assert_eq!(Mailbox::parse(&written).unwrap().to_string(), written);
+            let path = format!("<{written}>");
+            assert_eq!(path.len(), 513);
+            assert_eq!(ForwardPath::parse(&path).unwrap().to_string(), written);
+            assert_eq!(ReversePath::parse(&path).unwrap().to_string(), written);
+        }
+        let quoted = LocalPart::new(&format!("{} ", "a".repeat(253)));
+        assert_eq!(quoted, Err(AddressError::LocalPartTooLong));
     }
 
     #[test]
