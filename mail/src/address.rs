@@ -1,6 +1,8 @@
 //! Mailboxes and paths: `local-part "@" ( Domain / address-literal )`, RFC 5321 §4.1.2.
 //! Parsed once, carried as types. `parse(x.to_string()) == x` for every mailbox; a path prints
 //! without its brackets, and a source route prints as the mailbox that it leads to.
+//! Recipients are parsed strictly. A reverse-path is somebody else's: dots may stand in it where
+//! the grammar has none, and its local part prints octet for octet as it was written.
 //! Limits: no SMTPUTF8 (RFC 6531): octets above 127 are refused before they get here, so an
 //! internationalised domain arrives as A-labels only.
 //!
@@ -10,6 +12,7 @@
 //! (`smtp/line.rs`, `COMMAND_LINE_OCTETS_MAX`).
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 /// As written. RFC 5321 §4.5.3.1.1 has every server take 64, and §4.5.3.1 asks for no limit where
@@ -61,13 +64,37 @@ impl fmt::Display for AddressError {
 
 impl std::error::Error for AddressError {}
 
-/// The part before the `@`, with quotes removed. Whether it must be quoted follows from its
-/// characters, so two spellings of one local part are one value (RFC 5321 §4.1.2).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The part before the `@`, with quotes removed: two spellings of one local part are equal
+/// (RFC 5321 §4.1.2). It prints in its shortest spelling, whose quotes follow from its characters,
+/// but for that of a reverse-path, which prints as it was written.
+#[derive(Clone, Debug)]
 pub struct LocalPart {
     text: Box<str>,
+    spelling: Spelling,
+}
+
+#[derive(Clone, Debug)]
+enum Spelling {
+    /// The text itself.
+    DotString,
     /// It is no dot-string.
-    quoted: bool,
+    Quoted,
+    /// As its owner wrote it, where that is neither of these.
+    AsWritten(Box<str>),
+}
+
+impl PartialEq for LocalPart {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for LocalPart {}
+
+impl Hash for LocalPart {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
 }
 
 impl LocalPart {
@@ -82,7 +109,8 @@ impl LocalPart {
         if quoted && !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
             return Err(AddressError::NotAscii);
         }
-        let local_part = Self { text: text.into(), quoted };
+        let spelling = if quoted { Spelling::Quoted } else { Spelling::DotString };
+        let local_part = Self { text: text.into(), spelling };
         if local_part.written_octets() > LOCAL_PART_OCTETS_MAX {
             return Err(AddressError::LocalPartTooLong);
         }
@@ -95,24 +123,51 @@ impl LocalPart {
         &self.text
     }
 
-    /// Whether it can only be written as a quoted string.
+    /// Whether it is no dot-string, and so can only be written as a quoted string.
     #[must_use]
     pub fn needs_quotes(&self) -> bool {
-        self.quoted
+        match self.spelling {
+            Spelling::DotString => false,
+            Spelling::Quoted => true,
+            Spelling::AsWritten(_) => !is_dot_string(self.text.as_bytes()),
+        }
+    }
+
+    /// Whether [`Self::as_str`] is how it is written.
+    #[must_use]
+    pub fn prints_as_its_text(&self) -> bool {
+        matches!(self.spelling, Spelling::DotString)
     }
 
     fn written_octets(&self) -> usize {
-        if !self.quoted {
-            return self.text.len();
+        match &self.spelling {
+            Spelling::DotString => self.text.len(),
+            Spelling::Quoted => {
+                let escaped = self.text.bytes().filter(|b| matches!(b, b'"' | b'\\'));
+                2 + self.text.len() + escaped.count()
+            }
+            Spelling::AsWritten(written) => written.len(),
         }
-        2 + self.text.len() + self.text.bytes().filter(|b| matches!(b, b'"' | b'\\')).count()
+    }
+
+    /// The same, printed as it was written.
+    fn spelled(self, written: &str) -> Result<Self, AddressError> {
+        if written.len() > LOCAL_PART_OCTETS_MAX {
+            return Err(AddressError::LocalPartTooLong);
+        }
+        if self.prints_as_its_text() && &*self.text == written {
+            return Ok(self);
+        }
+        Ok(Self { spelling: Spelling::AsWritten(written.into()), ..self })
     }
 }
 
 impl fmt::Display for LocalPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.quoted {
-            return f.write_str(&self.text);
+        match &self.spelling {
+            Spelling::DotString => return f.write_str(&self.text),
+            Spelling::AsWritten(written) => return f.write_str(written),
+            Spelling::Quoted => {}
         }
         f.write_str("\"")?;
         for c in self.text.chars() {
@@ -243,7 +298,20 @@ impl Mailbox {
     /// # Errors
     /// Names the part that is wrong.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let (local_part, rest) = match parse_local_part(text) {
+        Self::parse_with(text, parse_local_part)
+    }
+
+    /// Parses an address that is not ours: its local part may have dots in odd places, and is
+    /// printed as it stands. Nothing else that the grammar refuses is taken, since another reader
+    /// could take it for something else.
+    /// # Errors
+    /// Names the part that is wrong.
+    pub fn parse_foreign(text: &str) -> Result<Self, AddressError> {
+        Self::parse_with(text, foreign_local_part)
+    }
+
+    fn parse_with(text: &str, local_part: ParseLocalPart) -> Result<Self, AddressError> {
+        let (local_part, rest) = match local_part(text) {
             Err(_) if !text.bytes().all(|b| (b' '..=b'~').contains(&b)) => {
                 return Err(AddressError::NotAscii);
             }
@@ -268,25 +336,39 @@ pub enum ReversePath {
     Null,
     /// Who is to hear of a failure.
     Mailbox(Mailbox),
+    /// The name of a device alone, from a network whose software cannot do better.
+    Name(Domain),
 }
 
 impl ReversePath {
     /// Parses `<…>`; a source route is read and dropped (RFC 5321 §3.3, appendix C).
     /// # Errors
-    /// As [`Mailbox::parse`], and for missing brackets.
+    /// As [`Mailbox::parse_foreign`], and for missing brackets.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let inner = inside_brackets(text)?;
         if inner.is_empty() {
             return Ok(Self::Null);
         }
-        Mailbox::parse(split_source_route(inner)?.1).map(Self::Mailbox)
+        Mailbox::parse_foreign(split_source_route(inner)?.1).map(Self::Mailbox)
+    }
+
+    /// As [`Self::parse`], where the brackets, or the local part and its `@`, may be missing too.
+    /// # Errors
+    /// As [`Self::parse`]; without brackets the null reverse-path is none.
+    pub fn parse_mended(text: &str) -> Result<Self, AddressError> {
+        let inner = inside_brackets(text).unwrap_or(text);
+        match Domain::new(inner) {
+            Ok(name) => Ok(Self::Name(name)),
+            Err(_) if text.is_empty() => Err(AddressError::BracketsMissing),
+            Err(_) => Self::parse(&format!("<{inner}>")),
+        }
     }
 
     /// The mailbox, when there is one.
     #[must_use]
     pub fn mailbox(&self) -> Option<&Mailbox> {
         match self {
-            Self::Null => None,
+            Self::Null | Self::Name(_) => None,
             Self::Mailbox(mailbox) => Some(mailbox),
         }
     }
@@ -297,6 +379,7 @@ impl fmt::Display for ReversePath {
         match self {
             Self::Null => Ok(()),
             Self::Mailbox(mailbox) => mailbox.fmt(f),
+            Self::Name(name) => name.fmt(f),
         }
     }
 }
@@ -325,6 +408,16 @@ impl ForwardPath {
         let (routed, mailbox) = split_source_route(inner)?;
         let mailbox = Mailbox::parse(mailbox)?;
         Ok(if routed { Self::SourceRoute(mailbox) } else { Self::Mailbox(mailbox) })
+    }
+
+    /// As [`Self::parse`], where the brackets may be missing.
+    /// # Errors
+    /// As [`Mailbox::parse`].
+    pub fn parse_mended(text: &str) -> Result<Self, AddressError> {
+        match inside_brackets(text) {
+            Ok(_) => Self::parse(text),
+            Err(_) => Self::parse(&format!("<{text}>")),
+        }
     }
 
     /// The mailbox, when it names one.
@@ -363,6 +456,19 @@ fn split_source_route(inner: &str) -> Result<(bool, &str), AddressError> {
     Ok((true, mailbox))
 }
 
+type ParseLocalPart = fn(&str) -> Result<(LocalPart, &str), AddressError>;
+
+/// As [`parse_local_part`], with dots wherever they stand, to be printed as it was written.
+fn foreign_local_part(text: &str) -> Result<(LocalPart, &str), AddressError> {
+    let end = text.find('@').unwrap_or(text.len());
+    let (written, rest) = text.split_at(end);
+    if !written.is_empty() && written.bytes().all(|b| b == b'.' || is_atext(b)) {
+        return Ok((LocalPart::new(written)?.spelled(written)?, rest));
+    }
+    let (local_part, rest) = parse_local_part(text)?;
+    Ok((local_part.spelled(&text[..text.len() - rest.len()])?, rest))
+}
+
 /// The local part and what follows it, the `@` included.
 fn parse_local_part(text: &str) -> Result<(LocalPart, &str), AddressError> {
     let Some(quoted) = text.strip_prefix('"') else {
@@ -372,7 +478,7 @@ fn parse_local_part(text: &str) -> Result<(LocalPart, &str), AddressError> {
             return Err(AddressError::LocalPartMissing);
         }
         let local_part = LocalPart::new(local_part)?;
-        if local_part.quoted {
+        if local_part.needs_quotes() {
             return Err(AddressError::LocalPartSyntax);
         }
         return Ok((local_part, rest));
@@ -516,6 +622,63 @@ mod tests {
         }
         let quoted = LocalPart::new(&format!("{} ", "a".repeat(253)));
         assert_eq!(quoted, Err(AddressError::LocalPartTooLong));
+    }
+
+    #[test]
+    fn a_reverse_path_prints_as_it_was_written_and_is_compared_by_what_it_means() {
+        for written in [
+            "a..b@example.net",
+            "taro.@docomo.example",
+            ".x@example.net",
+            "..@example.net",
+            "\"john.doe\"@example.net",
+            "\"a\\b c\"@example.net",
+            "jones@example.net",
+        ] {
+            let reverse_path = ReversePath::parse(&format!("<{written}>")).unwrap();
+            assert_eq!(reverse_path.to_string(), written);
+            assert_eq!(ReversePath::parse(&format!("<{reverse_path}>")), Ok(reverse_path));
+        }
+        let quoted = ReversePath::parse("<\"john.doe\"@example.net>").unwrap();
+        assert_eq!(Ok(quoted), ReversePath::parse("<john.doe@example.net>"));
+        let mailbox = Mailbox::parse_foreign("a..b@example.net").unwrap();
+        assert!(mailbox.local_part.needs_quotes() && !mailbox.local_part.prints_as_its_text());
+        for (written, error) in [
+            ("<a b@example.net>", AddressError::LocalPartSyntax),
+            ("<a,b@example.net>", AddressError::LocalPartSyntax),
+            ("<a..b\"c@example.net>", AddressError::LocalPartSyntax),
+            ("<a..b@@example.net>", AddressError::DomainSyntax),
+            ("<@example.net>", AddressError::LocalPartMissing),
+            ("<scanner>", AddressError::DomainMissing),
+        ] {
+            assert_eq!(ReversePath::parse(written), Err(error), "{written}");
+        }
+        let needless = format!("<\"{}\"@example.net>", "\\a".repeat(127));
+        assert_eq!(ReversePath::parse(&needless), Err(AddressError::LocalPartTooLong));
+    }
+
+    #[test]
+    fn brackets_and_a_domain_may_be_missing_only_where_paths_are_mended() {
+        for (written, printed) in [
+            ("scan@copier", "scan@copier"),
+            ("<scan@copier>", "scan@copier"),
+            ("<copier-3>", "copier-3"),
+            ("copier_3.example.", "copier_3.example"),
+            ("<>", ""),
+        ] {
+            let mended = ReversePath::parse_mended(written).unwrap();
+            assert_eq!(mended.to_string(), printed);
+            assert_eq!(ReversePath::parse_mended(&format!("<{mended}>")), Ok(mended));
+        }
+        for written in ["", "SIZE=10", "<a@b", "a@b>", "<<a@b>>", "a@b>c@d", "a b", "<a b>", "a@"] {
+            assert!(ReversePath::parse_mended(written).is_err(), "{written}");
+            assert!(ForwardPath::parse_mended(written).is_err(), "{written}");
+        }
+        let mailbox = Mailbox::parse("jones@example.com").unwrap();
+        let mended = ForwardPath::parse_mended("jones@example.com");
+        assert_eq!(mended, Ok(ForwardPath::Mailbox(mailbox)));
+        assert_eq!(ForwardPath::parse_mended("<copier-3>"), Err(AddressError::DomainMissing));
+        assert!(ForwardPath::parse_mended("a..b@example.com").is_err());
     }
 
     #[test]

@@ -401,6 +401,10 @@ proptest! {
     fn what_is_parsed_prints_and_parses_as_itself(text in nearly_an_address()) {
         let path = format!("<{text}>");
         if let Ok(reverse) = ReversePath::parse(&path) {
+            if let Some(mailbox) = reverse.mailbox() {
+                let local_part = format!("{}@", mailbox.local_part);
+                prop_assert!(path.contains(&local_part), "{} of {}", local_part, path);
+            }
             prop_assert_eq!(ReversePath::parse(&format!("<{reverse}>")), Ok(reverse));
         }
         if let Ok(forward) = ForwardPath::parse(&path) {
