@@ -2,7 +2,7 @@
 //! This file opens it, undoes its encoding and notices when it changed; what becomes of the
 //! addresses is `list/`.
 
-mod kind;
+mod quiet;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -11,8 +11,7 @@ mod text;
 use crate::directory::Environment;
 use crate::directory::guard::Outcome;
 use crate::directory::list::{Intake, Listed, Lister, LoadError, Rows, Scope, Version};
-use crate::directory::watch::Quiet;
-pub use kind::KIND;
+use quiet::Quiet;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::MetadataExt;

@@ -6,32 +6,28 @@
 
 mod cache;
 mod confirm;
-mod error;
 mod follow;
-mod intake;
-mod load;
 mod preview;
 mod report;
 mod schedule;
-mod scope;
 mod source;
 mod state;
 #[cfg(test)]
 mod tests;
-mod written;
 
-pub use error::{Failing, LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
-pub use intake::{ENTRIES_MAX, Intake, PATTERNS_MAX, Rows};
-pub use load::{DomainPart, Load, Malformed, PatternEntry, Skipped};
-pub use preview::{ADDED_NAMED_MAX, Preview, Recipient};
+pub use crate::load::{
+    ADDED_NAMED_MAX, DomainPart, DomainScope, ENTRIES_MAX, Failing, Intake, LineError, LineProblem,
+    Load, LoadError, MALFORMED_KEPT_MAX, Malformed, PATTERNS_MAX, PatternEntry, Preview, Recipient,
+    Rows, Scope, Skipped, typed,
+};
 pub use report::{Checked, check};
 pub use schedule::Schedule;
-pub use scope::{DomainScope, Scope};
 pub use source::Listed;
-pub use written::typed;
 
+#[cfg(feature = "ldap")]
+pub(crate) use crate::load::parse_target;
+#[cfg(feature = "ldap")]
 pub(crate) use cache::path_for;
-pub(crate) use written::parse_target;
 
 use crate::directory::snapshot::overlay::Change;
 use serde::{Deserialize, Serialize};

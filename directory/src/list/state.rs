@@ -1,11 +1,11 @@
 //! What is in use for one domain of a list: snapshot, single changes on top, patterns; and how
 //! an address is found in it. Swapped whole by `source.rs`.
 
-use super::load::{DomainPart, Load, PatternEntry};
-use super::scope::{Place, Scope};
 use crate::directory::snapshot::overlay::{Change, Overlay, OverlayFull};
 use crate::directory::snapshot::{Entry, Snapshot};
 use crate::directory::{Finding, Matched};
+use crate::load::part::{DomainPart, Load, PatternEntry};
+use crate::load::scope::{Place, Scope};
 use mail::address::Mailbox;
 use relay::settings::LocalPartCase;
 use std::sync::Arc;
