@@ -256,16 +256,6 @@ fn a_local_part_alone_needs_a_file_of_one_domain() {
 }
 
 #[test]
-fn an_address_as_long_as_tools_make_them_is_one_entry_and_holds_back_no_list() {
-    let bench = Bench::new("users.txt");
-    let longest = "v".repeat(255);
-    let source = bench.with(format!("jones\n{longest}@example.test\n"));
-    assert!(bench.exists(&source, &format!("{longest}@example.test")));
-    assert!(!bench.exists(&source, &format!("{}@example.test", &longest[1..])));
-    assert_eq!(bench.problems(format!("jones\n{longest}v\n")).0.len(), 1);
-}
-
-#[test]
 fn what_windows_tools_write_is_understood() {
     let bench = Bench::new("users.txt");
     let text = "jones@example.test\r\ngreen@example.test\r\n";

@@ -110,8 +110,8 @@ impl Reply {
     }
 
     /// What a next hop answered, as our own answer: its code, its status if the classes agree,
-    /// up to [`QUOTED_LINES_MAX`] lines of its text. Its 421 is a 451 of ours: the channel that closes is not the
-    /// client's (RFC 5321 §3.8).
+    /// up to [`QUOTED_LINES_MAX`] lines of its text. Its 421 is a 451 of ours: the channel that
+    /// closes is not the client's (RFC 5321 §3.8).
     #[must_use]
     pub fn relayed(heard: &HeardReply) -> Self {
         let code = if heard.code == 421 { 451 } else { heard.code };

@@ -277,8 +277,8 @@ impl Connection {
         if ended { Err(ConnectionError::Closed) } else { Ok(true) }
     }
 
-    /// Reads what the host says out of turn, for at most `patience`: until that is a whole reply, or
-    /// the host hangs up. What it said before it hung up can be read although nothing can be sent.
+    /// Reads what the host says out of turn, for at most `patience`: until that is a whole reply,
+    /// or the host hangs up. What it said before can be read although nothing can be sent.
     pub async fn hear_out(&mut self, patience: Duration) {
         let hearing = async {
             let mut octets = 0;
