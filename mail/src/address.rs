@@ -1,5 +1,5 @@
 //! Mailboxes and paths: `local-part "@" ( Domain / address-literal )`, RFC 5321 §4.1.2.
-//! Parsed once, carried as types. `parse(x.to_string()) == x` for every mailbox; a path prints
+//! Parsed once, carried as types. What was parsed prints as what parses to the same; a path prints
 //! without its brackets, and a source route prints as the mailbox that it leads to.
 //! Recipients are parsed strictly. A reverse-path is somebody else's: dots may stand in it where
 //! the grammar has none, and its local part prints octet for octet as it was written.
@@ -11,8 +11,14 @@
 //! long as these allow, and with a source route as long as the command line that it stands in
 //! (`smtp/line.rs`, `COMMAND_LINE_OCTETS_MAX`).
 
+mod local_part;
+mod path;
+
+pub use local_part::LocalPart;
+pub use path::{ForwardPath, ReversePath};
+
+use local_part::{foreign_local_part, parse_local_part};
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 /// As written. RFC 5321 §4.5.3.1.1 has every server take 64, and §4.5.3.1 asks for no limit where
@@ -63,122 +69,6 @@ impl fmt::Display for AddressError {
 }
 
 impl std::error::Error for AddressError {}
-
-/// The part before the `@`, with quotes removed: two spellings of one local part are equal
-/// (RFC 5321 §4.1.2). It prints in its shortest spelling, whose quotes follow from its characters,
-/// but for that of a reverse-path, which prints as it was written.
-#[derive(Clone, Debug)]
-pub struct LocalPart {
-    text: Box<str>,
-    spelling: Spelling,
-}
-
-#[derive(Clone, Debug)]
-enum Spelling {
-    /// The text itself.
-    DotString,
-    /// It is no dot-string.
-    Quoted,
-    /// As its owner wrote it, where that is neither of these.
-    AsWritten(Box<str>),
-}
-
-impl PartialEq for LocalPart {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Eq for LocalPart {}
-
-impl Hash for LocalPart {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
-    }
-}
-
-impl LocalPart {
-    /// Takes the unquoted text.
-    /// # Errors
-    /// When it is empty, longer than 255 octets as written, or not printable ASCII.
-    pub fn new(text: &str) -> Result<Self, AddressError> {
-        if text.is_empty() {
-            return Err(AddressError::LocalPartMissing);
-        }
-        let quoted = !is_dot_string(text.as_bytes());
-        if quoted && !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-            return Err(AddressError::NotAscii);
-        }
-        let spelling = if quoted { Spelling::Quoted } else { Spelling::DotString };
-        let local_part = Self { text: text.into(), spelling };
-        if local_part.written_octets() > LOCAL_PART_OCTETS_MAX {
-            return Err(AddressError::LocalPartTooLong);
-        }
-        Ok(local_part)
-    }
-
-    /// The text without quotes or backslashes.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether it is no dot-string, and so can only be written as a quoted string.
-    #[must_use]
-    pub fn needs_quotes(&self) -> bool {
-        match self.spelling {
-            Spelling::DotString => false,
-            Spelling::Quoted => true,
-            Spelling::AsWritten(_) => !is_dot_string(self.text.as_bytes()),
-        }
-    }
-
-    /// Whether [`Self::as_str`] is how it is written.
-    #[must_use]
-    pub fn prints_as_its_text(&self) -> bool {
-        matches!(self.spelling, Spelling::DotString)
-    }
-
-    fn written_octets(&self) -> usize {
-        match &self.spelling {
-            Spelling::DotString => self.text.len(),
-            Spelling::Quoted => {
-                let escaped = self.text.bytes().filter(|b| matches!(b, b'"' | b'\\'));
-                2 + self.text.len() + escaped.count()
-            }
-            Spelling::AsWritten(written) => written.len(),
-        }
-    }
-
-    /// The same, printed as it was written.
-    fn spelled(self, written: &str) -> Result<Self, AddressError> {
-        if written.len() > LOCAL_PART_OCTETS_MAX {
-            return Err(AddressError::LocalPartTooLong);
-        }
-        if self.prints_as_its_text() && &*self.text == written {
-            return Ok(self);
-        }
-        Ok(Self { spelling: Spelling::AsWritten(written.into()), ..self })
-    }
-}
-
-impl fmt::Display for LocalPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.spelling {
-            Spelling::DotString => return f.write_str(&self.text),
-            Spelling::AsWritten(written) => return f.write_str(written),
-            Spelling::Quoted => {}
-        }
-        f.write_str("\"")?;
-        for c in self.text.chars() {
-            if matches!(c, '"' | '\\') {
-                f.write_str("\\")?;
-            }
-            write!(f, "{c}")?;
-        }
-        f.write_str("\"")
-    }
-}
 
 /// A domain name in A-labels, as it was written; compared without regard to case.
 #[derive(Clone, Debug)]
@@ -329,211 +219,7 @@ impl fmt::Display for Mailbox {
     }
 }
 
-/// The argument of MAIL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReversePath {
-    /// `<>`: the message asks for no notification, and none may ever answer it (RFC 5321 §4.5.5).
-    Null,
-    /// Who is to hear of a failure.
-    Mailbox(Mailbox),
-    /// The name of a device alone, from a network whose software cannot do better.
-    Name(Domain),
-}
-
-impl ReversePath {
-    /// Parses `<…>`; a source route is read and dropped (RFC 5321 §3.3, appendix C).
-    /// # Errors
-    /// As [`Mailbox::parse_foreign`], and for missing brackets.
-    pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let inner = inside_brackets(text)?;
-        if inner.is_empty() {
-            return Ok(Self::Null);
-        }
-        Mailbox::parse_foreign(split_source_route(inner)?.1).map(Self::Mailbox)
-    }
-
-    /// As [`Self::parse`], where the brackets, or the local part and its `@`, may be missing too.
-    /// # Errors
-    /// As [`Self::parse`]; without brackets the null reverse-path is none.
-    pub fn parse_mended(text: &str) -> Result<Self, AddressError> {
-        let inner = inside_brackets(text).unwrap_or(text);
-        match Domain::new(inner) {
-            Ok(name) => Ok(Self::Name(name)),
-            Err(_) if text.is_empty() => Err(AddressError::BracketsMissing),
-            Err(_) => Self::parse(&format!("<{inner}>")),
-        }
-    }
-
-    /// The mailbox, when there is one.
-    #[must_use]
-    pub fn mailbox(&self) -> Option<&Mailbox> {
-        match self {
-            Self::Null | Self::Name(_) => None,
-            Self::Mailbox(mailbox) => Some(mailbox),
-        }
-    }
-}
-
-impl fmt::Display for ReversePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => Ok(()),
-            Self::Mailbox(mailbox) => mailbox.fmt(f),
-            Self::Name(name) => name.fmt(f),
-        }
-    }
-}
-
-/// The argument of RCPT.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ForwardPath {
-    /// `<Postmaster>` without a domain, which every server must take (RFC 5321 §4.5.1).
-    Postmaster,
-    /// A mailbox.
-    Mailbox(Mailbox),
-    /// `<@a,@b:c@d>`: a source route. Kept apart, because a relay must not obey one
-    /// (RFC 5321 §3.3) and a stranger has no business to send one.
-    SourceRoute(Mailbox),
-}
-
-impl ForwardPath {
-    /// Parses `<…>`.
-    /// # Errors
-    /// As [`Mailbox::parse`], and for missing brackets.
-    pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let inner = inside_brackets(text)?;
-        if inner.eq_ignore_ascii_case("postmaster") {
-            return Ok(Self::Postmaster);
-        }
-        let (routed, mailbox) = split_source_route(inner)?;
-        let mailbox = Mailbox::parse(mailbox)?;
-        Ok(if routed { Self::SourceRoute(mailbox) } else { Self::Mailbox(mailbox) })
-    }
-
-    /// As [`Self::parse`], where the brackets may be missing.
-    /// # Errors
-    /// As [`Mailbox::parse`].
-    pub fn parse_mended(text: &str) -> Result<Self, AddressError> {
-        match inside_brackets(text) {
-            Ok(_) => Self::parse(text),
-            Err(_) => Self::parse(&format!("<{text}>")),
-        }
-    }
-
-    /// The mailbox, when it names one.
-    #[must_use]
-    pub fn mailbox(&self) -> Option<&Mailbox> {
-        match self {
-            Self::Postmaster => None,
-            Self::Mailbox(mailbox) | Self::SourceRoute(mailbox) => Some(mailbox),
-        }
-    }
-}
-
-impl fmt::Display for ForwardPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Postmaster => f.write_str("Postmaster"),
-            Self::Mailbox(mailbox) | Self::SourceRoute(mailbox) => mailbox.fmt(f),
-        }
-    }
-}
-
-fn inside_brackets(text: &str) -> Result<&str, AddressError> {
-    let inner = text.strip_prefix('<').and_then(|t| t.strip_suffix('>'));
-    inner.ok_or(AddressError::BracketsMissing)
-}
-
-/// `@a,@b:mailbox` → (true, mailbox). RFC 5321 §4.1.2, A-d-l.
-fn split_source_route(inner: &str) -> Result<(bool, &str), AddressError> {
-    if !inner.starts_with('@') {
-        return Ok((false, inner));
-    }
-    let (route, mailbox) = inner.split_once(':').ok_or(AddressError::LocalPartMissing)?;
-    for hop in route.split(',') {
-        Host::parse(hop.strip_prefix('@').ok_or(AddressError::DomainSyntax)?)?;
-    }
-    Ok((true, mailbox))
-}
-
 type ParseLocalPart = fn(&str) -> Result<(LocalPart, &str), AddressError>;
-
-/// As [`parse_local_part`], with dots wherever they stand, to be printed as it was written.
-fn foreign_local_part(text: &str) -> Result<(LocalPart, &str), AddressError> {
-    let end = text.find('@').unwrap_or(text.len());
-    let (written, rest) = text.split_at(end);
-    if !written.is_empty() && written.bytes().all(|b| b == b'.' || is_atext(b)) {
-        return Ok((LocalPart::new(written)?.spelled(written)?, rest));
-    }
-    let (local_part, rest) = parse_local_part(text)?;
-    Ok((local_part.spelled(&text[..text.len() - rest.len()])?, rest))
-}
-
-/// The local part and what follows it, the `@` included.
-fn parse_local_part(text: &str) -> Result<(LocalPart, &str), AddressError> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find('@').unwrap_or(text.len());
-        let (local_part, rest) = text.split_at(end);
-        if local_part.is_empty() {
-            return Err(AddressError::LocalPartMissing);
-        }
-        let local_part = LocalPart::new(local_part)?;
-        if local_part.needs_quotes() {
-            return Err(AddressError::LocalPartSyntax);
-        }
-        return Ok((local_part, rest));
-    };
-    let mut unquoted = String::with_capacity(quoted.len());
-    let mut chars = quoted.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Ok((LocalPart::new(&unquoted)?, &quoted[at + 1..])),
-            '\\' => unquoted.push(chars.next().ok_or(AddressError::LocalPartSyntax)?.1),
-            c => unquoted.push(c),
-        }
-    }
-    Err(AddressError::LocalPartSyntax)
-}
-
-/// RFC 5322 §3.2.3 atext.
-const fn is_atext(b: u8) -> bool {
-    ATEXT[b as usize]
-}
-
-const ATEXT: [bool; 256] = {
-    let mut table = [false; 256];
-    let others = b"!#$%&'*+-/=?^_`{|}~";
-    let mut n = 0;
-    while n < others.len() {
-        table[others[n] as usize] = true;
-        n += 1;
-    }
-    let mut b = 0;
-    while b < 128_u8 {
-        if b.is_ascii_alphanumeric() {
-            table[b as usize] = true;
-        }
-        b += 1;
-    }
-    table
-};
-
-fn is_dot_string(bytes: &[u8]) -> bool {
-    let mut after_dot = true;
-    for &b in bytes {
-        if b == b'.' {
-            if after_dot {
-                return false;
-            }
-            after_dot = true;
-        } else if is_atext(b) {
-            after_dot = false;
-        } else {
-            return false;
-        }
-    }
-    !after_dot
-}
 
 fn is_label(label: &str) -> bool {
     let octets = label.as_bytes();

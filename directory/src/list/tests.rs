@@ -207,7 +207,8 @@ fn an_odd_row_of_an_export_is_passed_over_and_told() {
 #[test]
 fn an_address_as_long_as_tools_make_them_is_an_entry_like_any_other() {
     let longest = "v".repeat(255);
-    let rows = [format!("{longest}@example.test {longest}@d.test"), format!("w{longest}@example.test")];
+    let rows =
+        [format!("{longest}@example.test {longest}@d.test"), format!("w{longest}@example.test")];
     let server = Server::new(people(20).into_iter().chain(rows));
     let (source, _) = Listed::open(server, scope(None), &environment(None));
     let outcomes = source.poll();
