@@ -1,6 +1,6 @@
 //! `*` patterns over local parts, for entries of recipient files and for bitbucket and leaver
 //! rules. No regular expressions: each fixed piece is searched for once, from left to right, so
-//! a match costs time linear in a local part of at most 64 octets, times the bounded pieces.
+//! a match costs time linear in a local part of at most 255 octets, times the bounded pieces.
 
 use mail::address::LOCAL_PART_OCTETS_MAX;
 use memchr::memmem;
@@ -15,7 +15,7 @@ pub const STARS_MAX: usize = 8;
 pub enum PatternError {
     /// Nothing there.
     Empty,
-    /// More than 64 octets besides the `*`, which no local part could match.
+    /// More than 255 octets besides the `*`, which no local part could match.
     TooLong,
     /// More than [`STARS_MAX`] `*`.
     Stars,
@@ -27,7 +27,7 @@ impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "the pattern is empty",
-            Self::TooLong => "the pattern is longer than a local part can be (64 octets)",
+            Self::TooLong => "the pattern is longer than a local part can be (255 octets)",
             Self::Stars => "the pattern has more than 8 `*`",
             Self::Syntax => "the pattern has a character that only a quoted local part may hold",
         })
@@ -143,7 +143,7 @@ mod tests {
         ] {
             assert_eq!(Pattern::new(text, LocalPartCase::Folded), Err(error), "{text}");
         }
-        assert_eq!(Pattern::new(&"a".repeat(65), LocalPartCase::Exact), Err(TooLong));
+        assert_eq!(Pattern::new(&"a".repeat(256), LocalPartCase::Exact), Err(TooLong));
     }
 
     /// By trying every split: obviously right, and slow.

@@ -61,7 +61,7 @@ impl Canonical {
     #[must_use]
     pub fn new(local_part: &LocalPart, settings: &DomainSettings) -> Self {
         let text = local_part.as_str();
-        // A LocalPart has at most 64 octets.
+        // A LocalPart has no more, and so its length fits in one octet.
         let len = text.len().min(LOCAL_PART_OCTETS_MAX);
         let mut octets = [0; LOCAL_PART_OCTETS_MAX];
         octets[..len].copy_from_slice(&text.as_bytes()[..len]);
@@ -85,6 +85,8 @@ impl Canonical {
         self.base_len.map(|len| &self.octets[..usize::from(len)])
     }
 }
+
+const _: () = assert!(LOCAL_PART_OCTETS_MAX <= u8::MAX as usize, "lengths of `Canonical`");
 
 /// Whether every domain must have this address (RFC 5321 §4.5.1, RFC 2142 §2).
 pub(crate) fn is_reserved(local_part: &str) -> bool {

@@ -2,18 +2,29 @@
 
 use mail::address::ForwardPath;
 use mail::smtp::command::Command;
+use mail::smtp::line::LineEndings;
 
 /// The input is a line without its end.
 pub fn check(line: &[u8]) {
+    check_from(line, LineEndings::Strict);
+    check_from(line, LineEndings::Normalized);
+    if let Ok(strict) = Command::parse(line) {
+        let mended = Command::parse_from(line, LineEndings::Normalized);
+        assert_eq!(mended, Ok(strict), "what is right needs no mending");
+    }
+}
+
+fn check_from(line: &[u8], endings: LineEndings) {
     let printable = line.iter().all(|b| (b' '..=b'~').contains(b));
-    match Command::parse(line) {
+    match Command::parse_from(line, endings) {
         Err(reply) => {
             assert!(matches!(reply.code(), 500 | 501 | 502 | 553 | 555), "{reply}");
             crate::check_reply(&reply);
         }
         Ok(_) if !printable => panic!("an unprintable line was understood: {line:?}"),
         Ok(Command::Mail(path, parameters)) => {
-            let again = Command::parse(format!("MAIL FROM:<{path}>").as_bytes());
+            let said = format!("MAIL FROM:<{path}>");
+            let again = Command::parse_from(said.as_bytes(), endings);
             assert_eq!(again, Ok(Command::Mail(path, Default::default())));
             assert!(parameters.size_octets.is_none_or(|_| contains(line, b"SIZE=")));
         }

@@ -1,7 +1,9 @@
 //! A reply of a next hop is heard whole or not yet, is bounded, and can be passed on.
 
 use mail::smtp::extension::Capabilities;
-use mail::smtp::reply::{Class, QUOTED_OCTETS_MAX, REPLY_LINES_MAX, Reply, parse_reply};
+use mail::smtp::reply::{
+    Class, QUOTED_LINES_MAX, QUOTED_OCTETS_MAX, REPLY_LINES_MAX, Reply, parse_reply,
+};
 
 /// The input is what a next hop sends.
 pub fn check(input: &[u8]) {
@@ -25,6 +27,8 @@ pub fn check(input: &[u8]) {
         let relayed = Reply::relayed(&heard);
         assert_eq!(relayed.class(), heard.class());
         assert_ne!(relayed.code(), 421);
+        let room = QUOTED_LINES_MAX * (QUOTED_OCTETS_MAX + " / ".len());
+        assert!(relayed.whole_text().len() <= room);
         crate::check_reply(&relayed);
     }
     let found = Capabilities::heard(&heard);

@@ -1,20 +1,33 @@
 //! Mailboxes and paths: `local-part "@" ( Domain / address-literal )`, RFC 5321 §4.1.2.
-//! Parsed once, carried as types. `parse(x.to_string()) == x` for every mailbox; a path prints
+//! Parsed once, carried as types. What was parsed prints as what parses to the same; a path prints
 //! without its brackets, and a source route prints as the mailbox that it leads to.
+//! Recipients are parsed strictly. A reverse-path is somebody else's: dots may stand in it where
+//! the grammar has none, and its local part prints octet for octet as it was written.
 //! Limits: no SMTPUTF8 (RFC 6531): octets above 127 are refused before they get here, so an
 //! internationalised domain arrives as A-labels only.
+//!
+//! What bounds an address, in octets: [`LOCAL_PART_OCTETS_MAX`] as written, quotes included;
+//! [`DOMAIN_OCTETS_MAX`]; a label [`LABEL_OCTETS_MAX`]. A path has no limit of its own: it is as
+//! long as these allow, and with a source route as long as the command line that it stands in
+//! (`smtp/line.rs`, `COMMAND_LINE_OCTETS_MAX`).
 
+mod local_part;
+mod path;
+
+pub use local_part::LocalPart;
+pub use path::{ForwardPath, ReversePath};
+
+use local_part::{foreign_local_part, parse_local_part};
 use std::fmt;
 use std::net::IpAddr;
 
-/// RFC 5321 §4.5.3.1.1.
-pub const LOCAL_PART_OCTETS_MAX: usize = 64;
+/// As written. RFC 5321 §4.5.3.1.1 has every server take 64, and §4.5.3.1 asks for no limit where
+/// that can be: VERP, SRS and addresses that confirm something put another address in there.
+pub const LOCAL_PART_OCTETS_MAX: usize = 255;
 /// RFC 5321 §4.5.3.1.2.
 pub const DOMAIN_OCTETS_MAX: usize = 255;
-/// RFC 5321 §4.5.3.1.3, the angle brackets included.
-pub const PATH_OCTETS_MAX: usize = 256;
 /// RFC 1035 §2.3.4.
-const LABEL_OCTETS_MAX: usize = 63;
+pub const LABEL_OCTETS_MAX: usize = 63;
 
 /// Why a string is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +48,6 @@ pub enum AddressError {
     LiteralSyntax,
     /// An octet above 127 or a control character (RFC 6531 is not offered).
     NotAscii,
-    /// More than [`PATH_OCTETS_MAX`] octets.
-    PathTooLong,
     /// No `<` at the start, or no `>` at the end.
     BracketsMissing,
 }
@@ -46,83 +57,18 @@ impl fmt::Display for AddressError {
         f.write_str(match self {
             Self::LocalPartMissing => "the local part is missing",
             Self::LocalPartSyntax => "the local part is malformed",
-            Self::LocalPartTooLong => "the local part is longer than 64 octets",
+            Self::LocalPartTooLong => "the local part is longer than 255 octets",
             Self::DomainMissing => "the domain is missing",
             Self::DomainSyntax => "the domain is malformed",
             Self::DomainTooLong => "the domain is longer than 255 octets",
             Self::LiteralSyntax => "the address literal is malformed",
             Self::NotAscii => "only printable ASCII is allowed",
-            Self::PathTooLong => "the path is longer than 256 octets",
             Self::BracketsMissing => "the path needs angle brackets",
         })
     }
 }
 
 impl std::error::Error for AddressError {}
-
-/// The part before the `@`, with quotes removed. Whether it must be quoted follows from its
-/// characters, so two spellings of one local part are one value (RFC 5321 §4.1.2).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LocalPart {
-    text: Box<str>,
-    /// It is no dot-string.
-    quoted: bool,
-}
-
-impl LocalPart {
-    /// Takes the unquoted text.
-    /// # Errors
-    /// When it is empty, longer than 64 octets as written, or not printable ASCII.
-    pub fn new(text: &str) -> Result<Self, AddressError> {
-        if text.is_empty() {
-            return Err(AddressError::LocalPartMissing);
-        }
-        let quoted = !is_dot_string(text.as_bytes());
-        if quoted && !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-            return Err(AddressError::NotAscii);
-        }
-        let local_part = Self { text: text.into(), quoted };
-        if local_part.written_octets() > LOCAL_PART_OCTETS_MAX {
-            return Err(AddressError::LocalPartTooLong);
-        }
-        Ok(local_part)
-    }
-
-    /// The text without quotes or backslashes.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether it can only be written as a quoted string.
-    #[must_use]
-    pub fn needs_quotes(&self) -> bool {
-        self.quoted
-    }
-
-    fn written_octets(&self) -> usize {
-        if !self.quoted {
-            return self.text.len();
-        }
-        2 + self.text.len() + self.text.bytes().filter(|b| matches!(b, b'"' | b'\\')).count()
-    }
-}
-
-impl fmt::Display for LocalPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.quoted {
-            return f.write_str(&self.text);
-        }
-        f.write_str("\"")?;
-        for c in self.text.chars() {
-            if matches!(c, '"' | '\\') {
-                f.write_str("\\")?;
-            }
-            write!(f, "{c}")?;
-        }
-        f.write_str("\"")
-    }
-}
 
 /// A domain name in A-labels, as it was written; compared without regard to case.
 #[derive(Clone, Debug)]
@@ -242,7 +188,20 @@ impl Mailbox {
     /// # Errors
     /// Names the part that is wrong.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let (local_part, rest) = match parse_local_part(text) {
+        Self::parse_with(text, parse_local_part)
+    }
+
+    /// Parses an address that is not ours: its local part may have dots in odd places, and is
+    /// printed as it stands. Nothing else that the grammar refuses is taken, since another reader
+    /// could take it for something else.
+    /// # Errors
+    /// Names the part that is wrong.
+    pub fn parse_foreign(text: &str) -> Result<Self, AddressError> {
+        Self::parse_with(text, foreign_local_part)
+    }
+
+    fn parse_with(text: &str, local_part: ParseLocalPart) -> Result<Self, AddressError> {
+        let (local_part, rest) = match local_part(text) {
             Err(_) if !text.bytes().all(|b| (b' '..=b'~').contains(&b)) => {
                 return Err(AddressError::NotAscii);
             }
@@ -260,176 +219,7 @@ impl fmt::Display for Mailbox {
     }
 }
 
-/// The argument of MAIL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReversePath {
-    /// `<>`: the message asks for no notification, and none may ever answer it (RFC 5321 §4.5.5).
-    Null,
-    /// Who is to hear of a failure.
-    Mailbox(Mailbox),
-}
-
-impl ReversePath {
-    /// Parses `<…>`; a source route is read and dropped (RFC 5321 §3.3, appendix C).
-    /// # Errors
-    /// As [`Mailbox::parse`], and for missing brackets.
-    pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let inner = inside_brackets(text)?;
-        if inner.is_empty() {
-            return Ok(Self::Null);
-        }
-        Mailbox::parse(split_source_route(inner)?.1).map(Self::Mailbox)
-    }
-
-    /// The mailbox, when there is one.
-    #[must_use]
-    pub fn mailbox(&self) -> Option<&Mailbox> {
-        match self {
-            Self::Null => None,
-            Self::Mailbox(mailbox) => Some(mailbox),
-        }
-    }
-}
-
-impl fmt::Display for ReversePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => Ok(()),
-            Self::Mailbox(mailbox) => mailbox.fmt(f),
-        }
-    }
-}
-
-/// The argument of RCPT.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ForwardPath {
-    /// `<Postmaster>` without a domain, which every server must take (RFC 5321 §4.5.1).
-    Postmaster,
-    /// A mailbox.
-    Mailbox(Mailbox),
-    /// `<@a,@b:c@d>`: a source route. Kept apart, because a relay must not obey one
-    /// (RFC 5321 §3.3) and a stranger has no business to send one.
-    SourceRoute(Mailbox),
-}
-
-impl ForwardPath {
-    /// Parses `<…>`.
-    /// # Errors
-    /// As [`Mailbox::parse`], and for missing brackets.
-    pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let inner = inside_brackets(text)?;
-        if inner.eq_ignore_ascii_case("postmaster") {
-            return Ok(Self::Postmaster);
-        }
-        let (routed, mailbox) = split_source_route(inner)?;
-        let mailbox = Mailbox::parse(mailbox)?;
-        Ok(if routed { Self::SourceRoute(mailbox) } else { Self::Mailbox(mailbox) })
-    }
-
-    /// The mailbox, when it names one.
-    #[must_use]
-    pub fn mailbox(&self) -> Option<&Mailbox> {
-        match self {
-            Self::Postmaster => None,
-            Self::Mailbox(mailbox) | Self::SourceRoute(mailbox) => Some(mailbox),
-        }
-    }
-}
-
-impl fmt::Display for ForwardPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Postmaster => f.write_str("Postmaster"),
-            Self::Mailbox(mailbox) | Self::SourceRoute(mailbox) => mailbox.fmt(f),
-        }
-    }
-}
-
-fn inside_brackets(text: &str) -> Result<&str, AddressError> {
-    if text.len() > PATH_OCTETS_MAX {
-        return Err(AddressError::PathTooLong);
-    }
-    let inner = text.strip_prefix('<').and_then(|t| t.strip_suffix('>'));
-    inner.ok_or(AddressError::BracketsMissing)
-}
-
-/// `@a,@b:mailbox` → (true, mailbox). RFC 5321 §4.1.2, A-d-l.
-fn split_source_route(inner: &str) -> Result<(bool, &str), AddressError> {
-    if !inner.starts_with('@') {
-        return Ok((false, inner));
-    }
-    let (route, mailbox) = inner.split_once(':').ok_or(AddressError::LocalPartMissing)?;
-    for hop in route.split(',') {
-        Host::parse(hop.strip_prefix('@').ok_or(AddressError::DomainSyntax)?)?;
-    }
-    Ok((true, mailbox))
-}
-
-/// The local part and what follows it, the `@` included.
-fn parse_local_part(text: &str) -> Result<(LocalPart, &str), AddressError> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find('@').unwrap_or(text.len());
-        let (local_part, rest) = text.split_at(end);
-        if local_part.is_empty() {
-            return Err(AddressError::LocalPartMissing);
-        }
-        let local_part = LocalPart::new(local_part)?;
-        if local_part.quoted {
-            return Err(AddressError::LocalPartSyntax);
-        }
-        return Ok((local_part, rest));
-    };
-    let mut unquoted = String::with_capacity(quoted.len());
-    let mut chars = quoted.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Ok((LocalPart::new(&unquoted)?, &quoted[at + 1..])),
-            '\\' => unquoted.push(chars.next().ok_or(AddressError::LocalPartSyntax)?.1),
-            c => unquoted.push(c),
-        }
-    }
-    Err(AddressError::LocalPartSyntax)
-}
-
-/// RFC 5322 §3.2.3 atext.
-const fn is_atext(b: u8) -> bool {
-    ATEXT[b as usize]
-}
-
-const ATEXT: [bool; 256] = {
-    let mut table = [false; 256];
-    let others = b"!#$%&'*+-/=?^_`{|}~";
-    let mut n = 0;
-    while n < others.len() {
-        table[others[n] as usize] = true;
-        n += 1;
-    }
-    let mut b = 0;
-    while b < 128_u8 {
-        if b.is_ascii_alphanumeric() {
-            table[b as usize] = true;
-        }
-        b += 1;
-    }
-    table
-};
-
-fn is_dot_string(bytes: &[u8]) -> bool {
-    let mut after_dot = true;
-    for &b in bytes {
-        if b == b'.' {
-            if after_dot {
-                return false;
-            }
-            after_dot = true;
-        } else if is_atext(b) {
-            after_dot = false;
-        } else {
-            return false;
-        }
-    }
-    !after_dot
-}
+type ParseLocalPart = fn(&str) -> Result<(LocalPart, &str), AddressError>;
 
 fn is_label(label: &str) -> bool {
     let octets = label.as_bytes();
@@ -500,8 +290,81 @@ mod tests {
         ] {
             assert_eq!(Mailbox::parse(written), Err(error), "{written}");
         }
-        let long = format!("{}@example.com", "a".repeat(65));
+        let long = format!("{}@example.com", "a".repeat(256));
         assert_eq!(Mailbox::parse(&long), Err(LocalPartTooLong));
+    }
+
+    #[test]
+    fn a_local_part_may_have_255_octets_as_written_and_a_path_all_that_its_parts_have() {
+        let domain = format!("{}.example", vec!["d".repeat(61); 4].join("."));
+        assert_eq!(domain.len(), DOMAIN_OCTETS_MAX);
+        for local_part in ["a".repeat(255), format!("\"{} \"", "a".repeat(252))] {
+            let written = format!("{local_part}@{domain}");
+            assert_eq!(Mailbox::parse(&written).unwrap().to_string(), written);
+            let path = format!("<{written}>");
+            assert_eq!(path.len(), 513);
+            assert_eq!(ForwardPath::parse(&path).unwrap().to_string(), written);
+            assert_eq!(ReversePath::parse(&path).unwrap().to_string(), written);
+        }
+        let quoted = LocalPart::new(&format!("{} ", "a".repeat(253)));
+        assert_eq!(quoted, Err(AddressError::LocalPartTooLong));
+    }
+
+    #[test]
+    fn a_reverse_path_prints_as_it_was_written_and_is_compared_by_what_it_means() {
+        for written in [
+            "a..b@example.net",
+            "taro.@docomo.example",
+            ".x@example.net",
+            "..@example.net",
+            "\"john.doe\"@example.net",
+            "\"a\\b c\"@example.net",
+            "jones@example.net",
+        ] {
+            let reverse_path = ReversePath::parse(&format!("<{written}>")).unwrap();
+            assert_eq!(reverse_path.to_string(), written);
+            assert_eq!(ReversePath::parse(&format!("<{reverse_path}>")), Ok(reverse_path));
+        }
+        let quoted = ReversePath::parse("<\"john.doe\"@example.net>").unwrap();
+        assert_eq!(Ok(quoted), ReversePath::parse("<john.doe@example.net>"));
+        let mailbox = Mailbox::parse_foreign("a..b@example.net").unwrap();
+        assert!(mailbox.local_part.needs_quotes() && !mailbox.local_part.prints_as_its_text());
+        for (written, error) in [
+            ("<a b@example.net>", AddressError::LocalPartSyntax),
+            ("<a,b@example.net>", AddressError::LocalPartSyntax),
+            ("<a..b\"c@example.net>", AddressError::LocalPartSyntax),
+            ("<a..b@@example.net>", AddressError::DomainSyntax),
+            ("<@example.net>", AddressError::LocalPartMissing),
+            ("<scanner>", AddressError::DomainMissing),
+        ] {
+            assert_eq!(ReversePath::parse(written), Err(error), "{written}");
+        }
+        let needless = format!("<\"{}\"@example.net>", "\\a".repeat(127));
+        assert_eq!(ReversePath::parse(&needless), Err(AddressError::LocalPartTooLong));
+    }
+
+    #[test]
+    fn brackets_and_a_domain_may_be_missing_only_where_paths_are_mended() {
+        for (written, printed) in [
+            ("scan@copier", "scan@copier"),
+            ("<scan@copier>", "scan@copier"),
+            ("<copier-3>", "copier-3"),
+            ("copier_3.example.", "copier_3.example"),
+            ("<>", ""),
+        ] {
+            let mended = ReversePath::parse_mended(written).unwrap();
+            assert_eq!(mended.to_string(), printed);
+            assert_eq!(ReversePath::parse_mended(&format!("<{mended}>")), Ok(mended));
+        }
+        for written in ["", "SIZE=10", "<a@b", "a@b>", "<<a@b>>", "a@b>c@d", "a b", "<a b>", "a@"] {
+            assert!(ReversePath::parse_mended(written).is_err(), "{written}");
+            assert!(ForwardPath::parse_mended(written).is_err(), "{written}");
+        }
+        let mailbox = Mailbox::parse("jones@example.com").unwrap();
+        let mended = ForwardPath::parse_mended("jones@example.com");
+        assert_eq!(mended, Ok(ForwardPath::Mailbox(mailbox)));
+        assert_eq!(ForwardPath::parse_mended("<copier-3>"), Err(AddressError::DomainMissing));
+        assert!(ForwardPath::parse_mended("a..b@example.com").is_err());
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl Kind<'_> {
                 }
                 // Our own words follow from the refusal; a next hop's, or an operator's, do not.
                 if *words != Words::Ours {
-                    visit("text", Value::Text(reply.text()));
+                    visit("text", Value::Text(&reply.whole_text()));
                 }
                 if let Some(id) = reply.id() {
                     visit("id", Value::Shown(&id));

@@ -165,19 +165,25 @@ impl Exchange {
         Some((&self.session.envelope()?.reverse_path, path))
     }
 
-    /// The trace field for the message at hand; `date` is now, as RFC 5322 §3.3 writes it.
+    /// The trace field for the message at hand; `date` is now, as RFC 5322 §3.3 writes it. Content
+    /// that begins with white space would continue it: an empty line goes between, and it is body.
     #[must_use]
     pub fn trace_field(&self, date: &str) -> String {
         let Some(hello) = self.session.hello() else { return String::new() };
-        Trace {
+        let content = self.transaction.as_ref().and_then(|t| t.content());
+        let mut field = Trace {
             hello,
             address: self.client.address.ip(),
             hostname: &self.settings.hostname,
-            message: self.transaction.as_ref().and_then(|t| t.content()).map(|content| content.id),
+            message: content.map(|content| content.id),
             tls: self.client.tls,
             date,
         }
-        .field()
+        .field();
+        if content.is_some_and(|content| content.header.begins_with_white_space()) {
+            field.push_str("\r\n");
+        }
+        field
     }
 
     /// The process is more or less loaded than before.

@@ -114,7 +114,7 @@ impl Ledger {
         let account = self.account(prefix, harvest, now);
         let guesses = match from {
             ReversePath::Null => &mut account.notices,
-            ReversePath::Mailbox(_) => &mut account.mail,
+            ReversePath::Mailbox(_) | ReversePath::Name(_) => &mut account.mail,
         };
         guesses.count(print, unknown_max, harvest, now);
     }
@@ -163,7 +163,9 @@ fn unknown_max(harvest: &Harvest, from: &ReversePath) -> (u32, u32) {
         ReversePath::Null => {
             (harvest.client_notice_unknown_max, harvest.network_notice_unknown_max)
         }
-        ReversePath::Mailbox(_) => (harvest.client_unknown_max, harvest.network_unknown_max),
+        ReversePath::Mailbox(_) | ReversePath::Name(_) => {
+            (harvest.client_unknown_max, harvest.network_unknown_max)
+        }
     }
 }
 

@@ -205,6 +205,22 @@ fn an_odd_row_of_an_export_is_passed_over_and_told() {
 }
 
 #[test]
+fn an_address_as_long_as_tools_make_them_is_an_entry_like_any_other() {
+    let longest = "v".repeat(255);
+    let rows =
+        [format!("{longest}@example.test {longest}@d.test"), format!("w{longest}@example.test")];
+    let server = Server::new(people(20).into_iter().chain(rows));
+    let (source, _) = Listed::open(server, scope(None), &environment(None));
+    let outcomes = source.poll();
+    let Outcome::Judged { skipped, .. } = &outcomes[0] else { panic!("{outcomes:?}") };
+    let rows: Vec<u64> = skipped.malformed.lines.iter().map(|row| row.line).collect();
+    assert_eq!(rows, [22]);
+    let target = Mailbox::parse(&format!("{longest}@d.test")).ok();
+    assert!(matches!(find(&source, &longest), Finding::Exists { target: t, .. } if t == target));
+    assert!(!exists(&source, &longest[1..]));
+}
+
+#[test]
 fn an_export_of_which_a_fifth_is_malformed_is_a_wrong_query() {
     let rows = |odd| people(80).into_iter().chain(vec!["@".into(); odd]);
     let server = Server::new(rows(20));

@@ -6,7 +6,7 @@ use mail::address::{AddressError, Domain, Host, LOCAL_PART_OCTETS_MAX, LocalPart
 
 /// What a local part looks like.
 pub(crate) enum Shape {
-    /// A dot-string, at most 64 octets: nearly every address there is.
+    /// A dot-string, not too long: nearly every address there is.
     Plain,
     /// Has a `*` and no quotes.
     Starred,

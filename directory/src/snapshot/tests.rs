@@ -148,6 +148,12 @@ fn the_key_and_the_place_of_the_at_decide_the_hash() {
     assert_eq!(KEY.hash(b"a", b"b.test"), hash);
     assert_ne!(HashKey([0; 16]).hash(b"a", b"b.test"), hash);
     assert_ne!(KEY.hash(b"a@b", b"c"), KEY.hash(b"a", b"b@c.test"));
+    // In little room, in much, and beyond what an address can have: one hash for one address.
+    for octets in [100, 120, 121, 122, 123, 255, 505, 504, 506, 1_000] {
+        let long = vec![b'x'; octets];
+        let whole = SipHasher13::new_with_key(&KEY.0).hash(&[&long[..], b"@a.test"].concat());
+        assert_eq!(KEY.hash(&long, b"a.test"), whole, "{octets}");
+    }
     let long = [b'x'; 400];
     assert_ne!(KEY.hash(&long, b"a.test"), KEY.hash(&long, b"b.test"));
 }

@@ -91,7 +91,8 @@ table! {
         /// `client_connections_max` do not apply.
         limits: Given<NetworkLimits> = choice("normal"),
         /// `strict` refuses content with a bare CR or LF; `normalize` makes each a CRLF, for
-        /// printers and scripts that know no better.
+        /// printers and scripts that know no better, and takes addresses without angle brackets and
+        /// a bare host name as the sender.
         line_endings: Given<LineEndings> = choice("strict"),
         /// For `{ learned = true }`: an address of ours that mail from here bears as its sender,
         /// and that is handed over, is taken to exist. Only where nobody can send under a false

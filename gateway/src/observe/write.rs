@@ -103,8 +103,8 @@ fn plain(out: &mut Vec<u8>, value: &Value<'_>) {
             digits(out, u64::from(*detail));
         }
         Value::Shown(value) => shown(out, value),
-        Value::Address(mailbox) => match (&mailbox.host, mailbox.local_part.needs_quotes()) {
-            (Host::Domain(domain), false) => {
+        Value::Address(mailbox) => match (&mailbox.host, mailbox.local_part.prints_as_its_text()) {
+            (Host::Domain(domain), true) => {
                 out.extend_from_slice(mailbox.local_part.as_str().as_bytes());
                 out.push(b'@');
                 out.extend_from_slice(domain.as_str().as_bytes());

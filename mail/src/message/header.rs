@@ -12,6 +12,7 @@ pub struct HeaderScan {
     line: Vec<u8>,
     field: Field,
     ended: bool,
+    begins_with_white_space: bool,
     /// Octets of the header section so far.
     pub octets: u64,
     /// `Received` fields.
@@ -23,6 +24,8 @@ pub struct HeaderScan {
 /// The field that a continuation line would belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
+    /// There is none yet.
+    None,
     Other,
     /// A `Received` field in which we have not yet been seen.
     Received,
@@ -35,8 +38,9 @@ impl HeaderScan {
         Self {
             hostname: hostname.to_ascii_lowercase().into(),
             line: Vec::new(),
-            field: Field::Other,
+            field: Field::None,
             ended: false,
+            begins_with_white_space: false,
             octets: 0,
             received_fields: 0,
             own_received_fields: 0,
@@ -47,6 +51,13 @@ impl HeaderScan {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether there is no header section, and the content begins with what would continue
+    /// whatever field is put in front of it (RFC 5322 §2.2.3).
+    #[must_use]
+    pub fn begins_with_white_space(&self) -> bool {
+        self.begins_with_white_space
     }
 
     /// Reads the next slice of content, whatever the cuts.
@@ -79,6 +90,10 @@ impl HeaderScan {
             return;
         }
         let continued = matches!(line.first(), Some(b' ' | b'\t'));
+        if continued && self.field == Field::None {
+            (self.ended, self.begins_with_white_space) = (true, true);
+            return;
+        }
         if !continued {
             let received =
                 line.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"Received:"));
@@ -121,6 +136,23 @@ mod tests {
             assert!(scan.is_ended());
             assert_eq!((scan.received_fields, scan.own_received_fields), (2, 1), "{size}");
             assert_eq!(scan.octets, 165);
+        }
+    }
+
+    #[test]
+    fn what_would_continue_a_field_before_the_first_is_body() {
+        for content in [&b" by mx.example.com\r\nReceived: x\r\n"[..], b"\tx\r\n\r\n", b" \r\n"] {
+            for size in 1..=content.len() {
+                let mut scan = HeaderScan::new("mx.example.com");
+                content.chunks(size).for_each(|piece| scan.read(piece));
+                assert!(scan.begins_with_white_space() && scan.is_ended());
+                assert_eq!((scan.received_fields, scan.own_received_fields), (0, 0));
+            }
+        }
+        for content in [&b"\r\n x\r\n"[..], b"Subject:\r\n x\r\n\r\n", b"x\r\n y\r\n", b""] {
+            let mut scan = HeaderScan::new("mx.example.com");
+            scan.read(content);
+            assert!(!scan.begins_with_white_space());
         }
     }
 

@@ -318,6 +318,12 @@ impl ClientSession {
         self.encoder.encode(content, emit);
     }
 
+    /// Whether something has come that was not asked for: a whole reply, or what can be none.
+    #[must_use]
+    pub fn has_unasked(&self) -> bool {
+        self.expected.is_empty() && !self.input.is_empty() && self.unasked().is_some()
+    }
+
     /// The final dot, to be sent behind the content; answered by [`Answer::Content`]. Empty when
     /// the next hop spoke before its turn: then nothing was delivered, and the next step fails.
     pub fn finish(&mut self) -> &'static [u8] {

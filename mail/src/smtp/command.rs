@@ -2,6 +2,7 @@
 //! Syntax errors become replies here and go no further; whether a command may come now is for
 //! [`super::server`].
 
+use super::line::LineEndings;
 use super::parameter::{MailParameters, refuse_rcpt_parameters};
 use super::reply::Reply;
 use super::status;
@@ -70,10 +71,18 @@ const OTHER_PROTOCOLS: &[&str] = &[
 ];
 
 impl Command {
-    /// Parses a line.
+    /// Parses a line, strictly.
     /// # Errors
     /// The reply to give.
     pub fn parse(line: &[u8]) -> Result<Self, Reply> {
+        Self::parse_from(line, LineEndings::Strict)
+    }
+
+    /// Parses a line. From a network whose line endings are mended, paths are mended too: they may
+    /// lack their brackets, and a reverse-path may be the name of a device alone.
+    /// # Errors
+    /// The reply to give.
+    pub fn parse_from(line: &[u8], endings: LineEndings) -> Result<Self, Reply> {
         let end = line.iter().position(|b| *b == b' ').unwrap_or(line.len());
         let (verb, rest) = line.split_at(end);
         if let Some(at) = line.iter().position(|b| !(b' '..=b'~').contains(b)) {
@@ -83,10 +92,10 @@ impl Command {
         let is = |name: &str| verb.eq_ignore_ascii_case(name.as_bytes());
         // The most frequent first: a harvest run is nothing but RCPT.
         if is("RCPT") {
-            return rcpt(rest);
+            return rcpt(rest, endings);
         }
         if is("MAIL") {
-            return mail(rest);
+            return mail(rest, endings);
         }
         if is("EHLO") || is("HELO") {
             return hello(rest, is("EHLO"));
@@ -122,49 +131,61 @@ fn hello(rest: &str, extended: bool) -> Result<Command, Reply> {
     Ok(Command::Hello(Hello { name: name.into(), extended }))
 }
 
-fn mail(rest: &str) -> Result<Command, Reply> {
+fn mail(rest: &str, endings: LineEndings) -> Result<Command, Reply> {
     let (path, parameters) =
-        path(rest, "FROM:").ok_or_else(|| syntax("MAIL FROM:<reverse-path> expected"))?;
-    let reverse_path = ReversePath::parse(path)
-        .map_err(|error| bad_address(status::BAD_SENDER_MAILBOX_SYNTAX, error))?;
+        path(rest, "FROM:", endings).ok_or_else(|| syntax("MAIL FROM:<reverse-path> expected"))?;
+    let parsed = match endings {
+        LineEndings::Strict => ReversePath::parse(path),
+        LineEndings::Normalized => ReversePath::parse_mended(path),
+    };
+    let reverse_path =
+        parsed.map_err(|error| bad_address(status::BAD_SENDER_MAILBOX_SYNTAX, error))?;
     Ok(Command::Mail(reverse_path, MailParameters::parse(parameters)?))
 }
 
-fn rcpt(rest: &str) -> Result<Command, Reply> {
+fn rcpt(rest: &str, endings: LineEndings) -> Result<Command, Reply> {
     let (path, parameters) =
-        path(rest, "TO:").ok_or_else(|| syntax("RCPT TO:<forward-path> expected"))?;
-    let forward_path = ForwardPath::parse(path)
-        .map_err(|error| bad_address(status::BAD_DESTINATION_MAILBOX_SYNTAX, error))?;
+        path(rest, "TO:", endings).ok_or_else(|| syntax("RCPT TO:<forward-path> expected"))?;
+    let parsed = match endings {
+        LineEndings::Strict => ForwardPath::parse(path),
+        LineEndings::Normalized => ForwardPath::parse_mended(path),
+    };
+    let forward_path =
+        parsed.map_err(|error| bad_address(status::BAD_DESTINATION_MAILBOX_SYNTAX, error))?;
     refuse_rcpt_parameters(parameters)?;
     Ok(Command::Rcpt(forward_path))
 }
 
 /// ` FROM:<path> parameters` → the path with its brackets, and the parameters. Spaces after the
-/// colon are an error that too many clients make to be worth refusing.
-fn path<'a>(rest: &'a str, keyword: &str) -> Option<(&'a str, &'a str)> {
+/// colon are an error that too many clients make to be worth refusing. Where it is mended, a path
+/// without brackets ends at the first space that is not quoted.
+fn path<'a>(rest: &'a str, keyword: &str, endings: LineEndings) -> Option<(&'a str, &'a str)> {
     let rest = rest.trim_start_matches(' ');
     let head = rest.get(..keyword.len())?;
     if !head.eq_ignore_ascii_case(keyword) {
         return None;
     }
     let rest = rest[keyword.len()..].trim_start_matches(' ');
-    if !rest.starts_with('<') {
-        return None;
-    }
-    let end = closing_bracket(rest.as_bytes())?;
-    let (path, parameters) = rest.split_at(end + 1);
+    let end = match endings {
+        _ if rest.starts_with('<') => unquoted(rest.as_bytes(), b'>')? + 1,
+        LineEndings::Normalized if !rest.is_empty() => {
+            unquoted(rest.as_bytes(), b' ').unwrap_or(rest.len())
+        }
+        LineEndings::Normalized | LineEndings::Strict => return None,
+    };
+    let (path, parameters) = rest.split_at(end);
     (parameters.is_empty() || parameters.starts_with(' ')).then_some((path, parameters))
 }
 
-/// The first `>` that does not stand inside a quoted string.
-fn closing_bracket(path: &[u8]) -> Option<usize> {
+/// The first `end` that does not stand inside a quoted string.
+fn unquoted(path: &[u8], end: u8) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
     for (at, b) in path.iter().enumerate() {
         match b {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
-            b'>' if !quoted => return Some(at),
+            b if *b == end && !quoted => return Some(at),
             _ => {}
         }
     }
@@ -224,6 +245,35 @@ mod tests {
     #[test]
     fn spaces_after_the_colon_are_forgiven() {
         assert!(Command::parse(b"MAIL FROM: <a@b.example>  SIZE=10 ").is_ok());
+    }
+
+    #[test]
+    fn paths_are_mended_where_line_endings_are() {
+        let parse = |line: &[u8]| Command::parse_from(line, LineEndings::Normalized);
+        for (mended, right) in [
+            (&b"MAIL FROM:a@b.example SIZE=10"[..], &b"MAIL FROM:<a@b.example> SIZE=10"[..]),
+            (b"MAIL FROM: \"a b\"@b.example", b"MAIL FROM:<\"a b\"@b.example>"),
+            (b"RCPT TO:a@b.example", b"RCPT TO:<a@b.example>"),
+            (b"RCPT TO:postmaster", b"RCPT TO:<postmaster>"),
+        ] {
+            assert_eq!(parse(mended), Command::parse(right));
+            assert_eq!(parse(right), Command::parse(right));
+            assert!(Command::parse(mended).is_err());
+        }
+        let Ok(Command::Mail(path, _)) = parse(b"MAIL FROM:copier-3") else { panic!() };
+        assert_eq!(path.to_string(), "copier-3");
+        for (line, expected) in [
+            (&b"MAIL FROM:"[..], 501),
+            (b"MAIL FROM:a@b.example NOTIFY=NEVER", 555),
+            (b"MAIL FROM:a@b.example>", 501),
+            (b"MAIL FROM:<a@b.example", 501),
+            (b"RCPT TO:a@b.example c@d.example", 555),
+            (b"RCPT TO:", 501),
+            (b"RCPT TO:<>", 501),
+        ] {
+            let code = parse(line).unwrap_err().code();
+            assert_eq!(code, expected, "{}", String::from_utf8_lossy(line));
+        }
     }
 
     #[test]

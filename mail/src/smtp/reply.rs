@@ -11,8 +11,10 @@ pub const REPLY_LINE_OCTETS_MAX: usize = 512;
 pub const HEARD_LINE_OCTETS_MAX: usize = 4 * REPLY_LINE_OCTETS_MAX;
 /// Lines of one reply that a next hop may send.
 pub const REPLY_LINES_MAX: usize = 100;
-/// What we quote of a next hop's text, in octets.
+/// What we quote of a line of a next hop's text, in octets.
 pub const QUOTED_OCTETS_MAX: usize = 400;
+/// What we quote of the lines of one reply of a next hop.
+pub const QUOTED_LINES_MAX: usize = 10;
 
 /// The first digit of a reply code that answers a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +77,7 @@ pub struct Reply {
     code: u16,
     status: Option<Status>,
     text: Cow<'static, str>,
-    /// The lines after the first, for EHLO.
+    /// The lines after the first, for EHLO and for what a next hop said.
     more: Vec<Cow<'static, str>>,
     id: Option<ReplyId>,
 }
@@ -108,8 +110,8 @@ impl Reply {
     }
 
     /// What a next hop answered, as our own answer: its code, its status if the classes agree,
-    /// the first line of its text. Its 421 is a 451 of ours: the channel that closes is not the
-    /// client's (RFC 5321 §3.8).
+    /// up to [`QUOTED_LINES_MAX`] lines of its text. Its 421 is a 451 of ours: the channel that
+    /// closes is not the client's (RFC 5321 §3.8).
     #[must_use]
     pub fn relayed(heard: &HeardReply) -> Self {
         let code = if heard.code == 421 { 451 } else { heard.code };
@@ -119,7 +121,9 @@ impl Reply {
             Class::Completion | Class::Intermediate => "ok",
             Class::Transient | Class::Permanent => "refused",
         };
-        Self::new(code, status, text.to_owned())
+        let more = heard.more.iter().take(QUOTED_LINES_MAX - 1);
+        let more = more.map(|line| without_status(heard.code, line).to_owned().into());
+        Self::new(code, status, text.to_owned()).and_lines(more.collect())
     }
 
     /// The reply code.
@@ -144,6 +148,16 @@ impl Reply {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The texts of all lines, without codes, statuses and id, with ` / ` between them.
+    #[must_use]
+    pub fn whole_text(&self) -> Cow<'_, str> {
+        if self.more.is_empty() {
+            return Cow::Borrowed(&self.text);
+        }
+        let more = self.more.iter().map(|line| &**line);
+        Cow::Owned(std::iter::once(&*self.text).chain(more).collect::<Vec<_>>().join(" / "))
     }
 
     /// What it means to the client.
@@ -229,7 +243,7 @@ pub struct HeardReply {
     pub status: Option<Status>,
     /// The first line's text without the status: printable ASCII, at most 400 octets.
     pub text: Box<str>,
-    /// The texts of the lines after the first, statuses included; only EHLO needs them.
+    /// The texts of the lines after the first, statuses included, each of at most 400 octets.
     pub more: Vec<Box<str>>,
     /// There was a status, of another class than the code: one of the two is wrong.
     pub contradicts: bool,
@@ -306,6 +320,13 @@ fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyFault> {
 #[must_use]
 pub fn leading_status(code: u16, line: &str) -> Option<Status> {
     split_status(code, line.as_bytes()).0
+}
+
+/// A line of a reply behind its first, without its status.
+fn without_status(code: u16, line: &str) -> &str {
+    let rest = split_status(code, line.as_bytes()).1.len();
+    // What was cut off was a status: digits, dots and a space.
+    line.get(line.len() - rest..).unwrap_or(line)
 }
 
 /// `5.1.1 no such user` → the status and the text behind it.
@@ -419,6 +440,26 @@ mod tests {
         assert_eq!(wire(&Reply::relayed(&heard)), "250 2.0.0 ok\r\n");
         let (heard, _) = parse_reply(b"550\r\n").unwrap().unwrap();
         assert_eq!(wire(&Reply::relayed(&heard)), "550 5.0.0 refused\r\n");
+    }
+
+    #[test]
+    fn all_lines_of_a_refusal_are_passed_on_up_to_a_limit() {
+        let said = b"550-5.7.1 blocked\r\n550-5.7.1 see https://example.test\r\n550 5.7.1\r\n";
+        let (heard, _) = parse_reply(said).unwrap().unwrap();
+        let relayed = Reply::relayed(&heard).with_id(ReplyId { session: SessionId(0), count: 1 });
+        assert_eq!(
+            wire(&relayed),
+            "550-5.7.1 blocked (id 0000000000000.1)\r\n550-5.7.1 see https://example.test\r\n\
+             550 5.7.1 \r\n"
+        );
+        assert_eq!(relayed.whole_text(), "blocked / see https://example.test / ");
+        let long = [&b"550-no\r\n".repeat(50)[..], b"550 no\r\n"].concat();
+        let (heard, _) = parse_reply(&long).unwrap().unwrap();
+        assert_eq!(wire(&Reply::relayed(&heard)).lines().count(), QUOTED_LINES_MAX);
+        let farewell = b"421-4.3.2 shutting down\r\n421 4.3.2 come back\r\n";
+        let (heard, _) = parse_reply(farewell).unwrap().unwrap();
+        let passed_on = "451-4.3.2 shutting down\r\n451 4.3.2 come back\r\n";
+        assert_eq!(wire(&Reply::relayed(&heard)), passed_on);
     }
 
     #[test]

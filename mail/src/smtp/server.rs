@@ -93,7 +93,8 @@ pub struct Terms {
     pub start_tls: bool,
     /// How much nonsense is borne.
     pub tolerance: Tolerance,
-    /// The limits of content, and how bare line endings are met, in commands too.
+    /// The limits of content, and how bare line endings are met, in commands too, whose paths are
+    /// mended where those are.
     pub content: ContentLimits,
 }
 
@@ -320,9 +321,10 @@ impl ServerSession {
     /// Takes one line and acts on it; false when there is none yet.
     fn take_line(&mut self) -> bool {
         let too_long = || Reply::new(500, status::SYNTAX_ERROR, "line too long");
-        match self.input.take_line(self.terms.content.endings) {
+        let endings = self.terms.content.endings;
+        match self.input.take_line(endings) {
             Taken::Nothing => return false,
-            Taken::Line(line) => match Command::parse(self.input.slice(line)) {
+            Taken::Line(line) => match Command::parse_from(self.input.slice(line), endings) {
                 Ok(command) => self.on_command(command),
                 Err(reply) => self.send_error(reply),
             },

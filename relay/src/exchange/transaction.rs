@@ -345,6 +345,7 @@ impl Exchange {
         sink: &mut impl Sink,
     ) -> Option<Do> {
         let reply = match reply.class() {
+            Class::Permanent if is_one_too_many(reply) => HeardReply { code: 452, ..reply.clone() },
             Class::Transient | Class::Permanent if !is_about_us(reply.code) => reply.clone(),
             Class::Transient | Class::Permanent => HeardReply { code: 451, ..reply.clone() },
             Class::Completion | Class::Intermediate => {
@@ -386,6 +387,12 @@ impl Exchange {
 /// that no client chose. A sender's mail must not be returned to him for that.
 fn is_about_us(code: u16) -> bool {
     matches!(code, 421 | 500 | 502 | 503 | 521 | 530 | 535 | 538)
+}
+
+/// Whether there were too many recipients for one transaction. RFC 5321 §4.5.3.1.10: the others
+/// come in another, and 552 is an old word for 452.
+fn is_one_too_many(reply: &HeardReply) -> bool {
+    reply.code == 552 && reply.status == Some(status::TOO_MANY_RECIPIENTS)
 }
 
 impl Hop {

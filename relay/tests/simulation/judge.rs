@@ -122,8 +122,12 @@ fn canonical(rcpt: &str) -> Option<(String, usize)> {
     plain.then(|| (format!("{local_part}@{domain}"), hop))
 }
 
+/// A path without brackets, from a network whose software cannot do better, ends at the space.
 fn argument(line: &str) -> String {
-    let (_, rest) = line.split_once('<').unwrap_or_default();
+    let Some((_, rest)) = line.split_once('<') else {
+        let (_, rest) = line.split_once(':').unwrap_or_default();
+        return rest.split(' ').next().unwrap_or_default().to_owned();
+    };
     rest.rsplit_once('>').map(|(path, _)| path.to_owned()).unwrap_or_default()
 }
 
@@ -291,6 +295,7 @@ impl Judge<'_> {
         let open = session.transaction.is_some();
         let some = session.transaction.as_ref().is_some_and(|t| !t.rcpts.is_empty());
         let hello = session.hello;
+        let has_brackets = session.mends || line.contains('<');
         let fits = match (verb.as_str(), code) {
             ("EHLO" | "HELO", 250) => {
                 (session.hello, session.transaction) = (true, None);
@@ -303,8 +308,9 @@ impl Judge<'_> {
             ("MAIL", 250) => {
                 let from = argument(line);
                 session.transaction = Some(Transaction { from, rcpts: Vec::new() });
-                hello && !open
+                hello && !open && has_brackets
             }
+            ("RCPT", 250) if !has_brackets => false,
             ("RCPT", 250) => return self.on_accepted(at, id, line, &since),
             ("RCPT", 500..) if open => return self.on_refused(at, id, line, &since),
             ("DATA", 354) => some,

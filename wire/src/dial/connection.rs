@@ -23,6 +23,8 @@ use tokio::time::{Instant, timeout};
 
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
+/// What is read of a host that speaks out of turn, in octets.
+const OUT_OF_TURN_OCTETS_MAX: usize = 65_536;
 
 /// Why a connection failed.
 #[derive(Debug, Error)]
@@ -274,6 +276,26 @@ impl Connection {
         buffers::give(bytes);
         if ended { Err(ConnectionError::Closed) } else { Ok(true) }
     }
+
+    /// Reads what the host says out of turn, for at most `patience`: until that is a whole reply,
+    /// or the host hangs up. What it said before can be read although nothing can be sent.
+    pub async fn hear_out(&mut self, patience: Duration) {
+        let hearing = async {
+            let mut octets = 0;
+            while octets < OUT_OF_TURN_OCTETS_MAX && !self.session.has_unasked() {
+                let Ok(bytes) = self.stream.read_some().await else { return };
+                let came = bytes.len();
+                self.session.receive(&bytes);
+                buffers::give(bytes);
+                if came == 0 {
+                    return;
+                }
+                octets += came;
+            }
+        };
+        // Whatever came is judged by whoever looks at the session.
+        let _ = timeout(patience, hearing).await;
+    }
 }
 
 impl Pooled for Connection {
@@ -343,4 +365,4 @@ fn told(fault: &ClientFault) -> String {
 
 #[cfg(test)]
 #[path = "connection_tests.rs"]
-mod tests;
+pub(super) mod tests;

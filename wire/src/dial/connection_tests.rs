@@ -45,21 +45,21 @@ async fn an_address_that_drops_every_packet_does_not_hide_the_next() {
     assert!(connect_any(&[], until()).await.is_err());
 }
 
-const LONG: Duration = Duration::from_secs(30);
+pub(in crate::dial) const LONG: Duration = Duration::from_secs(30);
 
-fn way(tls: &NextHopTls) -> Arc<Way> {
+pub(in crate::dial) fn way(tls: &NextHopTls) -> Arc<Way> {
     let bounds = Bounds { connect_max: LONG, greeting_max: LONG, messages_max: 100 };
     let name = Name::new("mx.example.test").unwrap();
     Arc::new(Way::new(&name, tls, Introduction::None, bounds).unwrap())
 }
 
-fn host(address: SocketAddr) -> Arc<Host> {
+pub(in crate::dial) fn host(address: SocketAddr) -> Arc<Host> {
     let host = NextHopHost { host: address.ip().to_string(), port: address.port() };
     Arc::new(Host::new(&host, relay::breaker::Bounds::steady(3, 1_000)))
 }
 
 /// Serves one connection after the other, each by the function.
-fn server(serve: impl Fn(Plain) + Send + 'static) -> SocketAddr {
+pub(in crate::dial) fn server(serve: impl Fn(Plain) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || listener.incoming().for_each(|socket| serve(socket.unwrap())));

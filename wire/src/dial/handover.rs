@@ -1,15 +1,19 @@
 //! Content on its way to the next hop: trace field, what is read from anywhere, final dot.
 //! What the next hop says before the dot is heard here; the answer behind it is the caller's.
 
-use super::connection::Connection;
+use super::connection::{Connection, ConnectionError};
 use crate::content::Parts;
-use mail::smtp::client::{ClientFault, ClientStep};
+use mail::smtp::client::{Answer, ClientFault, ClientStep};
 use mail::smtp::reply::{Class, HeardReply};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Whether content is small enough to be sent in one piece, in octets.
 const ONE_PIECE_OCTETS_MAX: usize = 48 << 10;
+
+/// Until the refusal of a next hop that takes no more has come: it was said before the connection
+/// broke, and so is there or very near.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What went wrong while content was sent.
 #[derive(Debug)]
@@ -38,33 +42,55 @@ pub async fn send(
     let mut wire = Vec::with_capacity(ONE_PIECE_OCTETS_MAX.min(content.octets() as usize + 1_024));
     connection.session().encode(trace.as_bytes(), |slice| wire.extend_from_slice(slice));
     match send_content(connection, &mut wire, content, patience).await {
-        Err(Sending::Lost) => return Err(spoken_early(connection)),
+        Err(Sending::Lost) => return Err(spoken_early(connection).await),
         sent => sent?,
     }
-    if connection.overhear().is_err() {
-        return Err(spoken_early(connection));
+    if !matches!(connection.overhear(), Ok(false)) {
+        return Err(spoken_early(connection).await);
     }
     let end = connection.session().finish();
     if end.is_empty() {
-        return Err(spoken_early(connection));
+        return Err(spoken_early(connection).await);
     }
     wire.extend_from_slice(end);
     *reached = Some(Arc::clone(&connection.host.name));
-    connection.send(&wire, patience).await.map_err(|_| Sending::LostAtEnd)?;
-    connection.flush().await.map_err(|_| Sending::LostAtEnd)
+    match send_end(connection, &wire, patience).await {
+        Ok(()) => Ok(()),
+        Err(_) => Err(spoken_at_end(connection).await),
+    }
+}
+
+async fn send_end(
+    connection: &mut Connection,
+    wire: &[u8],
+    patience: Duration,
+) -> Result<(), ConnectionError> {
+    connection.send(wire, patience).await?;
+    connection.flush().await
+}
+
+/// The final dot may have left or not. A refusal that was said all the same is the answer; nothing
+/// else tells whether the next hop has the message.
+async fn spoken_at_end(connection: &mut Connection) -> Sending {
+    match connection.answer(REFUSAL_PATIENCE).await {
+        Ok(Answer::Content(reply)) if is_refusal(&reply) => Sending::Refused(reply),
+        Ok(_) | Err(_) => Sending::LostAtEnd,
+    }
+}
+
+fn is_refusal(reply: &HeardReply) -> bool {
+    matches!(reply.class(), Class::Transient | Class::Permanent)
 }
 
 /// What a next hop says out of turn is no answer to content that it has not seen the end of. But
 /// a refusal stands: such a next hop would say the same to every retry.
-fn spoken_early(connection: &mut Connection) -> Sending {
-    let _ = connection.overhear();
+async fn spoken_early(connection: &mut Connection) -> Sending {
+    connection.hear_out(REFUSAL_PATIENCE).await;
     if !connection.session().finish().is_empty() {
         return Sending::Lost;
     }
     match connection.session().step() {
-        ClientStep::Failed(ClientFault::Unasked(reply))
-            if matches!(reply.class(), Class::Transient | Class::Permanent) =>
-        {
+        ClientStep::Failed(ClientFault::Unasked(reply)) if is_refusal(&reply) => {
             Sending::Refused(reply)
         }
         _ => Sending::Lost,
@@ -110,3 +136,7 @@ async fn transmit(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "handover_tests.rs"]
+mod tests;

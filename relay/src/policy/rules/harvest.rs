@@ -14,7 +14,7 @@ pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
     let standing = facts.standing()?;
     let guesses = match facts.reverse_path {
         Some(ReversePath::Null) => standing.notice_harvest,
-        Some(ReversePath::Mailbox(_)) | None => standing.harvest,
+        Some(ReversePath::Mailbox(_) | ReversePath::Name(_)) | None => standing.harvest,
     };
     Ok(guesses.then_some(Refusal::HarvestSuspected))
 }
