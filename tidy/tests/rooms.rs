@@ -13,7 +13,6 @@ use tidy::uses::read;
 const TO_BE_MENDED: &[(&str, &str)] = &[
     ("directory/ldap", "directory/kinds"),
     ("directory/sql", "directory/kinds"),
-    ("gateway/control", "gateway/run"),
     ("settings/keys", "settings/reader"),
     ("settings/reader", "settings/keys"),
     ("settings/reader", "settings/recipients"),

@@ -72,7 +72,7 @@ fn show(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>>
 }
 
 fn add_sources(state: &Arc<State>, watched: &Arc<Mutex<Watched>>) {
-    let work = Work::new(state, watched);
+    let work = Work::new(state, Watched::asked(watched));
     state.observer.metrics.set_sources(move || work.sources().unwrap_or_default());
 }
 
