@@ -16,6 +16,8 @@ pub mod learned;
 pub mod list;
 pub mod live;
 pub mod load;
+#[cfg(any(feature = "ldap", feature = "sql"))]
+mod mode;
 pub mod pattern;
 pub mod question;
 pub mod report;

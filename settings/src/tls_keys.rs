@@ -2,8 +2,8 @@
 
 use crate::file;
 use crate::server::{NextHopTls, Trust};
-use crate::site::Site;
-use crate::value::{Text, choice};
+use crate::table::site::Site;
+use crate::table::value::{Text, choice};
 use hex::FromHex;
 use rustls::pki_types::ServerName;
 

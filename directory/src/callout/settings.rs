@@ -1,12 +1,12 @@
 //! `[[callout]]`, and `{ callout = true }`, which asks the domain's own next hop.
 
 use crate::settings::address;
-use crate::settings::keys::{Kind, table};
-use crate::settings::reader::{FromTable, Raw};
 use crate::settings::server::{NextHop, NextHopHost, NextHopTls};
-use crate::settings::site::Site;
+use crate::settings::table::keys::{Kind, table};
+use crate::settings::table::reader::{FromTable, Raw};
+use crate::settings::table::site::Site;
+use crate::settings::table::value::{At, Given, List, Text, Value, choice};
 use crate::settings::tls_keys::{TlsKeys, TlsUse};
-use crate::settings::value::{At, Given, List, Text, Value, choice};
 use mail::address::Host;
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 
 use super::template::{Template, TemplateError};
 use crate::settings::file;
-use crate::settings::keys::table;
-use crate::settings::site::Site;
-use crate::settings::value::{Given, Text, choice};
+use crate::settings::table::keys::table;
+use crate::settings::table::site::Site;
+use crate::settings::table::value::{Given, Text, choice};
 use reqwest::Url;
 use std::net::IpAddr;
 use std::path::PathBuf;

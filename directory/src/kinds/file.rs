@@ -5,11 +5,11 @@ use super::{Kind, SourceSettings, file_source};
 use crate::directory::Opened;
 use crate::directory::list::Scope;
 use crate::settings::file as written;
-use crate::settings::keys::table;
-use crate::settings::reader::FromTable;
 use crate::settings::recipients::{FileFormat, FileSettings};
-use crate::settings::site::Site;
-use crate::settings::value::{Given, Text};
+use crate::settings::table::keys::table;
+use crate::settings::table::reader::FromTable;
+use crate::settings::table::site::Site;
+use crate::settings::table::value::{Given, Text};
 use std::sync::Arc;
 
 /// `file` in the table of kinds.

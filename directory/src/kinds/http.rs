@@ -4,7 +4,7 @@ use super::{Described, Kind, Listed, SourceSettings};
 use crate::directory::live::try_out;
 use crate::http::settings::{Entry, Written};
 use crate::http::{self, Http, settings};
-use crate::settings::reader::FromTable;
+use crate::settings::table::reader::FromTable;
 use std::sync::Arc;
 
 /// `http` in the table of kinds.

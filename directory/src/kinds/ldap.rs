@@ -5,7 +5,7 @@ use crate::directory::live::try_out;
 use crate::ldap::settings::read;
 use crate::ldap::table::{Entry, Written};
 use crate::ldap::{self, Ldap};
-use crate::settings::reader::FromTable;
+use crate::settings::table::reader::FromTable;
 use std::sync::Arc;
 
 /// `ldap` in the table of kinds.

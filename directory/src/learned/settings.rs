@@ -1,10 +1,10 @@
 //! `{ learned = true }`: what the operator may say about it.
 
-use crate::settings::keys::table;
 use crate::settings::mistake::Mistake;
-use crate::settings::recipients::RECIPIENTS;
-use crate::settings::site::Site;
-use crate::settings::value::{Given, choice};
+use crate::settings::table::keys::table;
+use crate::settings::table::site::Site;
+use crate::settings::table::unread::RECIPIENTS;
+use crate::settings::table::value::{Given, choice};
 pub use relay::recipient::Unseen;
 
 /// One `{ learned = true }`.

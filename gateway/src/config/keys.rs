@@ -3,11 +3,11 @@
 
 use super::tables::Written;
 use crate::directory::{KINDS, MISSING};
-use crate::settings::keys::{Default, Description, Kind, Table};
 use crate::settings::mistake::Mistake;
-use crate::settings::reader::{Fields, FromTable};
-use crate::settings::recipients::RECIPIENTS;
-use crate::settings::site::Site;
+use crate::settings::table::keys::{Default, Description, Kind, Table};
+use crate::settings::table::reader::{Fields, FromTable};
+use crate::settings::table::site::Site;
+use crate::settings::table::unread::RECIPIENTS;
 use std::sync::LazyLock;
 
 /// Every table, in the order of the manual.

@@ -1,10 +1,10 @@
 //! `[limits]`, `[harvest]` and `[rates]`: each key is a field of `relay::settings` and has its
 //! default from there, so that the two cannot differ.
 
-use crate::settings::keys::table;
 use crate::settings::mistake::Mistake;
-use crate::settings::site::Site;
-use crate::settings::value::Given;
+use crate::settings::table::keys::table;
+use crate::settings::table::site::Site;
+use crate::settings::table::value::Given;
 use ::relay::settings::{self as relay, SessionLimits};
 
 /// Tables of numbers that fill a struct of the relay, field by field.

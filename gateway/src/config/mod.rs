@@ -26,9 +26,9 @@ pub use built::Config;
 
 use crate::directory::KINDS;
 use crate::settings::mistake::Report;
-use crate::settings::reader::{FromTable, Reader};
-use crate::settings::site::Site;
-use crate::settings::value::Given;
+use crate::settings::table::reader::{FromTable, Reader};
+use crate::settings::table::site::Site;
+use crate::settings::table::value::Given;
 use build::sources::Described;
 use built::ListedSource;
 use miette::NamedSource;

@@ -1,12 +1,12 @@
 //! The tables that say where mail goes: `[[next_hop]]` and `[[domain]]`.
 
-use crate::settings::keys::{Kind, table};
-use crate::settings::reader::Raw;
-use crate::settings::recipients::Unread;
 use crate::settings::server::ClientDetails;
-use crate::settings::site::Site;
+use crate::settings::table::keys::{Kind, table};
+use crate::settings::table::reader::Raw;
+use crate::settings::table::site::Site;
+use crate::settings::table::unread::Unread;
+use crate::settings::table::value::{At, Given, List, Text, Value, choice};
 use crate::settings::tls_keys::TlsUse;
-use crate::settings::value::{At, Given, List, Text, Value, choice};
 use relay::settings::LocalPartCase;
 use std::time::Duration;
 

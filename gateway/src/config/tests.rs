@@ -3,11 +3,12 @@
 use super::built::Config;
 use super::keys::KEYS;
 use super::manual;
-use crate::settings::keys::{Default as If, Kind, nearest};
 use crate::settings::mistake::{Mistake, Mistakes};
-use crate::settings::process::{DropTo, ListenAddress, Listener, ListenerTls, LogFormat};
+use crate::settings::process::{ListenAddress, Listener, ListenerTls, LogFormat};
 use crate::settings::recipients::{FileFormat, FileSettings};
 use crate::settings::server::{ClientDetails, NextHopTls, Trust};
+use crate::settings::table::keys::{Default as If, Kind, nearest};
+use crate::settings::user::DropTo;
 use proptest::prelude::*;
 use relay::settings::{Harvest, Limits, LocalPartCase, Rates, SessionLimits};
 use std::net::IpAddr;

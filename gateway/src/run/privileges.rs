@@ -1,7 +1,7 @@
 //! What the process may do: as many descriptors as it can have, and no more rights than it needs.
 
 use super::StartError;
-use crate::settings::process::DropTo;
+use crate::settings::user::DropTo;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use std::io;

@@ -5,8 +5,8 @@ use super::super::filter::{FilterError, Template};
 use super::super::preset::Preset;
 use super::super::table::Written;
 use crate::settings::mistake::Mistake;
-use crate::settings::site::Site;
-use crate::settings::value::{Given, Text};
+use crate::settings::table::site::Site;
+use crate::settings::table::value::{Given, Text};
 use std::time::Duration;
 
 /// How a directory is used, with all that this takes.

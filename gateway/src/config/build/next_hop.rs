@@ -3,13 +3,13 @@
 use super::super::tables_mail::{self as tables, TextOrTexts};
 use super::{Placed, listener};
 use crate::settings::address;
-use crate::settings::keys::nearest;
 use crate::settings::mistake::Mistake;
-use crate::settings::reader::FromTable;
 use crate::settings::server::{NextHop, NextHopHost, NextHopTls};
-use crate::settings::site::Site;
+use crate::settings::table::keys::nearest;
+use crate::settings::table::reader::FromTable;
+use crate::settings::table::site::Site;
+use crate::settings::table::value::{Given, Text};
 use crate::settings::tls_keys::TlsKeys;
-use crate::settings::value::{Given, Text};
 use mail::address::Domain;
 use relay::settings::NextHopId;
 use std::collections::{HashMap, HashSet};

@@ -2,9 +2,10 @@
 
 use super::super::tables::{self, Written};
 use super::Placed;
-use crate::settings::process::{DropTo, ListenAddress, Log};
-use crate::settings::site::Site;
-use crate::settings::value::Text;
+use crate::settings::process::{ListenAddress, Log};
+use crate::settings::table::site::Site;
+use crate::settings::table::value::Text;
+use crate::settings::user::DropTo;
 use crate::settings::{address, file};
 use mail::address::Domain;
 use nix::unistd::{Group, User};

@@ -6,12 +6,12 @@ use super::super::keys::{refuse_missing, table_at};
 use super::{Placed, listener};
 use crate::directory::kinds::{KINDS, Kind, Listed, SourceSettings, Surroundings};
 use crate::directory::learned::settings as learned;
-use crate::settings::keys::{KeyPath, nearest};
 use crate::settings::mistake::Mistake;
-use crate::settings::reader::Reader;
-use crate::settings::recipients::{RECIPIENTS, Unread};
-use crate::settings::site::Site;
-use crate::settings::value::{Given, Text};
+use crate::settings::table::keys::{KeyPath, nearest};
+use crate::settings::table::reader::Reader;
+use crate::settings::table::site::Site;
+use crate::settings::table::unread::{RECIPIENTS, Unread};
+use crate::settings::table::value::{Given, Text};
 use mail::address::Domain;
 
 /// A table that describes a source, before its kind has read it.

@@ -3,8 +3,8 @@
 use super::super::tables::Tls;
 use crate::settings::file::{certificates, pem};
 use crate::settings::process::TlsFiles;
-use crate::settings::site::{Site, absolute};
-use crate::settings::value::Text;
+use crate::settings::table::site::{Site, absolute};
+use crate::settings::table::value::Text;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
