@@ -82,20 +82,20 @@ impl Transaction {
     /// The transaction is over: RSET if it is still open, and back to the pool.
     pub async fn forget(&mut self) {
         self.said = None;
-        let Some(mut lease) = self.lease.take() else { return };
-        let connection = lease.connection();
-        connection.session().reset();
-        if connection.send_pending(RESET_PATIENCE).await.is_ok() {
-            lease.give_back();
+        if let Some(lease) = self.lease.take() {
+            give_back(lease).await;
         }
     }
 
     /// For a session that waits for its client: ready when the connection was called back for
-    /// somebody else. What was said on it is said once more when the client goes on.
+    /// somebody else. What was said on it is said once more when the client goes on. It is not
+    /// closed: whoever waits may be waiting because the server takes no further one.
     pub fn poll_recalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(lease) = &self.lease else { return Poll::Pending };
         ready!(lease.poll_recalled(cx));
-        self.lease = None;
+        if let Some(lease) = self.lease.take() {
+            tokio::spawn(give_back(lease));
+        }
         Poll::Ready(())
     }
 
@@ -262,6 +262,15 @@ impl Transaction {
             }
             Ok(_) | Err(_) => None,
         }
+    }
+}
+
+/// Ends what is open on it, and lets others have it. One that takes no RSET is closed.
+async fn give_back(mut lease: Box<Lease>) {
+    let connection = lease.connection();
+    connection.session().reset();
+    if connection.send_pending(RESET_PATIENCE).await.is_ok() {
+        lease.give_back();
     }
 }
 
