@@ -4,7 +4,7 @@
 
 use super::file::{self, FileSource, Format};
 use super::learned::{self, LearnedSettings};
-use super::list::DomainScope;
+use super::list::{Allowances, DomainScope};
 use super::live::Trouble;
 use super::{
     Account, Environment, Finding, Opened, Question, RecipientSource, SourceAnswer, callout, http,
@@ -98,7 +98,8 @@ pub fn file_source(file: &FileSettings) -> FileSource {
         FileFormat::Lines => Format::Text,
         FileFormat::Csv => Format::Csv,
     };
-    FileSource { path: file.path.clone(), format }
+    let allowances = Allowances { bare_names: file.bare_names, good_lines: file.accept_good_lines };
+    FileSource { path: file.path.clone(), format, allowances }
 }
 
 impl SourceSettings {

@@ -3,6 +3,7 @@
 //! addresses is `list/`.
 
 mod kind;
+mod line_ends;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -10,9 +11,10 @@ mod text;
 
 use crate::directory::Environment;
 use crate::directory::guard::Outcome;
-use crate::directory::list::{Intake, Listed, Lister, LoadError, Rows, Scope, Version};
+use crate::directory::list::{Allowances, Intake, Listed, Lister, LoadError, Rows, Scope, Version};
 use crate::directory::watch::Quiet;
 pub use kind::KIND;
+use line_ends::LineEnds;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::MetadataExt;
@@ -43,13 +45,15 @@ pub struct FileSource {
     pub path: PathBuf,
     /// How it is written.
     pub format: Format,
+    /// What its lines may be besides addresses.
+    pub allowances: Allowances,
 }
 
 impl FileSource {
     /// A file whose format follows from its name.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), format: Format::BySuffix }
+        Self { path: path.into(), format: Format::BySuffix, allowances: Allowances::default() }
     }
 
     fn is_csv(&self) -> bool {
@@ -156,11 +160,24 @@ impl Lister for FileLister {
     }
 
     fn fingerprint(&self) -> String {
-        format!("csv={}", self.source.is_csv())
+        let Allowances { bare_names, good_lines } = self.source.allowances;
+        let mut text = format!("csv={}", self.source.is_csv());
+        // As it was before there were others, so that what was stored then is still used.
+        if bare_names {
+            text.push_str(" bare");
+        }
+        if good_lines {
+            text.push_str(" good-lines");
+        }
+        text
     }
 
     fn rows(&self) -> Rows {
         Rows::Written
+    }
+
+    fn allowances(&self) -> Allowances {
+        self.source.allowances
     }
 
     fn is_slow(&self) -> bool {
@@ -221,6 +238,7 @@ fn read_all(
     from: impl Read,
     intake: &mut Intake<'_>,
 ) -> Result<io::Result<()>, LoadError> {
+    let from = LineEnds::new(from);
     if !source.is_csv() {
         return Ok(text::read(from, intake));
     }

@@ -2,7 +2,7 @@
 //! Active Directory (`csvde`) and of people. Every column that is known to hold addresses is
 //! read, and within a value every SMTP address; X.400, X.500 and the like are passed over.
 
-use crate::directory::list::{Intake, LineProblem, typed};
+use crate::directory::list::{Intake, LineProblem, is_shown_list, typed};
 use csv::ByteRecord;
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -120,6 +120,10 @@ fn take_record(line: u64, record: &ByteRecord, columns: &Columns, intake: &mut I
     let mut values = columns.addresses.iter().map(|&at| record[at].trim_ascii());
     if let Some(value) = values.find(|value| value.contains(&b'\n')) {
         return intake.refuse(line, LineProblem::LineBreak, value);
+    }
+    let mut values = columns.addresses.iter().map(|&at| record[at].trim_ascii());
+    if let Some(value) = values.find(|value| is_shown_list(value)) {
+        return intake.refuse(line, LineProblem::ListType, value);
     }
     let target = columns.target.map(|at| record[at].trim_ascii());
     let target = target.filter(|target| !target.is_empty()).map(smtp_address);

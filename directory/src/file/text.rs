@@ -81,7 +81,8 @@ fn split_column(written: &[u8]) -> (&[u8], &[u8]) {
         }
         at = at.min(written.len());
     }
-    let end = written[at..].iter().position(u8::is_ascii_whitespace);
+    // Other white space is no separator: it would put one person's address behind another's.
+    let end = written[at..].iter().position(|b| matches!(b, b' ' | b'\t'));
     let (column, rest) = written.split_at(end.map_or(written.len(), |end| at + end));
     (column, rest.trim_ascii_start())
 }

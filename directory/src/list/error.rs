@@ -27,6 +27,12 @@ pub enum LineProblem {
     LocalPartMissing,
     /// A local part alone in a file that serves several domains.
     DomainMissing,
+    /// A local part alone among addresses with their domains.
+    NameAmongAddresses,
+    /// A word for nothing, as exports write it.
+    Filler,
+    /// The name of a type, or a list as it is shown, where a list of addresses should be.
+    ListType,
     /// The second column is no address.
     Target(AddressError),
     /// Another line has another target for the same address.
@@ -63,7 +69,11 @@ impl LineProblem {
     pub fn example(&self) -> &'static str {
         match self {
             Self::Pattern(_) | Self::PatternsTooMany => "sales-*@example.test",
-            Self::LocalPartMissing => "*@example.test (for every address of the domain)",
+            Self::ListType => {
+                "Select-Object mail, @{n='ProxyAddresses';e={$_.ProxyAddresses -join ';'}} \
+                 | Export-Csv users.csv -NoTypeInformation -Encoding UTF8 \
+                 (of an Exchange mailbox: $_.EmailAddresses)"
+            }
             Self::Target(_) | Self::TargetConflict { .. } | Self::ColumnsTooMany => {
                 "info@example.test  sales@example.test"
             }
@@ -84,10 +94,25 @@ impl fmt::Display for LineProblem {
             Self::PatternsTooMany => {
                 write!(f, "expected at most {PATTERNS_MAX} patterns for one domain")
             }
-            Self::LocalPartMissing => f.write_str("expected a local part or `*` before the `@`"),
+            Self::LocalPartMissing => f.write_str(
+                "expected a local part before the `@`; a line for a whole domain (`@domain OK` of \
+                 Postfix) would have every name accepted: list the people who are there",
+            ),
             Self::DomainMissing => {
                 f.write_str("expected an address with its domain: the file serves several")
             }
+            Self::NameAmongAddresses => f.write_str(
+                "expected an address with its domain, as in other lines (where names without one \
+                 are meant: `bare_names = true`)",
+            ),
+            Self::Filler => f.write_str(
+                "expected an address, found a word for nothing: have the export leave it empty \
+                 (where it is a name all the same: `bare_names = true`)",
+            ),
+            Self::ListType => f.write_str(
+                "expected addresses, but PowerShell wrote the type of a list, or cut it off: join \
+                 the list in the export",
+            ),
             Self::Target(error) => {
                 write!(f, "expected an address in the second column (the target), but {error}")
             }

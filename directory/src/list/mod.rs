@@ -1,12 +1,14 @@
 //! Recipients from a source that can be listed whole: a file, an SQL query, an export of a
 //! directory. A [`Lister`] reads it; the rest is shared: loads (`source.rs`), what is in use
-//! (`state.rs`), single changes (`follow.rs`), rows (`intake.rs`, `written.rs`), what is kept
-//! between starts (`cache.rs`), a person's word (`confirm.rs`), what a load would change
-//! or holds (`preview.rs`). Guards are in `guard.rs` above.
+//! (`state.rs`), single changes (`follow.rs`), rows (`intake.rs`, `written.rs`, `bare.rs`,
+//! `filler.rs`), what is kept between starts (`cache.rs`), a person's word (`confirm.rs`), what a
+//! load would change or holds (`preview.rs`). Guards are in `guard.rs` above.
 
+mod bare;
 mod cache;
 mod confirm;
 mod error;
+mod filler;
 mod follow;
 mod intake;
 mod load;
@@ -21,7 +23,7 @@ mod tests;
 mod written;
 
 pub use error::{Failing, LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
-pub use intake::{ENTRIES_MAX, Intake, PATTERNS_MAX, Rows};
+pub use intake::{Allowances, ENTRIES_MAX, Intake, PATTERNS_MAX, Rows};
 pub use load::{DomainPart, Load, Malformed, PatternEntry, Skipped};
 pub use preview::{ADDED_NAMED_MAX, Preview, Recipient};
 pub use report::{Checked, check};
@@ -31,6 +33,7 @@ pub use source::Listed;
 pub use written::typed;
 
 pub(crate) use cache::path_for;
+pub(crate) use filler::is_shown_list;
 pub(crate) use written::parse_target;
 
 use crate::directory::snapshot::overlay::Change;
@@ -92,6 +95,11 @@ pub trait Lister: Send + Sync + 'static {
     /// How its rows are understood.
     fn rows(&self) -> Rows {
         Rows::Exported
+    }
+
+    /// What its rows may be besides.
+    fn allowances(&self) -> Allowances {
+        Allowances::default()
     }
 
     /// Whether reading may take long. Then the source has a thread of its own, nobody waits for

@@ -36,6 +36,7 @@ pub fn check(lister: &dyn Lister, scope: &Scope) -> Result<Checked, LoadError> {
     let progress = Progress::default();
     // Nothing is kept of it, so nobody can profit from a known key.
     let mut intake = Intake::new(scope, HashKey([0; 16]), lister.rows(), &progress, 0);
+    intake.allow(lister.allowances());
     let read = lister.read(&mut intake).and_then(|_| intake.finish());
     let load = match read {
         Ok((load, _)) => load,

@@ -213,6 +213,7 @@ impl Listed {
         // A little more than last time saves growing, which holds everything twice.
         let guess = before.saturating_add(before / 16);
         let mut intake = Intake::new(&self.scope, key, rows, &self.progress, guess);
+        intake.allow(lister.allowances());
         if let Some(named) = named {
             intake.name_added(named);
         }
