@@ -234,7 +234,7 @@ fn a_file_with_a_malformed_line_is_not_adopted_and_the_good_lines_are_counted() 
     };
     assert_eq!((malformed.good, malformed.lines.len()), (2, 1));
     assert!(bench.exists(&source, "a@example.test"));
-    assert!(!bench.exists(&source, "b@example.test"));
+    assert_eq!(bench.status(&source, "b@example.test"), RecipientStatus::Unavailable);
     assert!(malformed.lines[0].to_string().contains("example: jones@example.test"));
 }
 
@@ -689,6 +689,42 @@ fn a_carriage_return_ends_a_line_and_separates_no_columns() {
     let syntax = P::Address(AddressError::LocalPartSyntax);
     let (lines, ..) = bench.problems("mail\r\na@example.test\r\nTom Brown\r\n");
     assert_eq!(lines, [(3, syntax)]);
+}
+
+#[test]
+fn a_newer_list_that_cannot_be_read_makes_nobody_unknown_and_is_told_each_hour() {
+    let bench = Bench::new("users.txt");
+    let source = bench.with(people(1_000));
+    bench.write(people(1_001) + "bad@\n");
+    let now = || crate::clock::unix_nanoseconds();
+    source.poll();
+    let outcomes = source.poll();
+    assert!(outcomes[0].to_string().contains("hear 451"), "{}", outcomes[0]);
+    let status = |name: &str| bench.status(&source, &format!("{name}@example.test"));
+    assert_eq!((status("p999"), status("p1000")), (PLAIN, RecipientStatus::Unavailable));
+    assert_eq!(status("stranger"), RecipientStatus::Unavailable, "who knows");
+    assert!(source.poll().is_empty());
+    let hour = 3_600 * 1_000_000_000;
+    assert!(source.poll_at(now() + hour - 60_000_000_000).is_empty());
+    assert!(matches!(source.poll_at(now() + hour)[0], Outcome::Failed { .. }), "a reminder");
+    bench.write(people(1_001));
+    source.poll();
+    assert!(source.poll()[0].is_adopted());
+    assert_eq!((status("p1000"), status("stranger")), (PLAIN, RecipientStatus::Unknown));
+    assert!(source.poll_at(now() + hour).is_empty());
+}
+
+#[test]
+fn whoever_is_only_in_a_list_that_is_held_back_is_not_unknown() {
+    let bench = Bench::new("users.txt");
+    let source = bench.with(people(100));
+    bench.write(people(50) + "newcomer@example.test\n");
+    assert_eq!(holds(&source.reload(None)).len(), 1);
+    let status = |name: &str| bench.status(&source, &format!("{name}@example.test"));
+    assert_eq!((status("p99"), status("stranger")), (PLAIN, RecipientStatus::Unknown));
+    assert_eq!(status("newcomer"), RecipientStatus::Unavailable);
+    assert!(source.reload(Some(Confirmation { entries: 51 }))[0].is_adopted());
+    assert_eq!((status("newcomer"), status("p99")), (PLAIN, RecipientStatus::Unknown));
 }
 
 #[test]

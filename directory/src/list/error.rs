@@ -237,6 +237,23 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether the list itself is at fault, so that one may be there which has more than the one
+    /// in use. A server that does not answer shows nothing of the kind.
+    #[must_use]
+    pub fn is_of_what_is_there(&self) -> bool {
+        match self {
+            Self::Io { .. }
+            | Self::Encoding(_)
+            | Self::ColumnMissing { .. }
+            | Self::Changing(_)
+            | Self::Malformed { .. }
+            | Self::TooMany => true,
+            Self::Randomness(_) | Self::Elsewhere { .. } => false,
+        }
+    }
+}
+
 /// The first malformed line, and how many there are.
 struct Summary<'a>(&'a Malformed);
 
