@@ -74,6 +74,9 @@ pub struct Stamp {
     pub octets: u64,
     /// When it was last written, in nanoseconds since 1970.
     pub modified_nanoseconds: i64,
+    /// When anything about it last changed, in nanoseconds since 1970: a copy that brings its time
+    /// along changes nothing else.
+    pub changed_nanoseconds: i64,
     /// Which file it is: an editor that renames makes a new one.
     pub inode: u64,
 }
@@ -86,23 +89,31 @@ impl Stamp {
         Ok(Self::from_metadata(&std::fs::metadata(path)?))
     }
 
-    /// As a list is kept with it: `octets inode`, and the time beside it.
+    /// As a list is stored with it: `octets inode changed`, and the time next to it.
     fn to_version(self) -> Version {
-        let token = format!("{} {}", self.octets, self.inode).into();
+        let token = format!("{} {} {}", self.octets, self.inode, self.changed_nanoseconds).into();
         Version { modified_nanoseconds: self.modified_nanoseconds, token }
     }
 
     fn of_version(version: &Version) -> Option<Self> {
-        let (octets, inode) = version.token.split_once(' ')?;
-        let (octets, inode) = (octets.parse().ok()?, inode.parse().ok()?);
-        Some(Self { octets, modified_nanoseconds: version.modified_nanoseconds, inode })
+        let (octets, rest) = version.token.split_once(' ')?;
+        // Without it an earlier version has stored the list, and it is read again.
+        let (inode, changed) = rest.split_once(' ')?;
+        Some(Self {
+            octets: octets.parse().ok()?,
+            modified_nanoseconds: version.modified_nanoseconds,
+            changed_nanoseconds: changed.parse().ok()?,
+            inode: inode.parse().ok()?,
+        })
     }
 
     fn from_metadata(metadata: &std::fs::Metadata) -> Self {
-        let seconds = metadata.mtime().saturating_mul(1_000_000_000);
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         Self {
             octets: metadata.len(),
-            modified_nanoseconds: seconds.saturating_add(metadata.mtime_nsec()),
+            modified_nanoseconds: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            changed_nanoseconds: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
             inode: metadata.ino(),
         }
     }

@@ -739,3 +739,16 @@ fn good_lines_are_taken_beside_few_malformed_ones_where_the_operator_says_so() {
     let outcomes = source.reload(None);
     assert!(matches!(outcomes[0], Outcome::Failed { error: LoadError::Malformed { .. }, .. }));
 }
+
+#[test]
+fn a_copy_that_brings_its_time_along_is_seen() {
+    let bench = Bench::new("users.txt");
+    let source = bench.with("leaver@example.test\n");
+    let written = std::fs::metadata(bench.path()).unwrap().modified().unwrap();
+    bench.write("joiner@example.test\n");
+    let file = std::fs::File::options().write(true).open(bench.path()).unwrap();
+    file.set_modified(written).unwrap();
+    source.poll();
+    assert!(source.poll()[0].is_adopted());
+    assert!(bench.exists(&source, "joiner@example.test"));
+}
