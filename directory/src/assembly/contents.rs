@@ -1,7 +1,7 @@
 //! What is wrong inside of recipient files, as mistakes beside those of the configuration. The
 //! files are read by the same source that serves mail, without its state directory.
 
-use super::{Configured, ListedSource, listed, scopes};
+use super::{Configured, ListedSource, doubts, listed, scopes};
 use crate::directory::file;
 use crate::directory::guard::{Hold, Outcome};
 use crate::directory::kinds::{self, file_source};
@@ -52,7 +52,8 @@ pub fn unusable(config: &Configured<'_>) -> io::Result<Vec<Mistake>> {
         loop {
             let place = next.fetch_add(1, Relaxed);
             let Some(listed) = all.get(place) else { return found };
-            let mistakes = read(listed).0.into_iter().chain(trouble(listed));
+            let wrong = read(listed).0.into_iter().filter(|mistake| !mistake.is_warning());
+            let mistakes = wrong.chain(trouble(listed));
             found.extend(mistakes.map(|mistake| (place, mistake)));
         }
     };
@@ -69,7 +70,7 @@ pub fn unusable(config: &Configured<'_>) -> io::Result<Vec<Mistake>> {
     Ok(found.into_iter().map(|(_, mistake)| mistake).collect())
 }
 
-/// Everything that keeps a file from being used, and what it has. Nobody elsewhere is asked.
+/// Everything that keeps a file from being used, what is doubtful about it, and what it has. Nobody elsewhere is asked.
 #[must_use]
 pub fn read(listed: &ListedSource<'_>) -> (Vec<Mistake>, Option<Statistics>) {
     let Some(settings) = listed.settings.file() else { return (Vec::new(), None) };
@@ -77,19 +78,21 @@ pub fn read(listed: &ListedSource<'_>) -> (Vec<Mistake>, Option<Statistics>) {
     let environment = Environment::bare(listed.domains[0].1.name.clone());
     let (opened, outcomes) = file::open(file_source(settings), scope, &environment);
     let mistakes = outcomes.iter().flat_map(|outcome| of_outcome(&settings.path, outcome));
-    (mistakes.collect(), opened.statistics())
+    let mut mistakes: Vec<Mistake> = mistakes.collect();
+    mistakes.extend(doubts::of_file(&settings.path, listed, &opened, &outcomes));
+    (mistakes, opened.statistics())
 }
 
 /// Relative to where the operator is, when it lies below.
-fn shown(path: &Path) -> &Path {
+pub(super) fn shown(path: &Path) -> &Path {
     let here = std::env::current_dir().ok();
     here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
 }
 
 fn of_outcome(path: &Path, outcome: &Outcome) -> Vec<Mistake> {
     match outcome {
-        Outcome::Judged { .. } => {
-            outcome.held().map(|(domain, hold)| held(path, domain, hold)).collect()
+        Outcome::Judged { foreign, .. } => {
+            outcome.held().map(|(domain, hold)| held(path, domain, hold, *foreign)).collect()
         }
         Outcome::Failed { error: LoadError::Malformed { malformed, .. }, .. } => {
             lines(path, malformed)
@@ -122,7 +125,7 @@ fn whole(path: &Path, error: &LoadError) -> Mistake {
     }
 }
 
-fn held(path: &Path, domain: &Domain, hold: &Hold) -> Mistake {
+fn held(path: &Path, domain: &Domain, hold: &Hold, foreign: u64) -> Mistake {
     let path = shown(path).display();
     match hold {
         Hold::CanaryMissing(canary) => {
@@ -132,7 +135,12 @@ fn held(path: &Path, domain: &Domain, hold: &Hold) -> Mistake {
                 .help("add the address to the file, or name another canary")
         }
         Hold::Empty | Hold::Shrunk { .. } => {
-            Mistake::new(format!("{path} has no address of {domain}"))
+            let others = match foreign {
+                0 => String::new(),
+                1 => ", only one of another domain".to_owned(),
+                foreign => format!(", only {foreign} of other domains"),
+            };
+            Mistake::new(format!("{path} has no address of {domain}{others}"))
                 .key("domain.recipients")
                 .help("an empty list is not used, since it would make every recipient unknown")
                 .help(format!("write one address a line, for example: jones@{domain}"))

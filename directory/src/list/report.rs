@@ -61,7 +61,7 @@ pub fn check(lister: &dyn Lister, scope: &Scope) -> Result<Checked, LoadError> {
 impl Listed {
     /// What it holds.
     #[must_use]
-    pub(super) fn figures(&self) -> Statistics {
+    pub(crate) fn figures(&self) -> Statistics {
         let state = self.state.load();
         let snapshots = snapshots(&state);
         let sum = |of: fn(&Snapshot) -> usize| snapshots.iter().map(|s| of(s) as u64).sum();
