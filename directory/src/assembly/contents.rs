@@ -70,7 +70,8 @@ pub fn unusable(config: &Configured<'_>) -> io::Result<Vec<Mistake>> {
     Ok(found.into_iter().map(|(_, mistake)| mistake).collect())
 }
 
-/// Everything that keeps a file from being used, what is doubtful about it, and what it has. Nobody elsewhere is asked.
+/// Everything that keeps a file from being used, what is doubtful about it, and what it has. Nobody
+/// elsewhere is asked.
 #[must_use]
 pub fn read(listed: &ListedSource<'_>) -> (Vec<Mistake>, Option<Statistics>) {
     let Some(settings) = listed.settings.file() else { return (Vec::new(), None) };
@@ -109,12 +110,16 @@ fn whole(path: &Path, error: &LoadError) -> Mistake {
         LoadError::Io { source, .. } => Mistake::new(format!("cannot read {shown}: {source}"))
             .help("Postern reads it as the user that it becomes"),
         LoadError::Encoding(_) => Mistake::new(format!("{shown} is no text that can be read"))
-            .help("save it as UTF-8 (or as UTF-16 with a byte order mark)"),
+            .help("save it as UTF-8 (or as UTF-16)"),
         LoadError::ColumnMissing { found, .. } => {
             let message = format!("no column of {shown} holds addresses; its header is `{found}`");
             Mistake::new(message)
                 .help("name a column `mail`, `E-mail Addresses` or `proxyAddresses`")
                 .help("or write `format = \"lines\"` if the file has one address a line")
+        }
+        LoadError::OtherShape { what, .. } => {
+            let (what, then) = what.split_once("; ").unwrap_or((what, ""));
+            Mistake::new(format!("{shown} is {what}")).help(then)
         }
         LoadError::Changing(_) => Mistake::new(format!("{shown} changed while it was read"))
             .help("run the check again when the export is done"),

@@ -1,9 +1,16 @@
-//! Recipients from a file: one address or pattern a line (`text.rs`) or CSV (`table.rs`).
+//! Recipients from a file: one address or pattern a line (`text.rs`), CSV (`table.rs`) or LDIF
+//! (`ldif.rs`); `shape.rs` tells what a file is that is none of them.
 //! This file opens it, undoes its encoding and notices when it changed; what becomes of the
 //! addresses is `list/`.
 
+#[cfg(test)]
+mod export_tests;
 mod kind;
+mod ldif;
 mod line_ends;
+#[cfg(test)]
+mod odd_tests;
+mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -15,16 +22,19 @@ use crate::directory::list::{Allowances, Intake, Listed, Lister, LoadError, Rows
 use crate::directory::watch::Quiet;
 pub use kind::KIND;
 use line_ends::LineEnds;
+use shape::Shape;
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Octets a line of a typical list has: a guess that saves growing.
 const LINE_OCTETS_TYPICAL: u64 = 28;
-/// Octets looked at to recognise the encoding.
+/// Octets looked at to recognise the encoding, and what it is.
 const PROBE_OCTETS: usize = 512;
+/// Octets read at a time.
+const PIECE_OCTETS: usize = 256 << 10;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
@@ -249,9 +259,22 @@ fn read_all(
     from: impl Read,
     intake: &mut Intake<'_>,
 ) -> Result<io::Result<()>, LoadError> {
-    let from = LineEnds::new(from);
+    let mut from = BufReader::with_capacity(PIECE_OCTETS, LineEnds::new(from));
     if !source.is_csv() {
-        return Ok(text::read(from, intake));
+        let start = match from.fill_buf() {
+            Ok(start) => start,
+            Err(error) => return Ok(Err(error)),
+        };
+        let other = |what| LoadError::OtherShape { path: source.path.clone(), what };
+        return match shape::of_text(start) {
+            Shape::Lines => Ok(text::read(from, intake)),
+            Shape::Other(what) => Err(other(what)),
+            Shape::Ldif => match ldif::read(from, intake) {
+                Ok(ldif::Read::Whole) => Ok(Ok(())),
+                Ok(ldif::Read::Changes) => Err(other(ldif::CHANGES)),
+                Err(error) => Ok(Err(error)),
+            },
+        };
     }
     match table::read(from, intake) {
         Err(table::TableError::Io(error)) => Ok(Err(error)),
@@ -275,19 +298,34 @@ fn decoded(file: &mut File, path: &Path) -> Result<Decoded, LoadError> {
     let encoding = || LoadError::Encoding(path.to_owned());
     let mut start = Vec::with_capacity(PROBE_OCTETS);
     file.by_ref().take(PROBE_OCTETS as u64).read_to_end(&mut start).map_err(failed)?;
-    let of_pair = match start.as_slice() {
-        [0xff, 0xfe, ..] => u16::from_le_bytes,
-        [0xfe, 0xff, ..] => u16::from_be_bytes,
+    if let Some(what) = shape::of_octets(&start) {
+        return Err(LoadError::OtherShape { path: path.to_owned(), what });
+    }
+    let (of_pair, mark): (fn([u8; 2]) -> u16, usize) = match start.as_slice() {
+        [0xff, 0xfe, ..] => (u16::from_le_bytes, 2),
+        [0xfe, 0xff, ..] => (u16::from_be_bytes, 2),
         [0xef, 0xbb, 0xbf, ..] => return Ok(Decoded::Utf8(start.split_off(3))),
-        octets if octets.contains(&0) => return Err(encoding()),
+        octets if octets.contains(&0) => (unmarked(octets).ok_or_else(encoding)?, 0),
         _ => return Ok(Decoded::Utf8(start)),
     };
     file.read_to_end(&mut start).map_err(failed)?;
-    let (pairs, odd) = start[2..].as_chunks::<2>();
+    let (pairs, odd) = start[mark..].as_chunks::<2>();
     if !odd.is_empty() {
         return Err(encoding());
     }
     let units = pairs.iter().map(|pair| of_pair(*pair));
     let text: Result<String, _> = char::decode_utf16(units).collect();
     Ok(Decoded::Utf16(text.map_err(|_| encoding())?.into_bytes()))
+}
+
+/// The order of octets in UTF-16 without its mark: most of a list is ASCII, of which every second
+/// octet is zero.
+fn unmarked(start: &[u8]) -> Option<fn([u8; 2]) -> u16> {
+    let (pairs, _) = start.as_chunks::<2>();
+    let zeros = |place: usize| pairs.iter().filter(|pair| pair[place] == 0).count();
+    match (zeros(0), zeros(1)) {
+        (0, behind) if behind * 2 > pairs.len() => Some(u16::from_le_bytes),
+        (before, 0) if before * 2 > pairs.len() => Some(u16::from_be_bytes),
+        _ => None,
+    }
 }

@@ -26,23 +26,23 @@ fn settings(name: &str, case: LocalPartCase) -> DomainSettings {
     }
 }
 
-fn check(source: &FileSource, scope: &Scope) -> Result<Checked, LoadError> {
+pub(super) fn check(source: &FileSource, scope: &Scope) -> Result<Checked, LoadError> {
     list::check(&FileLister::new(source.clone()), scope)
 }
 
 /// A folder with a file and, beside it, a state directory.
-struct Bench {
+pub(super) struct Bench {
     folder: TempDir,
     names: Vec<&'static str>,
     case: LocalPartCase,
     file: &'static str,
     canary: Option<Mailbox>,
     keep: bool,
-    allowances: Allowances,
+    pub(super) allowances: Allowances,
 }
 
 impl Bench {
-    fn new(file: &'static str) -> Self {
+    pub(super) fn new(file: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("state")).unwrap();
         let names = vec!["example.test"];
@@ -57,11 +57,11 @@ impl Bench {
         }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join(self.file)
     }
 
-    fn write(&self, content: impl AsRef<[u8]>) {
+    pub(super) fn write(&self, content: impl AsRef<[u8]>) {
         std::fs::write(self.path(), content).unwrap();
     }
 
@@ -69,7 +69,7 @@ impl Bench {
         self.names.iter().map(|name| settings(name, self.case)).collect()
     }
 
-    fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> Scope {
         let domains = self.domains();
         let scopes = domains.iter().enumerate().map(|(at, settings)| {
             let scope = DomainScope::new(DomainId(at as u32), settings);
@@ -78,11 +78,11 @@ impl Bench {
         Scope::new(scopes.collect())
     }
 
-    fn source(&self) -> FileSource {
+    pub(super) fn source(&self) -> FileSource {
         FileSource { allowances: self.allowances, ..FileSource::new(self.path()) }
     }
 
-    fn open(&self) -> (Arc<Listed>, Vec<Outcome>) {
+    pub(super) fn open(&self) -> (Arc<Listed>, Vec<Outcome>) {
         let environment = Environment {
             state_directory: self.keep.then(|| self.folder.path().join("state")),
             new_key: || Ok(HashKey(*b"a key for tests.")),
@@ -93,7 +93,7 @@ impl Bench {
     }
 
     /// Opens a file with this content.
-    fn with(&self, content: impl AsRef<[u8]>) -> Arc<Listed> {
+    pub(super) fn with(&self, content: impl AsRef<[u8]>) -> Arc<Listed> {
         self.write(content);
         let (source, outcomes) = self.open();
         assert!(outcomes.iter().all(Outcome::is_adopted), "{outcomes:?}");
@@ -101,14 +101,14 @@ impl Bench {
         source
     }
 
-    fn problems(&self, content: impl AsRef<[u8]>) -> (Vec<(u64, P)>, u64, u64) {
+    pub(super) fn problems(&self, content: impl AsRef<[u8]>) -> (Vec<(u64, P)>, u64, u64) {
         self.write(content);
         let malformed = check(&self.source(), &self.scope()).unwrap().malformed;
         let lines = malformed.lines.iter().map(|error| (error.line, error.problem));
         (lines.collect(), malformed.more, malformed.good)
     }
 
-    fn status(&self, source: &Arc<Listed>, address: &str) -> RecipientStatus {
+    pub(super) fn status(&self, source: &Arc<Listed>, address: &str) -> RecipientStatus {
         let (local_part, name) = address.rsplit_once('@').unwrap();
         let at = self.names.iter().position(|known| *known == name).unwrap();
         let sources: Arc<[Arc<dyn RecipientSource>]> = Arc::new([source.clone() as _]);
@@ -127,7 +127,7 @@ impl Bench {
         }
     }
 
-    fn exists(&self, source: &Arc<Listed>, address: &str) -> bool {
+    pub(super) fn exists(&self, source: &Arc<Listed>, address: &str) -> bool {
         match self.status(source, address) {
             RecipientStatus::Exists { .. } => true,
             RecipientStatus::Unknown => false,
@@ -136,14 +136,14 @@ impl Bench {
     }
 }
 
-fn to(target: &str) -> RecipientStatus {
+pub(super) fn to(target: &str) -> RecipientStatus {
     RecipientStatus::Exists {
         target: Some(Mailbox::parse(target).unwrap()),
         ground: Ground::Listed,
     }
 }
 
-const PLAIN: RecipientStatus = RecipientStatus::LISTED;
+pub(super) const PLAIN: RecipientStatus = RecipientStatus::LISTED;
 
 #[test]
 fn a_text_file_holds_addresses_targets_patterns_and_comments() {
@@ -283,47 +283,17 @@ fn what_windows_tools_write_is_understood() {
         assert!(bench.exists(&source, "jones@example.test"));
         assert!(bench.exists(&source, "green@example.test"));
     }
-    let unmarked = &utf16(u16::to_le_bytes)[2..];
-    bench.write(unmarked);
+    for order in [u16::to_le_bytes, u16::to_be_bytes] {
+        let source = bench.with(&utf16(order)[2..]);
+        assert!(bench.exists(&source, "green@example.test"));
+    }
+    bench.write("jones@example.test\n\0\0\0\0\0");
     let refused = check(&bench.source(), &bench.scope());
     assert!(matches!(refused, Err(LoadError::Encoding(_))));
     assert_eq!(
         bench.problems(b"a@ex\xe4mple.test").0,
         [(1, P::Address(AddressError::DomainSyntax))]
     );
-}
-
-#[test]
-fn an_exchange_5_5_export_is_understood() {
-    let bench = Bench::new("export.csv");
-    let source = bench.with(
-        "Obj-Class,Display Name,E-mail Addresses,Secondary-Proxy-Addresses\r\n\
-         Mailbox,\"Jones, Tom\",SMTP:Jones@Example.Test%X400:c=DE;a= ;p=Org;o=Site;s=Jones;,\
-         smtp:tom%jones@example.test%CCMAIL:Jones at Site%smtp:tj@example.test\r\n\
-         Mailbox,Gr\u{fc}n,MS:ORG/SITE/GREEN%SMTP:green@example.test,\r\n\
-         Remote,Far,SMTP:far@elsewhere.test,\r\n\
-         dl,Nobody,,\r\n",
-    );
-    for local_part in ["jones", "tom%jones", "tj", "green"] {
-        assert!(bench.exists(&source, &format!("{local_part}@example.test")), "{local_part}");
-    }
-    let checked = check(&bench.source(), &bench.scope()).unwrap();
-    assert_eq!((checked.addresses, checked.foreign), (4, 1));
-}
-
-#[test]
-fn an_active_directory_export_is_understood() {
-    let bench = Bench::new("ad.csv");
-    let source = bench.with(
-        "DN,mail,proxyAddresses\n\
-         \"CN=Jones,DC=x\",jones@example.test,\"X400:c=US;a= ;p=Org;;SMTP:jones@example.test;\
-         smtp:tj@example.test;sip:jones@example.test;x500:/o=Org/cn=a;\
-         smtp:t.jones@example.test\"\n",
-    );
-    for local_part in ["jones", "tj", "t.jones"] {
-        assert!(bench.exists(&source, &format!("{local_part}@example.test")), "{local_part}");
-    }
-    assert_eq!(check(&bench.source(), &bench.scope()).unwrap().addresses, 3);
 }
 
 #[test]
@@ -401,11 +371,11 @@ proptest! {
     }
 }
 
-fn people(count: usize) -> String {
+pub(super) fn people(count: usize) -> String {
     (0..count).map(|number| format!("p{number}@example.test\n")).collect()
 }
 
-fn holds(outcomes: &[Outcome]) -> Vec<Hold> {
+pub(super) fn holds(outcomes: &[Outcome]) -> Vec<Hold> {
     outcomes.iter().flat_map(Outcome::held).map(|(_, hold)| hold.clone()).collect()
 }
 
@@ -609,146 +579,4 @@ fn a_confirmation_in_the_state_directory_is_taken_at_the_next_poll() {
     source.poll();
     assert!(!source.poll()[0].is_adopted());
     assert!(source.poll().is_empty());
-}
-
-#[test]
-fn quotation_marks_and_brackets_around_an_address_are_undone() {
-    let bench = Bench::new("users.txt");
-    let source = bench.with(
-        "\"jones@example.test\"\n'green@example.test'\n<brown@example.test>\n\
-         \"info@example.test\" \"sales@inside.test\"\n\"a b\"@example.test\n",
-    );
-    for address in ["jones", "green", "brown", "a b"] {
-        assert_eq!(bench.status(&source, &format!("{address}@example.test")), PLAIN, "{address}");
-    }
-    assert_eq!(bench.status(&source, "info@example.test"), to("sales@inside.test"));
-    let table = Bench::new("users.csv");
-    let source = table.with("mail\n\"\"\"jones@example.test\"\"\"\n'green@example.test'\n");
-    assert!(table.exists(&source, "jones@example.test"));
-    assert!(table.exists(&source, "green@example.test"));
-}
-
-#[test]
-fn names_without_a_domain_are_people_only_where_every_value_is_one_or_it_was_declared() {
-    let mut bench = Bench::new("users.txt");
-    let source = bench.with("jones\n\"a b\"\nsales-*  team@inside.test\n");
-    assert!(bench.exists(&source, "jones@example.test"));
-    assert!(bench.exists(&source, "a b@example.test"));
-    assert_eq!(bench.status(&source, "sales-1@example.test"), to("team@inside.test"));
-    let mixed = "jones\ngreen@example.test\nbrown\nteam-*\n";
-    let expected = [1, 3, 4].map(|line| (line, P::NameAmongAddresses));
-    assert_eq!(bench.problems(mixed).0, expected);
-    bench.allowances.bare_names = true;
-    let source = bench.with(mixed);
-    for address in ["jones", "green", "brown", "team-1"] {
-        assert!(bench.exists(&source, &format!("{address}@example.test")), "{address}");
-    }
-}
-
-#[test]
-fn what_exports_write_for_lists_and_for_nothing_is_no_name() {
-    let list = "Microsoft.Exchange.Data.ProxyAddressCollection";
-    let bench = Bench::new("export.csv");
-    let with = |aliases: &str| {
-        let header = "PrimarySmtpAddress,EmailAddresses\n";
-        bench.problems(format!("{header}jones@example.test,{aliases}\n")).0
-    };
-    for value in [list, "System.Collections.ArrayList", "System.String[]", "System.Object[]"] {
-        assert_eq!(with(value), [(2, P::ListType)], "{value}");
-    }
-    assert_eq!(with("\"{jones@example.test, tj@example.test...}\""), [(2, P::ListType)]);
-    for value in ["NULL", "N/A", "-", "(null)", "#N/A", "None"] {
-        assert_eq!(with(value), [(2, P::Filler)], "{value}");
-    }
-    let help = P::ListType.example();
-    assert!(help.contains("-join ';'") && help.contains("Export-Csv"), "{help}");
-    // Even where nothing else stands in the file.
-    let (lines, _, good) = bench.problems(format!("proxyAddresses\n{list}\n{list}\nNULL\n"));
-    assert_eq!(lines, [(2, P::ListType), (3, P::ListType), (4, P::Filler)]);
-    assert_eq!(good, 0);
-    // What the command that is named then writes.
-    let source = bench.with(
-        "\"mail\",\"ProxyAddresses\"\n\
-         \"jones@example.test\",\"SMTP:jones@example.test;smtp:tj@example.test\"\n",
-    );
-    assert!(bench.exists(&source, "tj@example.test"));
-}
-
-#[test]
-fn a_carriage_return_ends_a_line_and_separates_no_columns() {
-    let bench = Bench::new("users.txt");
-    let source = bench.with("jones@example.test\rgreen@example.test\rbrown@example.test\r");
-    for address in ["jones", "green", "brown"] {
-        assert_eq!(bench.status(&source, &format!("{address}@example.test")), PLAIN, "{address}");
-    }
-    let odd = P::Address(AddressError::DomainSyntax);
-    assert_eq!(bench.problems("a@example.test\x0cb@example.test\n").0, [(1, odd)]);
-    let bench = Bench::new("users.csv");
-    let source = bench.with("name;mail\rJones;jones@example.test\rGreen;green@example.test\r");
-    assert!(bench.exists(&source, "green@example.test"));
-    let syntax = P::Address(AddressError::LocalPartSyntax);
-    let (lines, ..) = bench.problems("mail\r\na@example.test\r\nTom Brown\r\n");
-    assert_eq!(lines, [(3, syntax)]);
-}
-
-#[test]
-fn a_newer_list_that_cannot_be_read_makes_nobody_unknown_and_is_told_each_hour() {
-    let bench = Bench::new("users.txt");
-    let source = bench.with(people(1_000));
-    bench.write(people(1_001) + "bad@\n");
-    let now = || crate::clock::unix_nanoseconds();
-    source.poll();
-    let outcomes = source.poll();
-    assert!(outcomes[0].to_string().contains("hear 451"), "{}", outcomes[0]);
-    let status = |name: &str| bench.status(&source, &format!("{name}@example.test"));
-    assert_eq!((status("p999"), status("p1000")), (PLAIN, RecipientStatus::Unavailable));
-    assert_eq!(status("stranger"), RecipientStatus::Unavailable, "who knows");
-    assert!(source.poll().is_empty());
-    let hour = 3_600 * 1_000_000_000;
-    assert!(source.poll_at(now() + hour - 60_000_000_000).is_empty());
-    assert!(matches!(source.poll_at(now() + hour)[0], Outcome::Failed { .. }), "a reminder");
-    bench.write(people(1_001));
-    source.poll();
-    assert!(source.poll()[0].is_adopted());
-    assert_eq!((status("p1000"), status("stranger")), (PLAIN, RecipientStatus::Unknown));
-    assert!(source.poll_at(now() + hour).is_empty());
-}
-
-#[test]
-fn whoever_is_only_in_a_list_that_is_held_back_is_not_unknown() {
-    let bench = Bench::new("users.txt");
-    let source = bench.with(people(100));
-    bench.write(people(50) + "newcomer@example.test\n");
-    assert_eq!(holds(&source.reload(None)).len(), 1);
-    let status = |name: &str| bench.status(&source, &format!("{name}@example.test"));
-    assert_eq!((status("p99"), status("stranger")), (PLAIN, RecipientStatus::Unknown));
-    assert_eq!(status("newcomer"), RecipientStatus::Unavailable);
-    assert!(source.reload(Some(Confirmation { entries: 51 }))[0].is_adopted());
-    assert_eq!((status("newcomer"), status("p99")), (PLAIN, RecipientStatus::Unknown));
-}
-
-#[test]
-fn good_lines_are_taken_beside_few_malformed_ones_where_the_operator_says_so() {
-    let mut bench = Bench::new("users.txt");
-    bench.allowances.good_lines = true;
-    let source = bench.with(people(100) + "bad@\n");
-    assert!(
-        bench.exists(&source, "p99@example.test") && !bench.exists(&source, "bad@example.test")
-    );
-    bench.write(people(100) + &"bad@\n".repeat(26));
-    let outcomes = source.reload(None);
-    assert!(matches!(outcomes[0], Outcome::Failed { error: LoadError::Malformed { .. }, .. }));
-}
-
-#[test]
-fn a_copy_that_brings_its_time_along_is_seen() {
-    let bench = Bench::new("users.txt");
-    let source = bench.with("leaver@example.test\n");
-    let written = std::fs::metadata(bench.path()).unwrap().modified().unwrap();
-    bench.write("joiner@example.test\n");
-    let file = std::fs::File::options().write(true).open(bench.path()).unwrap();
-    file.set_modified(written).unwrap();
-    source.poll();
-    assert!(source.poll()[0].is_adopted());
-    assert!(bench.exists(&source, "joiner@example.test"));
 }

@@ -51,6 +51,8 @@ pub enum LineProblem {
     },
     /// A value of a table that goes on in the next line.
     LineBreak,
+    /// A value in base64, or in another file.
+    NotPlain,
     /// Octets that are no UTF-8.
     NotUtf8,
     /// Longer than any line of such a file.
@@ -113,18 +115,28 @@ impl fmt::Display for LineProblem {
                 "expected addresses, but PowerShell wrote the type of a list, or cut it off: join \
                  the list in the export",
             ),
+            Self::Target(AddressError::DomainMissing) => f.write_str(
+                "expected an address in the second column (the target), but the domain is missing \
+                 (of a Postfix map, take the first column alone)",
+            ),
             Self::Target(error) => {
                 write!(f, "expected an address in the second column (the target), but {error}")
             }
             Self::TargetConflict { first_line } => {
                 write!(f, "expected one target for an address; line {first_line} names another")
             }
-            Self::ColumnsTooMany => f.write_str("expected an address and at most one target"),
+            Self::ColumnsTooMany => f.write_str(
+                "expected an address and at most one target (of one that has several, as in \
+                 Postfix's virtual, write the address alone)",
+            ),
             Self::ColumnsDiffer { header, found } => {
                 write!(f, "expected {header} columns as in the header, found {found}")
             }
             Self::LineBreak => {
                 f.write_str("expected addresses in one line; is a quotation mark left open?")
+            }
+            Self::NotPlain => {
+                f.write_str("expected an address in plain text, not base64 or a file")
             }
             Self::NotUtf8 => f.write_str("expected UTF-8; save the file as UTF-8"),
             Self::TooLong => f.write_str("expected lines of at most 4096 octets"),
@@ -198,7 +210,7 @@ pub enum LoadError {
         source: io::Error,
     },
     /// It is no text that we read.
-    #[error("{}: expected UTF-8, or UTF-16 with a byte order mark; save it as UTF-8", .0.display())]
+    #[error("{}: expected UTF-8 or UTF-16; save it as UTF-8", .0.display())]
     Encoding(PathBuf),
     /// It is CSV and no column of the header holds addresses.
     #[error(
@@ -211,6 +223,14 @@ pub enum LoadError {
         path: PathBuf,
         /// The header.
         found: String,
+    },
+    /// It is something else than a list.
+    #[error("{}: this is {what}", path.display())]
+    OtherShape {
+        /// Which file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        what: &'static str,
     },
     /// It was written to while it was read.
     #[error("{}: the file changed while it was read", .0.display())]
@@ -246,6 +266,7 @@ impl LoadError {
             Self::Io { .. }
             | Self::Encoding(_)
             | Self::ColumnMissing { .. }
+            | Self::OtherShape { .. }
             | Self::Changing(_)
             | Self::Malformed { .. }
             | Self::TooMany => true,

@@ -1,16 +1,19 @@
 //! Takes the addresses and patterns that a lister finds, one at a time, and gathers them for a
 //! snapshot: domain by domain, with counts and every malformed line. Works on octets; the common
-//! address allocates nothing. How an address is written is `written.rs`.
+//! address allocates nothing. How an address is written is `written.rs`;
+//! what is no name though it has no domain is `intake/`.
 
-use super::bare::Bare;
+mod bare;
+pub(super) mod filler;
+
 use super::error::{LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
-use super::filler;
 use super::load::{DomainPart, Load, Malformed, PatternEntry, Skipped};
 use super::preview::{Named, Recipient};
 use super::scope::{Place, Scope};
 use super::written::{Shape, parse_local_part, parse_target, shape, split, typed, unquoted};
 use crate::directory::pattern::Pattern;
 use crate::directory::snapshot::{Builder, HashKey};
+use bare::Bare;
 use mail::address::{AddressError, LOCAL_PART_OCTETS_MAX, Mailbox};
 use relay::settings::LocalPartCase;
 use std::sync::Arc;

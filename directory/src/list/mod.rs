@@ -1,18 +1,16 @@
 //! Recipients from a source that can be listed whole: a file, an SQL query, an export of a
 //! directory. A [`Lister`] reads it; the rest is shared: loads (`source.rs`), what is in use
-//! (`state.rs`), what is newer and not in use (`newer.rs`), single changes (`follow.rs`), rows
-//! (`intake.rs`, `written.rs`, `bare.rs`, `filler.rs`), what is kept between starts (`cache.rs`), a
-//! person's word (`confirm.rs`), what a load would change or holds (`preview.rs`). Guards are in `guard.rs` above.
+//! (`state.rs`), what is newer and not in use (`state/newer.rs`), single changes (`follow.rs`),
+//! rows (`intake.rs`, `written.rs`), what is kept between starts (`cache.rs`), a person's word
+//! (`confirm.rs`), what a load would change or holds (`preview.rs`). Guards are in `guard.rs`
+//! above.
 
-mod bare;
 mod cache;
 mod confirm;
 mod error;
-mod filler;
 mod follow;
 mod intake;
 mod load;
-mod newer;
 mod preview;
 mod report;
 mod schedule;
@@ -34,7 +32,7 @@ pub use source::Listed;
 pub use written::typed;
 
 pub(crate) use cache::path_for;
-pub(crate) use filler::is_shown_list;
+pub(crate) use intake::filler::is_shown_list;
 pub(crate) use written::parse_target;
 
 use crate::directory::snapshot::overlay::Change;

@@ -4,9 +4,9 @@
 
 use super::intake::{Intake, Progress, Rows};
 use super::load::Load;
-use super::newer::{Newer, REMINDER_NANOSECONDS, Unused};
 use super::preview::{Named, Preview, Recipient};
 use super::scope::Scope;
+use super::state::newer::{Newer, REMINDER_NANOSECONDS, Unused};
 use super::state::{DomainState, State};
 use super::{Lister, LoadError, Version, cache, confirm};
 use crate::clock;

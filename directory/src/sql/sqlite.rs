@@ -1,7 +1,8 @@
 //! SQLite: a file is read by a thread of its own, since its library blocks; askers hand it their
 //! questions and wait as long as they like. It is opened read-only, and again when another file
 //! has taken its place or it was written over: SQLite believes a counter inside of the file, which
-//! a file that is built anew each night has the same of. Limits: one question at a time; each is a matter of microseconds.
+//! a file that is built anew each night has the same of. Limits: one question at a time; each is a
+//! matter of microseconds.
 
 use super::super::file::Stamp;
 use super::super::live::{Trouble, TroubleKind};

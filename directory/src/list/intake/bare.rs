@@ -2,8 +2,8 @@
 //! they are local parts of the one domain; among addresses they are something else that stands in
 //! the wrong column, and taken for names they would hide that the right values are missing.
 
-use super::error::{LineError, LineProblem, MALFORMED_KEPT_MAX};
-use super::load::{Malformed, PatternEntry};
+use super::super::error::{LineError, LineProblem, MALFORMED_KEPT_MAX};
+use super::super::load::{Malformed, PatternEntry};
 use crate::directory::snapshot::Builder;
 
 /// The names of a list that has shown no address with its domain yet.

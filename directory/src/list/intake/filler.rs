@@ -1,7 +1,7 @@
 //! Values that stand in an export where an address should: the type of a list instead of the list,
 //! and words for nothing. Taken for local parts, they would hide every alias that is missing.
 
-use super::error::LineProblem;
+use super::super::error::LineProblem;
 
 /// How .NET writes a type that holds several values; PowerShell's `Export-Csv` writes that name.
 const NAMESPACES: &[&str] = &["System.", "Microsoft.", "Deserialized."];

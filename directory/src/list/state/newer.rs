@@ -2,21 +2,21 @@
 //! the list in use lacks, is not unknown. Until it is mended or confirmed, such a name is
 //! `Unavailable`, and a person is reminded of it.
 
-use super::error::LoadError;
-use super::source::Listed;
-use super::state::{DomainState, State};
+use super::super::error::LoadError;
+use super::super::source::Listed;
+use super::{DomainState, State};
 use crate::directory::{Finding, Question};
 use std::sync::Arc;
 
 /// Between two reminders of a list that is not in use, in nanoseconds.
-pub(super) const REMINDER_NANOSECONDS: i64 = 3_600 * 1_000_000_000;
+pub(in super::super) const REMINDER_NANOSECONDS: i64 = 3_600 * 1_000_000_000;
 
 /// By place in the scope.
-pub(super) type Newer = Vec<Unused>;
+pub(in super::super) type Newer = Vec<Unused>;
 
 /// What there is for one domain beside what is in use.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Unused {
+pub(in super::super) enum Unused {
     /// Nothing.
     #[default]
     Nothing,
@@ -38,7 +38,7 @@ impl Unused {
 
 impl Listed {
     /// What the list in use says; but its no counts only where no newer one may have the address.
-    pub(super) fn find(&self, question: &Question<'_>) -> Finding {
+    pub(in super::super) fn find(&self, question: &Question<'_>) -> Finding {
         let Some(place) = self.scope.place_of(question.domain) else { return Finding::Unavailable };
         let (exact, base) = (question.canonical.exact(), question.canonical.base());
         let find = |state: &State| {
@@ -58,7 +58,7 @@ impl Listed {
     }
 
     /// Notes that a list failed to be read.
-    pub(super) fn note_unread(&self, error: &LoadError) {
+    pub(in super::super) fn note_unread(&self, error: &LoadError) {
         if error.is_of_what_is_there() {
             self.newer.store(Arc::new(vec![Unused::Unread; self.scope.domains().len()]));
         }
