@@ -8,10 +8,13 @@ SEEDS ?= 20
 # one before it. New cases: `make search`.
 export PROPTEST_RNG_SEED ?= 5321
 
-.PHONY: help demo check test bless sim search fuzz fuzz-smoke bench release servers
+.PHONY: help map demo check test bless sim search fuzz fuzz-smoke bench release servers
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+map: ## each room with its lines and what it uses
+	$(CARGO) run --quiet --locked -p tidy
 
 demo: ## a forged flood at an accept-all server, without and with Postern
 	$(CARGO) run --release --locked -- demo
@@ -25,6 +28,7 @@ test: servers ## everything: lints, units, properties, dialogues, simulation, fu
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
+	$(CARGO) test --locked -p tools --no-default-features --test features
 	$(MAKE) fuzz-smoke
 
 servers: ## what the end-to-end tests need, on Debian; elsewhere says what is missing

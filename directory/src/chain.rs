@@ -3,10 +3,10 @@
 //! source has it, is unknown when all say so, and otherwise nobody knows.
 
 use super::live::class::Class;
+use super::question::is_reserved;
 use super::statistics::Age;
 use super::{
-    Account, Canonical, Finding, Matched, Question, RecipientSource, SourceAnswer, is_reserved,
-    pattern::Pattern,
+    Account, Canonical, Finding, Matched, Question, RecipientSource, SourceAnswer, pattern::Pattern,
 };
 use mail::address::{LocalPart, Mailbox};
 use relay::recipient::{Ground, RecipientStatus};
@@ -125,7 +125,8 @@ struct Tally {
     unavailable: Option<Arc<str>>,
     /// The last that knows of no such address.
     unknown: Option<Arc<str>>,
-    /// One that leaves it to the others, and on which ground the address passes when they say nothing.
+    /// One that leaves it to the others, and on which ground the address passes when they say
+    /// nothing.
     abstains: Option<(Arc<str>, Option<Ground>)>,
 }
 

@@ -7,8 +7,10 @@ use crate::directory::pattern::Pattern;
 use crate::directory::watch::Watcher;
 use crate::settings::recipients::{FileFormat, FileSettings};
 use mail::address::Domain;
+use mail::address::{LocalPart, Mailbox};
 use relay::recipient::{Ground, RecipientStatus};
-use relay::settings::NextHopId;
+use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -228,6 +230,7 @@ fn the_watcher_reports_what_became_of_a_changed_file() {
     assert!(outcomes.recv().is_err(), "the thread is gone");
 }
 
+#[cfg(feature = "http")]
 #[test]
 fn a_source_that_cannot_be_opened_makes_nobody_unknown() {
     let settings_ = http::Settings {

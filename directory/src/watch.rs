@@ -3,7 +3,6 @@
 //! where recipients are looked up. What a change is, and whether to adopt it, is the source's.
 
 use super::RecipientSource;
-use super::file::Stamp;
 use super::guard::Outcome;
 use std::io;
 use std::sync::Arc;
@@ -13,32 +12,6 @@ use std::time::Duration;
 
 /// Between two looks. A file must be the same at two of them before it is loaded.
 pub const INTERVAL: Duration = Duration::from_secs(1);
-
-/// Decides when a file that changed has been quiet long enough to be read: a list that is being
-/// copied into place is cut off anywhere.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Quiet {
-    /// What was there when it was last loaded; the inner nothing is a missing file.
-    loaded: Option<Option<Stamp>>,
-    /// What was there at the last look, when it differs from that.
-    changed: Option<Option<Stamp>>,
-}
-
-impl Quiet {
-    /// Notes what was loaded, or found missing.
-    pub fn loaded(&mut self, stamp: Option<Stamp>) {
-        *self = Self { loaded: Some(stamp), changed: None };
-    }
-
-    /// Takes what is there now and says whether to load it.
-    pub fn observe(&mut self, now: Option<Stamp>) -> bool {
-        if self.loaded == Some(now) {
-            self.changed = None;
-            return false;
-        }
-        self.changed.replace(now) == Some(now)
-    }
-}
 
 /// What a thread that reads lists adds to its nice value: mail goes first, and a list of ten
 /// million that is a few seconds late harms nobody.

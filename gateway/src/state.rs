@@ -16,7 +16,7 @@ use relay::event::Event;
 use relay::ledger::Ledger;
 use relay::moment::Moment;
 use relay::policy::facts::Standing;
-use relay::settings::{Harvest, NextHopId};
+use relay::settings::{Harvest, NextHopId, Pressure};
 use relay::split::SplitMemory;
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -76,8 +76,28 @@ pub struct State {
     pub observer: Observer,
     /// Set once, when we go down.
     pub draining: Arc<AtomicBool>,
-    /// Wakes sessions that wait when we go down.
-    pub drain: watch::Sender<bool>,
+    /// Wakes sessions that wait.
+    pub conditions: watch::Sender<Conditions>,
+}
+
+/// What changes for everybody at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// We go down.
+    pub draining: bool,
+    /// How loaded we are, as sessions that wait were told last.
+    pub pressure: Pressure,
+}
+
+impl State {
+    /// Tells sessions that wait how loaded we are, when that has changed. All of them wake up for
+    /// it, so it is not for every connection that comes or goes.
+    pub fn tell_pressure(&self) {
+        let pressure = self.seats.pressure();
+        self.conditions.send_if_modified(|conditions| {
+            std::mem::replace(&mut conditions.pressure, pressure) != pressure
+        });
+    }
 }
 
 /// The ledger, in shards, so that sessions seldom wait for each other.

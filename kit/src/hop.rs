@@ -65,6 +65,7 @@ struct Shared {
     /// Connections that are served now, by their number.
     open: Mutex<HashMap<usize, TcpStream>>,
     seen: AtomicUsize,
+    admitted_max: AtomicUsize,
     behaviour: Mutex<Arc<Behaviour>>,
     keywords: String,
     tls: Option<Arc<ServerConfig>>,
@@ -124,6 +125,7 @@ impl Hop {
             commands: Mutex::default(),
             open: Mutex::default(),
             seen: AtomicUsize::new(0),
+            admitted_max: AtomicUsize::new(usize::MAX),
             behaviour: Mutex::new(behaviour),
             keywords: keywords.into(),
             tls,
@@ -152,6 +154,11 @@ impl Hop {
     /// From now on it behaves so.
     pub fn behave(&self, act: impl Fn(Stage, &str) -> Act + Send + Sync + 'static) {
         *self.shared.behaviour.lock().unwrap() = Arc::new(act);
+    }
+
+    /// From now on it takes so many connections at a time, and says 421 to those beyond.
+    pub fn admit(&self, connections_max: usize) {
+        self.shared.admitted_max.store(connections_max, Ordering::SeqCst);
     }
 
     /// What it has taken.
@@ -302,6 +309,10 @@ impl Session<'_> {
     }
 
     fn behaviour(&self, stage: Stage, line: &str) -> Act {
+        let admitted_max = self.shared.admitted_max.load(Ordering::SeqCst);
+        if stage == Stage::Connect && self.shared.open.lock().unwrap().len() > admitted_max {
+            return Act::SayAndClose("421 4.7.0 too many connections");
+        }
         let behaviour = Arc::clone(&self.shared.behaviour.lock().unwrap());
         behaviour(stage, line)
     }

@@ -125,7 +125,7 @@ fn drive(exchange: &mut Exchange, sink: &mut Counting, flight: &[u8]) {
                 Some(bytes) => Done::Bytes(bytes),
                 None => return,
             },
-            Do::LookUp(_) => Done::Found(Found::Recipient(RecipientStatus::Unknown)),
+            Do::LookUp { .. } => Done::Found(Found::Recipient(RecipientStatus::Unknown)),
             _ => Done::Yes,
         };
         exchange.done(done, Moment(0), sink);

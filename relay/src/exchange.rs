@@ -5,21 +5,24 @@
 //! Order at the final dot: content complete → rules → next hop's own reply → ours. A 250 there
 //! means that the next hop said 250, or that every recipient is a bitbucket; nothing else does.
 
+mod act;
 mod clock;
 mod facts;
 mod refuse;
+mod report;
 mod transaction;
 
 use crate::client::Client;
-use crate::event::{Event, Kind};
+use crate::event::Kind;
 use crate::moment::Moment;
-use crate::next_hop::{Outcome, Request};
-use crate::policy::facts::{Arrival, Facts, Found, Need, Standing};
+use crate::next_hop::Outcome;
+use crate::policy::facts::{Arrival, Found, Need, Standing};
+use crate::policy::judge_from;
 use crate::policy::verdict::Refusal;
-use crate::policy::{Rule, Stage, judge_from};
 use crate::recipient::RecipientStatus;
-use crate::settings::{DomainId, Pressure, Settings};
-use clock::Clock;
+use crate::settings::{DomainId, ListenerTerms, Pressure, Settings};
+pub use act::{Do, Done, Sink};
+use clock::{Awaited, Clock};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::message::received::Trace;
 use mail::smtp::content::ContentLimits;
@@ -31,64 +34,6 @@ use mail::smtp::status;
 use std::sync::Arc;
 use transaction::Transaction;
 
-/// The one thing the edge must do now; it reports with the [`Done`] named.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Do {
-    /// Send what was written, then read: [`Done::Bytes`], [`Done::Gone`] or, at this moment,
-    /// [`Done::Elapsed`].
-    Read {
-        /// Until when.
-        until: Moment,
-    },
-    /// Look a fact up: [`Done::Found`].
-    LookUp(Need),
-    /// Ask the next hop: [`Done::NextHop`].
-    NextHop(Request),
-    /// The transaction is over: drop what was kept, give the next hop's connection back.
-    /// [`Done::Yes`].
-    Forget,
-    /// Do nothing for a while: [`Done::Yes`].
-    Wait {
-        /// Until when.
-        until: Moment,
-    },
-    /// Send what was written, then shake hands: [`Done::Yes`] or [`Done::Gone`].
-    StartTls,
-    /// Send what was written, then close. There is nothing after it.
-    Close,
-}
-
-/// How it went.
-#[derive(Debug)]
-pub enum Done {
-    /// It is done.
-    Yes,
-    /// Bytes from the client.
-    Bytes(Vec<u8>),
-    /// The client is gone.
-    Gone,
-    /// The time is over.
-    Elapsed,
-    /// A fact.
-    Found(Found),
-    /// What came of a request to the next hop.
-    NextHop(Outcome),
-}
-
-/// Takes what needs no waiting.
-pub trait Sink {
-    /// A reply to the client, to be sent before the next read.
-    fn write(&mut self, reply: &Reply);
-    /// Content of the open transaction, transparency undone.
-    fn keep(&mut self, content: &[u8]);
-    /// Something to be told.
-    fn record(&mut self, event: &Event<'_>);
-    /// An envelope whose recipients are to come one by one from now on.
-    fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]);
-    /// A rule has run over these facts, and had all that it asked for: to explain it.
-    fn ran(&mut self, _: Stage, _: &'static Rule, _: &Facts<'_>, _: Option<&Refusal>) {}
-}
-
 /// What the exchange is in the middle of.
 #[derive(Debug)]
 enum Activity {
@@ -96,12 +41,19 @@ enum Activity {
     Idle,
     /// The rules run on the question; a fact is being looked up.
     Judging(Case),
+    /// No rule objects to the client, who shakes hands before it is greeted.
+    Welcome,
     /// The next hop is being asked.
     Asking,
     /// It has answered.
     Heard(Outcome),
     /// A refusal is being held back.
-    Delaying(Reply),
+    Delaying {
+        /// It.
+        reply: Reply,
+        /// Until then.
+        until: Moment,
+    },
 }
 
 /// One question before the rules: what was found out for it so far.
@@ -132,6 +84,7 @@ pub struct Exchange {
     settings: Arc<Settings>,
     client: Client,
     arrival: Arrival,
+    listener: ListenerTerms,
     offer: Offer,
     pressure: Pressure,
     session: ServerSession,
@@ -140,6 +93,10 @@ pub struct Exchange {
     counts: Counts,
     clock: Clock,
     draining: bool,
+    /// Replies were written and have not been sent.
+    has_unsent: bool,
+    /// The end of the session has been told.
+    has_ended: bool,
     why_closed: &'static str,
     last_code: u16,
 }
@@ -156,12 +113,13 @@ impl Exchange {
         now: Moment,
     ) -> Self {
         let terms = terms(&settings, &client, &offer, pressure);
-        let clock = Clock::new(now, settings.limits.under(pressure));
+        let clock = Clock::new(now);
         Self {
             session: ServerSession::new(terms),
             settings,
             client,
             arrival,
+            listener: ListenerTerms::default(),
             offer,
             pressure,
             activity: Activity::Idle,
@@ -169,9 +127,20 @@ impl Exchange {
             counts: Counts::default(),
             clock,
             draining: false,
+            has_unsent: false,
+            has_ended: false,
             why_closed: "quit",
             last_code: 0,
         }
+    }
+
+    /// As this listener receives it.
+    #[must_use]
+    pub fn received_by(mut self, listener: ListenerTerms) -> Self {
+        self.listener = listener;
+        self.arrival.is_unheard =
+            !listener.is_tls_first && listener.greeting_delay_milliseconds > 0;
+        self
     }
 
     /// Who the client is.
@@ -224,6 +193,17 @@ impl Exchange {
         self.draining = true;
     }
 
+    /// Until when what is being done may last: as it was said by the last [`Do`], unless the
+    /// pressure has changed since, or we are going down and nothing is open.
+    #[must_use]
+    pub fn until(&self) -> Option<Moment> {
+        match self.clock.awaited() {
+            Awaited::Reading if self.is_over_when_idle() => Some(self.clock.now),
+            Awaited::Reading => Some(self.read_until()),
+            _ => self.clock.until(self.limits()),
+        }
+    }
+
     /// Whether nothing is lost if the session ends now.
     #[must_use]
     pub fn is_between_transactions(&self) -> bool {
@@ -235,36 +215,9 @@ impl Exchange {
         self.session.take_buffer()
     }
 
-    /// Reports what came of the last [`Do`].
-    pub fn done(&mut self, done: Done, now: Moment, sink: &mut impl Sink) {
-        self.clock.now = now;
-        match done {
-            Done::Yes => {}
-            // A client that never stops talking never lets the edge's deadline pass.
-            Done::Bytes(_) if self.is_overdue() => self.on_elapsed(sink),
-            Done::Bytes(bytes) => {
-                if self.session.is_in_content() {
-                    self.on_content_bytes(bytes.len(), sink);
-                }
-                self.session.receive(bytes);
-            }
-            Done::Gone => {
-                self.why_closed = "client_gone";
-                self.session.abandon();
-            }
-            Done::Elapsed => self.on_elapsed(sink),
-            Done::Found(found) => {
-                if let Activity::Judging(case) = &mut self.activity {
-                    case.put(found);
-                }
-            }
-            Done::NextHop(outcome) => self.activity = Activity::Heard(outcome),
-        }
-    }
-
-    /// TLS was on before the first word.
-    pub fn over_tls(&mut self) {
-        self.client.tls = true;
+    /// We go down, and nothing of this session would be lost.
+    fn is_over_when_idle(&self) -> bool {
+        self.draining && self.is_between_transactions()
     }
 
     /// Who the client is, for a next hop that wants to know.
@@ -273,10 +226,13 @@ impl Exchange {
         ClientDetails { address: self.client.address, hello: self.session.hello().cloned() }
     }
 
-    /// The handshake is over: the session begins anew.
+    /// The handshake is over: the session begins anew, unless it has not begun.
     pub fn behind_tls(&mut self) {
         self.client.tls = true;
         self.offer.start_tls = false;
+        if self.session.question() == Some(&Question::Connect) {
+            return;
+        }
         self.session = ServerSession::behind_tls(self.session.terms());
     }
 
@@ -286,56 +242,87 @@ impl Exchange {
             // The transaction lives exactly as long as the session's envelope.
             if self.transaction.is_some() && self.session.envelope().is_none() {
                 self.transaction = None;
-                return Do::Forget;
+                return Do::Forget { until: self.begin(Awaited::Forgetting) };
             }
             match self.session.step() {
                 Step::Send(reply) => {
-                    self.clock.expect_command(self.settings.limits.under(self.pressure));
+                    self.clock.expect_command();
                     self.last_code = reply.code();
-                    sink.write(&reply);
+                    // What is said before the handshake, nobody could hear.
+                    if !self.is_before_handshake() {
+                        self.has_unsent = true;
+                        sink.write(&reply);
+                    }
                 }
-                Step::Receive if self.draining && self.is_between_transactions() => {
-                    self.end(&Refusal::Shutdown, sink);
-                }
-                Step::Receive => return Do::Read { until: self.read_until() },
+                Step::Receive if self.is_over_when_idle() => self.end(&Refusal::Shutdown, sink),
+                Step::Receive | Step::StartTls if self.has_unsent => return self.send(),
+                Step::Receive => return Do::Read { until: self.begin(Awaited::Reading) },
                 Step::Content => self.carry(sink),
-                Step::StartTls => return Do::StartTls,
+                Step::StartTls => return Do::StartTls { until: self.begin(Awaited::Handshake) },
                 Step::Ask => {
                     if let Some(act) = self.consider(sink) {
                         return act;
                     }
                 }
                 Step::Close => {
-                    let Counts { delivered, refusals, .. } = self.counts;
-                    // The session ends by itself when the client quits, or breaks the protocol.
-                    let broken = self.why_closed == "quit" && self.last_code != 221;
-                    let why = if broken { "protocol" } else { self.why_closed };
-                    self.record(Kind::SessionClosed { why, delivered, refusals }, sink);
-                    return Do::Close;
+                    self.tell_end(sink);
+                    return if self.has_unsent { self.send() } else { Do::Close };
                 }
             }
         }
+    }
+
+    fn send(&mut self) -> Do {
+        Do::Send { until: self.begin(Awaited::Sending) }
+    }
+
+    fn tell_end(&mut self, sink: &mut impl Sink) {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
+        let Counts { delivered, refusals, .. } = self.counts;
+        // The session ends by itself when the client quits, or breaks the protocol.
+        let broken = self.why_closed == "quit" && self.last_code != 221;
+        let why = if broken { "protocol" } else { self.why_closed };
+        self.record(Kind::SessionClosed { why, delivered, refusals }, sink);
     }
 
     /// Moves the question on: judge it, ask the next hop, answer it.
     fn consider(&mut self, sink: &mut impl Sink) -> Option<Do> {
         match std::mem::replace(&mut self.activity, Activity::Idle) {
             // A whole flight of commands may be there already, each of which takes its time.
-            Activity::Idle if self.clock.session_is_over() && !self.is_content_complete() => {
+            Activity::Idle
+                if self.clock.session_is_over(self.limits()) && !self.is_content_complete() =>
+            {
                 self.end(&Refusal::SessionTimeout, sink);
                 None
             }
             Activity::Idle | Activity::Asking => {
+                if self.is_content_complete() {
+                    self.clock.complete(self.settings.limits.final_reply_seconds_max);
+                }
                 let case = self.open_case();
                 self.judge(case, sink)
             }
             Activity::Judging(case) => self.judge(case, sink),
+            Activity::Welcome => self.accept(Case::default(), sink),
             Activity::Heard(outcome) => self.on_outcome(outcome, sink),
-            Activity::Delaying(reply) => {
+            Activity::Delaying { reply, until } if self.clock.now < until => {
+                self.activity = Activity::Delaying { reply, until };
+                if self.has_unsent {
+                    return Some(self.send());
+                }
+                Some(Do::Wait { until: self.begin(Awaited::Pause(until)) })
+            }
+            Activity::Delaying { reply, .. } => {
                 self.session.answer(Err(reply));
                 None
             }
         }
+    }
+
+    fn is_before_handshake(&self) -> bool {
+        self.listener.is_tls_first && !self.client.tls
     }
 
     fn is_content_complete(&self) -> bool {
@@ -348,8 +335,7 @@ impl Exchange {
             self.begin_content();
             return None;
         };
-        let mut at = case.at;
-        let facts = self.facts(&case);
+        let (mut at, facts) = (case.at, self.facts(&case));
         let judged = judge_from(&mut at, stage, &facts, &self.settings, |rule, refusal| {
             sink.ran(stage, rule, &facts, refusal);
         });
@@ -357,7 +343,12 @@ impl Exchange {
         match judged {
             Err(need) => {
                 self.activity = Activity::Judging(case);
-                Some(Do::LookUp(need))
+                let milliseconds = match need {
+                    Need::EarlyTalker => u64::from(self.listener.greeting_delay_milliseconds),
+                    _ => u64::from(self.limits().lookup_seconds_max) * 1_000,
+                };
+                let until = self.clock.now.plus_milliseconds(milliseconds);
+                Some(Do::LookUp { need, until: self.begin(Awaited::Fact { need, until }) })
             }
             Ok(Some((by, refusal))) => self.refuse_by_rule(stage, by, &refusal, sink),
             Ok(None) => self.accept(case, sink),
@@ -367,6 +358,10 @@ impl Exchange {
     /// No rule objects.
     fn accept(&mut self, case: Case, sink: &mut impl Sink) -> Option<Do> {
         let reply = match self.session.question() {
+            Some(Question::Connect) if self.is_before_handshake() => {
+                self.activity = Activity::Welcome;
+                return Some(Do::StartTls { until: self.begin(Awaited::Handshake) });
+            }
             Some(Question::Connect) => {
                 self.record(Kind::SessionOpened, sink);
                 Reply::bare(220, format!("{} ESMTP Postern", self.settings.hostname))
@@ -396,6 +391,8 @@ impl Case {
             Found::Recipient(status) => self.recipient = Some(status),
             Found::Standing(standing) => self.standing = Some(standing),
             Found::Split(split) => self.split = Some(split),
+            // Of the connection, not of the question.
+            Found::EarlyTalker(_) => {}
         }
     }
 }

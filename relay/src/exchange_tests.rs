@@ -1,6 +1,8 @@
 //! The exchange against a scripted edge: what the simulation found, as small as it goes.
 
 use super::*;
+use crate::event::Event;
+use crate::next_hop::Request;
 use crate::settings::{DomainSettings, Harvest, Limits, LocalPartCase, NextHopId, Rates};
 use mail::address::Domain;
 use mail::smtp::line::LineEndings;
@@ -80,14 +82,21 @@ fn play(
                 }
                 None => break,
             },
-            Do::LookUp(Need::Recipient) => Done::Found(Found::Recipient(RecipientStatus::LISTED)),
-            Do::LookUp(Need::Standing) => Done::Found(Found::Standing(Standing::default())),
-            Do::LookUp(Need::Split) => Done::Found(Found::Split(false)),
-            Do::NextHop(request) => {
-                requests.push(request);
-                Done::NextHop(outcomes.pop_front().unwrap())
+            Do::LookUp { need: Need::Recipient, .. } => {
+                Done::Found(Found::Recipient(RecipientStatus::LISTED))
             }
-            Do::Forget | Do::Wait { .. } | Do::StartTls => Done::Yes,
+            Do::LookUp { need: Need::Standing, .. } => {
+                Done::Found(Found::Standing(Standing::default()))
+            }
+            Do::LookUp { need: Need::Split, .. } => Done::Found(Found::Split(false)),
+            Do::LookUp { need: Need::EarlyTalker, .. } => Done::Elapsed,
+            Do::Carry { request, .. } => {
+                requests.push(request);
+                Done::Carried(outcomes.pop_front().unwrap())
+            }
+            Do::Send { .. } | Do::Forget { .. } | Do::Wait { .. } | Do::StartTls { .. } => {
+                Done::Yes
+            }
             Do::Close => break,
         };
         exchange.done(done, now, &mut codes);
@@ -138,11 +147,12 @@ fn a_recipient_that_no_route_fits_is_answered_and_asked_about_once() {
                 Some(flight) => Done::Bytes(flight.as_bytes().to_vec()),
                 None => break,
             },
-            Do::LookUp(Need::Recipient) => {
+            Do::LookUp { need: Need::Recipient, .. } => {
                 asked += 1;
                 assert!(asked < 3, "it is asked about again and again");
                 Done::Found(Found::Recipient(RecipientStatus::LISTED))
             }
+            Do::Send { .. } => Done::Yes,
             other => panic!("{other:?}"),
         };
         exchange.done(done, Moment(0), &mut codes);
@@ -159,18 +169,229 @@ fn a_flight_of_recipients_before_a_slow_next_hop_ends_with_the_session() {
     loop {
         let done = match exchange.next(&mut codes) {
             Do::Read { .. } => Done::Bytes(flights.next().unwrap().into()),
-            Do::LookUp(Need::Recipient) => Done::Found(Found::Recipient(RecipientStatus::LISTED)),
-            Do::LookUp(Need::Standing) => Done::Found(Found::Standing(Standing::default())),
-            Do::LookUp(Need::Split) => Done::Found(Found::Split(false)),
-            Do::NextHop(_) => {
-                now = now.plus_seconds(60);
-                Done::NextHop(Outcome::Lost)
+            Do::LookUp { need: Need::Recipient, .. } => {
+                Done::Found(Found::Recipient(RecipientStatus::LISTED))
             }
-            Do::Forget | Do::Wait { .. } | Do::StartTls => Done::Yes,
+            Do::LookUp { need: Need::Standing, .. } => {
+                Done::Found(Found::Standing(Standing::default()))
+            }
+            Do::LookUp { need: Need::Split, .. } => Done::Found(Found::Split(false)),
+            Do::LookUp { need: Need::EarlyTalker, .. } => Done::Elapsed,
+            Do::Carry { .. } => {
+                now = now.plus_seconds(60);
+                Done::Carried(Outcome::Lost)
+            }
+            Do::Send { .. } | Do::Forget { .. } | Do::Wait { .. } | Do::StartTls { .. } => {
+                Done::Yes
+            }
             Do::Close => break,
         };
         exchange.done(done, now, &mut codes);
     }
     assert_eq!(now, Moment(3_600_000));
     assert_eq!(codes.0.last(), Some(&421));
+}
+
+/// What a `Do` is called, and how many seconds it may last.
+fn lasts(act: &Do, now: Moment) -> (&'static str, Option<u64>) {
+    let name = match act {
+        Do::Send { .. } => "send",
+        Do::Read { .. } => "read",
+        Do::LookUp { .. } => "look up",
+        Do::Carry { .. } => "carry",
+        Do::Forget { .. } => "forget",
+        Do::Wait { .. } => "wait",
+        Do::StartTls { .. } => "start tls",
+        Do::Close => "close",
+    };
+    (name, act.until().map(|until| until.milliseconds_since(now) / 1_000))
+}
+
+/// A whole visit that takes a second for each thing; what was done, and the codes.
+fn visit(
+    exchange: &mut Exchange,
+    flights: &[&str],
+    mut found: impl FnMut(&Do) -> Done,
+) -> (Vec<(&'static str, Option<u64>)>, Vec<u16>) {
+    let (mut codes, mut flights, mut now) = (Codes::default(), flights.iter(), Moment(0));
+    let mut acts = Vec::new();
+    loop {
+        let act = exchange.next(&mut codes);
+        assert_eq!(exchange.until(), act.until().or(exchange.until()), "{act:?}");
+        acts.push(lasts(&act, now));
+        let done = match &act {
+            Do::Close => break,
+            Do::Read { .. } => {
+                flights.next().map_or(Done::Gone, |f| Done::Bytes(f.as_bytes().into()))
+            }
+            Do::Wait { until } => {
+                now = *until;
+                Done::Yes
+            }
+            Do::StartTls { .. } => {
+                exchange.behind_tls();
+                Done::Yes
+            }
+            Do::Send { .. } | Do::Forget { .. } => Done::Yes,
+            Do::LookUp { .. } | Do::Carry { .. } => found(&act),
+        };
+        now = now.plus_seconds(1);
+        exchange.done(done, now, &mut codes);
+    }
+    (acts, codes.0)
+}
+
+#[test]
+fn whatever_waits_has_a_deadline_and_only_the_end_has_none() {
+    let mut exchange = exchange();
+    let settings = Settings {
+        harvest: Harvest {
+            session_unknown_max: 0,
+            delay_milliseconds: 3_000,
+            ..Harvest::default()
+        },
+        ..settings()
+    };
+    exchange.settings = Arc::new(settings);
+    exchange.client.limits_lifted = false;
+    exchange.offer.start_tls = true;
+    exchange.set_pressure(Pressure::Busy);
+    exchange.set_pressure(Pressure::Normal);
+    let envelope = "EHLO c.example\r\n";
+    let more = "MAIL FROM:<x@c.example>\r\nRCPT TO:<y@a.example>\r\nRCPT TO:<z@a.example>\r\n";
+    let flights = [envelope, "STARTTLS\r\n", envelope, more, "DATA\r\n", "x\r\n.\r\n", "QUIT\r\n"];
+    let mut guesses = 0;
+    let (acts, codes) = visit(&mut exchange, &flights, |act| match act {
+        Do::LookUp { need: Need::Standing, .. } => {
+            Done::Found(Found::Standing(Standing::default()))
+        }
+        Do::LookUp { need: Need::Split, .. } => Done::Found(Found::Split(false)),
+        Do::LookUp { need: Need::Recipient, .. } => {
+            guesses += 1;
+            let status =
+                if guesses == 1 { RecipientStatus::LISTED } else { RecipientStatus::Unknown };
+            Done::Found(Found::Recipient(status))
+        }
+        Do::Carry { request: Request::Content { .. }, .. } => {
+            Done::Carried(Outcome::Content { reply: said(250), host: "h".into() })
+        }
+        _ => Done::Carried(Outcome::Recipient(said(250))),
+    });
+    assert_eq!(codes, [220, 250, 220, 250, 250, 250, 550, 354, 250, 221]);
+    let seconds = |name| {
+        let mut all: Vec<_> = acts.iter().filter(|act| act.0 == name).map(|act| act.1).collect();
+        all.dedup();
+        all
+    };
+    for (name, expected) in [
+        ("send", vec![Some(60)]),
+        ("look up", vec![Some(8)]),
+        // To the recipient, and from the final dot.
+        ("carry", vec![Some(240)]),
+        ("forget", vec![Some(5)]),
+        // Sending what was said before has taken one of three.
+        ("wait", vec![Some(2)]),
+        ("start tls", vec![Some(30)]),
+        ("close", vec![None]),
+    ] {
+        assert_eq!(seconds(name), expected, "{name}: {acts:?}");
+    }
+    assert!(
+        seconds("read").iter().all(|read| read.is_some_and(|read| (170..=300).contains(&read)))
+    );
+}
+
+#[test]
+fn what_does_not_come_in_time_is_nobodys_word() {
+    let flights = [
+        "EHLO c.example\r\n",
+        "MAIL FROM:<>\r\nRCPT TO:<x@a.example>\r\n",
+        "DATA\r\n",
+        ".\r\n",
+        "QUIT\r\n",
+    ];
+    // No fact, no answer to the recipient, no answer to the final dot.
+    for (answered, expected) in [
+        (0, vec![220, 250, 250, 451, 554, 500, 221]),
+        (1, vec![220, 250, 250, 451, 554, 500, 221]),
+        (2, vec![220, 250, 250, 250, 354, 451, 221]),
+    ] {
+        let mut asked = 0;
+        let (_, codes) = visit(&mut exchange(), &flights, |act| {
+            asked += 1;
+            match act {
+                _ if asked > answered => Done::Elapsed,
+                Do::LookUp { .. } => Done::Found(Found::Recipient(RecipientStatus::LISTED)),
+                _ => Done::Carried(Outcome::Recipient(said(250))),
+            }
+        });
+        assert_eq!(codes, expected, "{answered}");
+    }
+}
+
+#[test]
+fn who_waits_hears_of_pressure_and_of_the_end() {
+    let (mut exchange, mut codes) = (exchange(), Codes::default());
+    let mut read = |exchange: &mut Exchange| loop {
+        match exchange.next(&mut codes) {
+            Do::Read { until } => break until,
+            _ => exchange.done(Done::Yes, Moment(7_000), &mut codes),
+        }
+    };
+    assert_eq!(read(&mut exchange), Moment(300_000));
+    exchange.set_pressure(Pressure::Stress);
+    assert_eq!(exchange.until(), Some(Moment(10_000)));
+    exchange.set_pressure(Pressure::Normal);
+    assert_eq!(exchange.until(), Some(Moment(300_000)));
+    exchange.drain();
+    assert_eq!(exchange.until(), Some(Moment(7_000)));
+    exchange.done(Done::Elapsed, Moment(7_001), &mut codes);
+    while exchange.next(&mut codes) != Do::Close {
+        exchange.done(Done::Yes, Moment(7_002), &mut codes);
+    }
+    assert_eq!((codes.0, exchange.why_closed), (vec![220, 421], "shutdown"));
+}
+
+/// What is done for a client of this listener, until it is read from or sent away.
+fn received(listener: ListenerTerms, arrival: Arrival, talks: bool) -> (Vec<String>, Vec<u16>) {
+    let mut exchange = exchange().received_by(listener);
+    exchange.arrival = Arrival { is_unheard: exchange.arrival.is_unheard, ..arrival };
+    let (mut codes, mut acts) = (Codes::default(), Vec::new());
+    loop {
+        let act = exchange.next(&mut codes);
+        let (name, seconds) = lasts(&act, Moment(0));
+        acts.push(seconds.map_or(name.to_owned(), |seconds| format!("{name} {seconds}")));
+        let done = match act {
+            Do::Read { .. } | Do::Close => break,
+            Do::LookUp { need: Need::EarlyTalker, .. } if talks => {
+                Done::Found(Found::EarlyTalker(true))
+            }
+            Do::LookUp { .. } => Done::Elapsed,
+            Do::StartTls { .. } => {
+                exchange.behind_tls();
+                Done::Yes
+            }
+            _ => Done::Yes,
+        };
+        exchange.done(done, Moment(0), &mut codes);
+    }
+    (acts, codes.0)
+}
+
+#[test]
+fn a_client_is_judged_before_it_is_waited_for() {
+    let tls_first = ListenerTerms { is_tls_first: true, ..ListenerTerms::default() };
+    let delayed = ListenerTerms { greeting_delay_milliseconds: 7_000, ..ListenerTerms::default() };
+    let (welcome, refused) = (Arrival::default(), Arrival { refusing: true, ..Arrival::default() });
+    for (listener, arrival, talks, acts, codes) in [
+        (tls_first, welcome, false, &["start tls 30", "send 60", "read 300"][..], &[220][..]),
+        // Nobody could hear it.
+        (tls_first, refused, false, &["close"], &[]),
+        (delayed, welcome, false, &["look up 7", "send 60", "read 300"], &[220]),
+        (delayed, welcome, true, &["look up 7", "send 60", "close"], &[554]),
+        (delayed, refused, true, &["send 60", "close"], &[421]),
+    ] {
+        let heard = received(listener, arrival, talks);
+        assert_eq!(heard, (acts.iter().map(ToString::to_string).collect(), codes.to_vec()));
+    }
 }

@@ -5,8 +5,12 @@
 //! - [`policy`]: the rules, the facts they read, and the one table from reason to reply.
 //! - [`route`]: where a recipient's mail goes.
 //! - [`ledger`]: what each client did lately. [`split`]: envelopes to be sent one by one.
+//! - [`breaker`]: when a server that fails is left alone.
+//! - [`belief`]: what a source's word is worth.
 //! - [`event`]: the one vocabulary of log, metrics, ledger and dialogues.
 
+pub mod belief;
+pub mod breaker;
 pub mod client;
 pub mod event;
 pub mod exchange;

@@ -76,6 +76,16 @@ pub enum LocalPartCase {
     Exact,
 }
 
+/// How one listener receives its clients. By default they are greeted at once, in the clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ListenerTerms {
+    /// The handshake comes before the greeting (RFC 8314 §3).
+    pub is_tls_first: bool,
+    /// How long the greeting is held back, to hear who does not wait for it, in milliseconds. Not
+    /// where the handshake comes first: there everybody must speak.
+    pub greeting_delay_milliseconds: u32,
+}
+
 /// How loaded the process is; the edge measures it by the share of connections in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Pressure {

@@ -83,6 +83,11 @@ impl Fields {
         Some(Given { value: text.clone(), span: value.span(), path, is_written: true })
     }
 
+    /// Takes out what is written for a key, and says where its name stands.
+    pub fn remove(&mut self, name: &str) -> Option<Range<usize>> {
+        self.0.remove(name).map(|(span, _)| span)
+    }
+
     /// Where the value of a key stands.
     #[must_use]
     pub fn span(&self, name: &str) -> Option<Range<usize>> {

@@ -46,6 +46,18 @@ impl Room {
     }
 }
 
+/// Content that is read part by part, from its start to its end.
+pub trait Parts {
+    /// All of it, in octets.
+    fn octets(&self) -> u64;
+
+    /// The next part; none at the end. It may block for as long as a local file takes: small reads
+    /// of what was written a moment ago come from memory in all likelihood.
+    /// # Errors
+    /// As the disk's.
+    fn next_part(&mut self) -> io::Result<Option<&[u8]>>;
+}
+
 /// The content of one message.
 #[derive(Debug)]
 pub struct Content {
@@ -125,16 +137,14 @@ impl Content {
         self.file.is_some()
     }
 
-    /// What is in memory: all of it, or what came after the last move to the file.
-    #[must_use]
-    pub fn in_memory(&self) -> &[Vec<u8>] {
-        &self.chunks
+    /// All of it: the file first, then what came after the last move to it.
+    pub fn parts(&mut self) -> ContentParts<'_> {
+        let is_in_file = self.is_in_file();
+        ContentParts { content: self, part: Vec::new(), is_first: true, is_in_file, chunks: 0 }
     }
 
     /// Reads the next part of the file. Blocks. The first part is read from the start.
-    /// # Errors
-    /// As the disk's.
-    pub fn read_part(&mut self, first: bool, part: &mut Vec<u8>) -> io::Result<()> {
+    fn read_part(&mut self, first: bool, part: &mut Vec<u8>) -> io::Result<()> {
         part.clear();
         if let Some(file) = &mut self.file {
             if first {
@@ -149,6 +159,38 @@ impl Content {
         self.chunks = Vec::new();
         self.room.used_octets.fetch_sub(self.memory_octets, Ordering::Relaxed);
         self.memory_octets = 0;
+    }
+}
+
+/// Content that is being read.
+#[derive(Debug)]
+pub struct ContentParts<'a> {
+    content: &'a mut Content,
+    part: Vec<u8>,
+    is_first: bool,
+    /// There is more in the file.
+    is_in_file: bool,
+    /// So many of those in memory were read.
+    chunks: usize,
+}
+
+impl Parts for ContentParts<'_> {
+    fn octets(&self) -> u64 {
+        self.content.octets
+    }
+
+    fn next_part(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.is_in_file {
+            self.content.read_part(self.is_first, &mut self.part)?;
+            self.is_first = false;
+            if !self.part.is_empty() {
+                return Ok(Some(&self.part));
+            }
+            self.is_in_file = false;
+        }
+        let chunk = self.content.chunks.get(self.chunks);
+        self.chunks += 1;
+        Ok(chunk.map(Vec::as_slice))
     }
 }
 
@@ -175,16 +217,14 @@ mod tests {
                 content.spill().unwrap();
             }
         }
-        assert!(content.is_in_file() && !content.in_memory().is_empty());
-        let (mut read, mut part) = (Vec::new(), Vec::new());
-        loop {
-            content.read_part(read.is_empty(), &mut part).unwrap();
-            if part.is_empty() {
-                break;
-            }
-            read.extend_from_slice(&part);
+        assert!(content.is_in_file() && !content.chunks.is_empty());
+        // It can be read again: the first reader may have failed half-way.
+        content.parts().next_part().unwrap();
+        let (mut read, mut parts) = (Vec::new(), content.parts());
+        assert_eq!(parts.octets(), kept.len() as u64);
+        while let Some(part) = parts.next_part().unwrap() {
+            read.extend_from_slice(part);
         }
-        read.extend(content.in_memory().concat());
         assert_eq!(read, kept);
         drop(content);
         assert_eq!(room.used_octets(), 0);
@@ -195,7 +235,7 @@ mod tests {
         let room = Arc::new(Room::new(1_000_000, 100_000, None));
         let mut content = Content::new(Arc::clone(&room));
         content.keep(b"hello");
-        assert_eq!(content.in_memory().concat(), b"hello");
+        assert_eq!(content.parts().next_part().unwrap(), Some(&b"hello"[..]));
         assert_eq!(room.used_octets(), 5);
         drop(content);
         assert_eq!(room.used_octets(), 0);

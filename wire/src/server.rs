@@ -1,5 +1,6 @@
 //! SMTP servers that we speak to: where they are, how long we wait for them, whom we believe.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,6 +48,15 @@ pub struct NextHopHost {
     pub host: String,
     /// Never 0.
     pub port: u16,
+}
+
+impl fmt::Display for NextHopHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
 }
 
 /// Whether TLS is used towards a next hop.

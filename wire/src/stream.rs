@@ -3,6 +3,7 @@
 use super::buffers;
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
@@ -26,6 +27,28 @@ impl Stream {
     /// As the connection's.
     pub async fn read_some(&mut self) -> io::Result<Vec<u8>> {
         poll_fn(|cx| self.poll_read_some(cx)).await
+    }
+
+    /// Moves it to the runtime of the calling thread, from whichever watched it before, which may
+    /// have ended. What a TLS session holds goes with it.
+    /// # Errors
+    /// As the system's, or when the other side has hung up.
+    pub fn move_here(&mut self) -> io::Result<()> {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_mut().0,
+            Self::Gone => return Err(io::ErrorKind::NotConnected.into()),
+        };
+        // The same socket by another descriptor: the old one is taken from its runtime and closed
+        // in its turn, and nothing need stand in for it meanwhile.
+        let same = std::net::TcpStream::from(socket.as_fd().try_clone_to_owned()?);
+        // Looked at here, since a runtime says nothing of a socket that it has only just met.
+        match same.peek(&mut [0]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            Ok(_) | Err(_) => *socket = TcpStream::from_std(same)?,
+        }
+        Ok(())
     }
 
     /// As [`Stream::read_some`], for callers that poll.

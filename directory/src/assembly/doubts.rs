@@ -4,8 +4,8 @@
 use super::contents::shown;
 use super::{ListedSource, leavers};
 use crate::directory::guard::Outcome;
-use crate::directory::is_reserved;
 use crate::directory::list::{Listed, Recipient};
+use crate::question::is_reserved;
 use crate::settings::mistake::Mistake;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

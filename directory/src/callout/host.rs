@@ -1,5 +1,4 @@
-//! One host that is asked: its limits, its idle connections, and what it has shown of its manners.
-//! A connection belongs to the thread that opened it, since its socket is watched there.
+//! One host that is asked: its limits, its connections, and what it has shown of its manners.
 
 use super::line::{Line, Lost};
 use super::pace::{Pace, Rate};
@@ -7,17 +6,16 @@ use crate::clock;
 use crate::directory::live::{Trouble, TroubleKind};
 use crate::next_hop::connection::{Connection, ConnectionError};
 use crate::next_hop::host::Host;
-use crate::next_hop::place::{ThreadId, this_thread};
 use crate::next_hop::way::Way;
 use crate::settings::server::NextHopHost;
 use mail::smtp::client::Answer;
-use relay::moment::Moment;
-use std::collections::HashMap;
+use relay::breaker;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout_at};
+use wire::lock::lock;
+use wire::pool::{Bounds, Busy, Lease, Pool, Slot};
 
 /// Failures that took as long count: only they cost those who wait.
 const FAILURE_TO_BE_SPARED: Duration = Duration::from_millis(200);
@@ -27,22 +25,19 @@ const FAILURES_MAX: u32 = 3;
 /// How long it is left alone, in milliseconds: short, since who is back should be asked at once.
 const LEFT_ALONE_MILLISECONDS: u64 = 1_000;
 
+/// How long a connection is kept without a question.
+const IDLE_MAX: Duration = Duration::from_secs(20);
+
+/// How old a connection may grow.
+const AGE_MAX: Duration = Duration::from_secs(300);
+
 /// One host.
 pub(super) struct AskedHost {
     pub(super) host: Arc<Host>,
-    turns: Semaphore,
-    turns_max: usize,
+    connections: Arc<Pool<Line>>,
     rate: Mutex<Rate>,
     pace: Mutex<Pace>,
     null_path: AtomicU8,
-    idle: Mutex<HashMap<ThreadId, Idle>>,
-}
-
-/// Connections of one thread that nobody uses.
-#[derive(Default)]
-struct Idle {
-    lines: Vec<Line>,
-    is_swept: bool,
 }
 
 /// What is known of how a host takes `<>`.
@@ -62,21 +57,26 @@ impl AskedHost {
         concurrency_max: u32,
         questions_per_second_max: u32,
     ) -> Self {
-        let turns_max = usize::try_from(concurrency_max).unwrap_or(1).max(1);
+        let failures = breaker::Bounds::steady(FAILURES_MAX, LEFT_ALONE_MILLISECONDS);
+        let bounds = Bounds {
+            connections_max: concurrency_max.max(1),
+            // Of those who wait there are never more than come within one deadline: see `slot`.
+            waiting_max: u32::MAX,
+            idle_max: IDLE_MAX,
+            age_max: AGE_MAX,
+        };
         Self {
-            host: Arc::new(Host::new(host)),
-            turns: Semaphore::new(turns_max),
-            turns_max,
+            host: Arc::new(Host::new(host, failures)),
+            connections: Pool::new(bounds),
             rate: Mutex::new(Rate::new(questions_per_second_max)),
             pace: Mutex::default(),
             null_path: AtomicU8::new(0),
-            idle: Mutex::default(),
         }
     }
 
-    /// A turn to ask, as soon as the limits allow.
-    pub(super) async fn turn(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Trouble> {
-        if !self.host.may_be_tried(clock::now(), LEFT_ALONE_MILLISECONDS) {
+    /// A slot to ask, as soon as the limits allow.
+    pub(super) async fn slot(&self, deadline: Instant) -> Result<Slot<Line>, Trouble> {
+        if !self.host.may_be_tried(clock::now()) {
             let what = format!("{}: left alone for a second after failures", self.host.name);
             return Err(Trouble::new(TroubleKind::Down, what));
         }
@@ -89,40 +89,29 @@ impl AskedHost {
         let next = lock(&self.rate).next(Instant::now().into_std(), deadline.into_std());
         let next = next.ok_or_else(|| busy("`questions_per_second_max`"))?;
         sleep_until(next.into()).await;
-        match timeout_at(deadline, self.turns.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(busy("`concurrency_max`")),
-        }
+        let slot = self.connections.slot(deadline, || {}).await;
+        slot.map_err(|Busy| busy("`concurrency_max`"))
     }
 
-    /// An idle connection of this thread that still works.
-    pub(super) async fn take_idle(&self, way: &Way) -> Option<Line> {
-        loop {
-            let mut line = lock(&self.idle).get_mut(&this_thread())?.lines.pop()?;
-            if line.may_go_on(way, clock::now()) && line.connection.is_alive().await {
-                return Some(line);
-            }
-        }
-    }
-
-    /// A new connection. Those in use and those that rest are together no more than may be in use.
-    pub(super) async fn connect(&self, way: &Way, deadline: Instant) -> Result<Line, Trouble> {
-        self.make_room();
+    /// A new connection.
+    pub(super) async fn connect(
+        &self,
+        slot: Slot<Line>,
+        way: &Arc<Way>,
+        deadline: Instant,
+    ) -> Result<Lease<Line>, Trouble> {
         // Where TLS is opportunistic and cannot be agreed on, clear text was as good from the
         // start. It is told where mail goes there.
         let begun = Instant::now();
-        let opening = Connection::open_as_wished(way, &self.host, |_| {});
-        let opened = match timeout_at(deadline, opening).await {
-            Ok(opened) => opened,
-            Err(_) => Err(ConnectionError::TimedOut),
+        let connecting = async {
+            let opening = Connection::open_as_wished(way, &self.host, |_| {});
+            let opened = timeout_at(deadline, opening).await;
+            opened.unwrap_or(Err(ConnectionError::TimedOut)).map(Line::new)
         };
-        match opened {
-            Ok(connection) => Ok(Line::new(connection)),
-            Err(error) => {
-                self.failed(begun);
-                Err(self.trouble(error, "the connection"))
-            }
-        }
+        slot.open(connecting).await.map_err(|(_, error)| {
+            self.failed(begun);
+            self.trouble(error, "the connection")
+        })
     }
 
     /// It answered the question, if not as one would like.
@@ -137,56 +126,7 @@ impl AskedHost {
         if begun.elapsed() < FAILURE_TO_BE_SPARED {
             return;
         }
-        self.host.failed(clock::now(), FAILURES_MAX, LEFT_ALONE_MILLISECONDS);
-    }
-
-    fn make_room(&self) {
-        let in_use = self.turns_max.saturating_sub(self.turns.available_permits());
-        let mut idle = lock(&self.idle);
-        let rest: usize = idle.values().map(|idle| idle.lines.len()).sum();
-        let evicted = if in_use + rest > self.turns_max {
-            idle.values_mut().find_map(|idle| idle.lines.pop())
-        } else {
-            None
-        };
-        drop(idle);
-        drop(evicted);
-    }
-
-    /// Keeps a connection for the next question, or says goodbye.
-    pub(super) fn keep(self: &Arc<Self>, mut line: Line, way: &Arc<Way>) {
-        let now = clock::now();
-        line.connection.rest(now);
-        if !line.connection.session().is_idle() {
-            return;
-        }
-        if !line.may_go_on(way, now) {
-            tokio::spawn(line.connection.quit());
-            return;
-        }
-        line.is_used = true;
-        let mut idle = lock(&self.idle);
-        let own = idle.entry(this_thread()).or_default();
-        own.lines.push(line);
-        if !std::mem::replace(&mut own.is_swept, true) {
-            tokio::spawn(sweep(Arc::downgrade(self), Arc::clone(way)));
-        }
-    }
-
-    /// Closes what has rested for too long on this thread; whether anything is left.
-    fn close_old(&self, way: &Way, now: Moment) -> bool {
-        let mut idle = lock(&self.idle);
-        let own = idle.entry(this_thread()).or_default();
-        let (keep, old) = own.lines.drain(..).partition(|line| line.may_go_on(way, now));
-        own.lines = keep;
-        own.is_swept = !own.lines.is_empty();
-        let is_left = own.is_swept;
-        drop(idle);
-        let old: Vec<Line> = old;
-        for line in old {
-            tokio::spawn(line.connection.quit());
-        }
-        is_left
+        self.host.failed(clock::now());
     }
 
     pub(super) fn null_path(&self) -> NullPath {
@@ -241,19 +181,4 @@ impl AskedHost {
         let what = format!("{}: answered out of turn: {answer:?}", self.host.name);
         Lost { trouble: Trouble::new(TroubleKind::Down, what), hung_up: false }
     }
-}
-
-/// Looks after the idle connections of one thread until there are none, or nobody asks any more.
-async fn sweep(host: std::sync::Weak<AskedHost>, way: Arc<Way>) {
-    loop {
-        tokio::time::sleep(way.bounds.idle_max / 2).await;
-        let Some(host) = host.upgrade() else { return };
-        if !host.close_old(&way, clock::now()) {
-            return;
-        }
-    }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,13 +6,14 @@ use super::reply::{Verdict, verdict};
 use super::settings::Until;
 use crate::directory::live::{Trouble, TroubleKind};
 use crate::next_hop::connection::{Connection, ConnectionError};
-use crate::next_hop::way::Way;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::client::Answer;
 use mail::smtp::parameter::MailParameters;
 use mail::smtp::reply::{Class, HeardReply};
+use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
+use wire::pool::Pooled;
 
 /// Refusals on one connection. Exchange hangs up after five "protocol errors", Postfix slows down
 /// after ten and hangs up after twenty: a new connection is cheaper.
@@ -24,8 +25,6 @@ const RESET_PATIENCE: Duration = Duration::from_secs(1);
 /// A connection, and what was said on it so far.
 pub(super) struct Line {
     pub(super) connection: Connection,
-    /// It has answered a question before: it may have died unseen since.
-    pub(super) is_used: bool,
     refusals: u32,
 }
 
@@ -83,13 +82,7 @@ pub(super) struct Words<'a> {
 
 impl Line {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, is_used: false, refusals: 0 }
-    }
-
-    /// Whether another question may be asked on it: never behind 354, where RSET would be content
-    /// and is not said.
-    pub(super) fn may_go_on(&self, way: &Way, now: relay::moment::Moment) -> bool {
-        self.refusals < REFUSALS_MAX && self.connection.may_go_on(way, now)
+        Self { connection, refusals: 0 }
     }
 
     /// MAIL, one RCPT, and DATA where that is asked for; then RSET, or nothing behind 354: a
@@ -97,7 +90,6 @@ impl Line {
     pub(super) async fn transact(
         &mut self,
         asked: &AskedHost,
-        way: &Way,
         sender: &ReversePath,
         words: &Words<'_>,
     ) -> Result<Heard, Lost> {
@@ -105,7 +97,7 @@ impl Line {
         let session = self.connection.session();
         session.begin(sender, MailParameters::default(), words.recipient, None);
         let begun = Instant::now();
-        let answer = self.answer(asked, way, words, Stage::Rcpt).await;
+        let answer = self.answer(asked, words, Stage::Rcpt).await;
         asked.note_pace(begun.elapsed());
         let (stage, reply) = match answer? {
             Answer::MailRefused(reply) => (Stage::Mail, reply),
@@ -114,7 +106,7 @@ impl Line {
         };
         let heard = match (stage, words.until) {
             (Stage::Rcpt, Until::Data) if reply.class() == Class::Completion => {
-                self.data(asked, way, words, reply.code == 252).await?
+                self.data(asked, words, reply.code == 252).await?
             }
             _ => self.read(asked, stage, &reply)?,
         };
@@ -125,12 +117,11 @@ impl Line {
     async fn data(
         &mut self,
         asked: &AskedHost,
-        way: &Way,
         words: &Words<'_>,
         has_not_looked: bool,
     ) -> Result<Heard, Lost> {
         self.connection.session().data();
-        let reply = match self.answer(asked, way, words, Stage::Data).await? {
+        let reply = match self.answer(asked, words, Stage::Data).await? {
             Answer::Data(reply) => reply,
             other => return Err(asked.out_of_turn(&other)),
         };
@@ -167,12 +158,11 @@ impl Line {
     async fn answer(
         &mut self,
         asked: &AskedHost,
-        way: &Way,
         words: &Words<'_>,
         stage: Stage,
     ) -> Result<Answer, Lost> {
         let patience = words.deadline.saturating_duration_since(Instant::now());
-        self.connection.answer(way, patience).await.map_err(|error| Lost {
+        self.connection.answer(patience).await.map_err(|error| Lost {
             hung_up: !matches!(error, ConnectionError::TimedOut),
             trouble: asked.trouble(error, stage.word()),
         })
@@ -182,6 +172,27 @@ impl Line {
         self.connection.session().reset();
         // One that cannot be told is found out when it is used next.
         let _ = self.connection.send_pending(RESET_PATIENCE).await;
+    }
+}
+
+impl Pooled for Line {
+    const MOVES: bool = Connection::MOVES;
+
+    /// Never behind 354, where RSET would be content and is not said.
+    fn is_fit(&self) -> bool {
+        self.refusals < REFUSALS_MAX && self.connection.is_fit()
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.connection.is_alive()
+    }
+
+    fn move_here(&mut self) -> io::Result<()> {
+        self.connection.move_here()
+    }
+
+    fn leave(self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        self.connection.leave()
     }
 }
 

@@ -5,14 +5,12 @@
 
 mod banner;
 mod host;
-mod kind;
 mod line;
 mod pace;
 mod question;
 mod reply;
 pub mod settings;
 
-pub use kind::KIND;
 pub use settings::{Settings, Until};
 
 use super::list::DomainScope;
@@ -23,21 +21,16 @@ use super::{Environment, Opened};
 use crate::next_hop::tls::TrustError;
 use crate::next_hop::way::{Bounds, Way};
 use banner::Banners;
-use host::{AskedHost, NullPath, lock};
+use host::{AskedHost, NullPath};
 use line::{Line, Lost, Stage, Words};
 use mail::address::{Domain, ForwardPath, Host, LocalPart, Mailbox, ReversePath};
 use mail::smtp::introduction::Introduction;
 use question::Known;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// How long a connection rests before it is closed.
-const IDLE_MAX: Duration = Duration::from_secs(20);
-
-/// How old a connection may grow.
-const AGE_MAX: Duration = Duration::from_secs(300);
+use wire::lock::lock;
+use wire::pool::{Lease, Slot};
 
 /// How long a server that knew its canary is believed to know people, in milliseconds: of the
 /// questions that it stands a second, one in a hundred is for that.
@@ -68,8 +61,6 @@ impl Callout {
         let bounds = Bounds {
             connect_max: settings.connect_max,
             greeting_max: settings.question_max,
-            age_max: AGE_MAX,
-            idle_max: IDLE_MAX,
             messages_max: TRANSACTIONS_MAX,
         };
         let way = Way::new(hostname, &settings.tls, Introduction::None, bounds)?;
@@ -125,18 +116,18 @@ impl Callout {
     /// one.
     async fn ask_one(&self, place: usize, words: &Words<'_>) -> Result<Known, Trouble> {
         let asked = &self.hosts[place];
-        let _turn = asked.turn(words.deadline).await?;
+        let mut slot = asked.slot(words.deadline).await?;
         loop {
-            let mut line = self.line(place, words.deadline).await?;
-            let was_used = line.is_used;
+            let mut lease = self.lease(place, slot, words.deadline).await?;
+            let was_used = lease.rested.is_some();
             let begun = Instant::now();
-            match question::ask(&mut line, asked, &self.way, &self.sender, words).await {
+            match question::ask(lease.connection(), asked, &self.sender, words).await {
                 Ok(known) => {
-                    asked.succeeded(&mut line);
-                    asked.keep(line, &self.way);
+                    asked.succeeded(lease.connection());
+                    lease.give_back();
                     return Ok(known);
                 }
-                Err(Lost { hung_up: true, .. }) if was_used => {}
+                Err(Lost { hung_up: true, .. }) if was_used => slot = lease.discard(),
                 Err(Lost { trouble, .. }) => {
                     asked.failed(begun);
                     return Err(trouble);
@@ -145,13 +136,19 @@ impl Callout {
         }
     }
 
-    async fn line(&self, place: usize, deadline: Instant) -> Result<Line, Trouble> {
+    async fn lease(
+        &self,
+        place: usize,
+        slot: Slot<Line>,
+        deadline: Instant,
+    ) -> Result<Lease<Line>, Trouble> {
         let asked = &self.hosts[place];
-        if let Some(line) = asked.take_idle(&self.way).await {
-            return Ok(line);
-        }
-        let mut line = asked.connect(&self.way, deadline).await?;
-        let greeting = line.connection.session().greeting();
+        let slot = match slot.reuse() {
+            Ok(lease) => return Ok(lease),
+            Err(slot) => slot,
+        };
+        let mut lease = asked.connect(slot, &self.way, deadline).await?;
+        let greeting = lease.connection().connection.session().greeting();
         let now = Instant::now().into_std();
         if lock(&self.banners).note(place, greeting, now) {
             // Whatever was found out of the manners was another's.
@@ -159,7 +156,7 @@ impl Callout {
             self.is_late.store(false, Relaxed);
             self.epoch.fetch_add(1, Relaxed);
         }
-        Ok(line)
+        Ok(lease)
     }
 
     async fn try_all(&self) -> Result<String, Trouble> {
@@ -177,14 +174,15 @@ impl Callout {
         let deadline = Instant::now() + self.settings.question_max;
         let recipient = ForwardPath::Postmaster;
         let words = Words { recipient: &recipient, until: Until::Rcpt, deadline };
-        let _turn = asked.turn(deadline).await?;
-        let mut line = self.line(place, deadline).await?;
+        let slot = asked.slot(deadline).await?;
+        let mut lease = self.lease(place, slot, deadline).await?;
+        let line = lease.connection();
         let greeting = line.connection.session().greeting().to_owned();
         let tls = if line.connection.is_encrypted() { "under TLS" } else { "in the clear" };
-        let asking = question::ask(&mut line, asked, &self.way, &self.sender, &words).await;
+        let asking = question::ask(line, asked, &self.sender, &words).await;
         let known = asking.map_err(|lost| lost.trouble)?;
-        asked.succeeded(&mut line);
-        asked.keep(line, &self.way);
+        asked.succeeded(line);
+        lease.give_back();
         let name = &asked.host.name;
         match (known, asked.null_path()) {
             (Known::Nothing(trouble), _) if trouble.kind == TroubleKind::Misconfigured => {

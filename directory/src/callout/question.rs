@@ -4,7 +4,6 @@
 use super::host::{AskedHost, NullPath};
 use super::line::{Heard, Line, Lost, Stage, Words};
 use crate::directory::live::Trouble;
-use crate::next_hop::way::Way;
 use mail::address::ReversePath;
 
 /// What is known now.
@@ -22,7 +21,6 @@ pub(super) enum Known {
 pub(super) async fn ask(
     line: &mut Line,
     asked: &AskedHost,
-    way: &Way,
     sender: &ReversePath,
     words: &Words<'_>,
 ) -> Result<Known, Lost> {
@@ -30,7 +28,7 @@ pub(super) async fn ask(
     if asked.null_path() != NullPath::Refused {
         // Nothing ever comes back to `<>`, and two relays that verify each other's senders do
         // not ask in circles (RFC 5321 §4.5.5).
-        let heard = line.transact(asked, way, &ReversePath::Null, words).await?;
+        let heard = line.transact(asked, &ReversePath::Null, words).await?;
         first = match (heard, asked.null_path()) {
             (Heard::Accepts, _) => {
                 asked.note_null_path(NullPath::Taken);
@@ -43,7 +41,7 @@ pub(super) async fn ask(
             (heard, _) => Some(heard),
         };
     }
-    let named = match line.transact(asked, way, sender, words).await {
+    let named = match line.transact(asked, sender, words).await {
         Ok(named) => named,
         Err(lost) => {
             // It may have hung up on `<>`: then the next question begins with the name.

@@ -51,7 +51,7 @@ choice!(Until { Rcpt = "rcpt", Data = "data" });
 table! {
     /// A server that is asked by SMTP whether it takes mail for an address. One that takes
     /// everybody is found out, and not believed.
-    pub(super) struct Written("callout", "[[callout]]") {
+    pub(crate) struct Written("callout", "[[callout]]") {
         /// What `{ callout = "…" }` in `recipients` calls it.
         name: Option<Text> = required().like("inside"),
         /// Its servers, `host:port`, asked in this order until one knows.
@@ -90,7 +90,7 @@ table! {
 
 table! {
     /// The next hop, or another server, that is asked by SMTP for each address.
-    pub(super) struct Entry("domain.recipients", "recipients = [{ … }]") {
+    pub(crate) struct Entry("domain.recipients", "recipients = [{ … }]") {
         /// `true`: the domain's next hop is asked by SMTP for each address; or the name of a
         /// `[[callout]]`.
         callout: Option<Given<NameOrTrue>> = optional("none").like("true"),
@@ -99,7 +99,7 @@ table! {
 
 /// The name of a `[[callout]]`, or `true`.
 #[derive(Debug)]
-pub(super) enum NameOrTrue {
+pub(crate) enum NameOrTrue {
     /// A name.
     Name(String),
     /// The domain's own next hop.
@@ -162,7 +162,7 @@ impl Settings {
 }
 
 /// Understands one `[[callout]]`; what it returns counts for nothing when a mistake was reported.
-pub(super) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
+pub(crate) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
     let hosts = hosts(written.hosts.as_ref()?, site);
     let keys = TlsKeys {
         tls: *written.tls,

@@ -5,11 +5,11 @@
 
 #[cfg(test)]
 mod export_tests;
-mod kind;
 mod ldif;
 mod line_ends;
 #[cfg(test)]
 mod odd_tests;
+mod quiet;
 mod shape;
 mod table;
 #[cfg(test)]
@@ -19,9 +19,8 @@ mod text;
 use crate::directory::Environment;
 use crate::directory::guard::Outcome;
 use crate::directory::list::{Allowances, Intake, Listed, Lister, LoadError, Rows, Scope, Version};
-use crate::directory::watch::Quiet;
-pub use kind::KIND;
 use line_ends::LineEnds;
+use quiet::Quiet;
 use shape::Shape;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};

@@ -3,11 +3,9 @@
 //! Limits: HTTP/1.1; a connection belongs to no thread, since what drives it does not either.
 
 mod answer;
-mod kind;
 pub mod settings;
 mod template;
 
-pub use kind::KIND;
 pub use settings::{Answer, Method, Settings};
 
 use super::list::DomainScope;

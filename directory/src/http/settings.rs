@@ -58,7 +58,7 @@ pub struct Answer {
 table! {
     /// A web service that is asked for each address. It answers 200 for one that exists and 404 or
     /// 410 for one that does not; anything else is no answer.
-    pub(super) struct Written("http", "[[http]]") {
+    pub(crate) struct Written("http", "[[http]]") {
         /// What `{ http = "…" }` in `recipients` calls it.
         name: Option<Text> = required().like("people"),
         /// Where it is asked. `{address}`, `{local_part}` and `{domain}` stand for what is asked,
@@ -88,14 +88,14 @@ table! {
 
 table! {
     /// A web service.
-    pub(super) struct Entry("domain.recipients", "recipients = [{ … }]") {
+    pub(crate) struct Entry("domain.recipients", "recipients = [{ … }]") {
         /// The name of an `[[http]]`: a web service that is asked for each address.
         http: Option<Text> = optional("none").like("people"),
     }
 }
 
 /// Understands one `[[http]]`; what it returns counts for nothing when a mistake was reported.
-pub(super) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
+pub(crate) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
     let origin = url(written.url.as_ref()?, *written.method, site);
     let exists = written.json_pointer.as_ref().and_then(|text| pointer(text, site));
     let target = written.target_pointer.as_ref().and_then(|text| pointer(text, site));

@@ -3,23 +3,20 @@
 //! `filter.rs`, what went wrong in `trouble.rs`. What was answered is remembered elsewhere
 //! (`live/`).
 
-mod breaker;
 mod export;
 mod filter;
-mod kind;
 mod link;
 mod pool;
 mod preset;
 mod server;
-mod settings;
-mod table;
+pub(crate) mod settings;
+pub(crate) mod table;
 mod trial;
 mod trouble;
 
 pub use export::LdapList;
 pub use export::modes::{Export, Mode};
 pub use filter::{FilterError, Template};
-pub use kind::KIND;
 pub use link::entry::Entry;
 pub use link::{Link, NoReply, Reply, Search, Way};
 pub use pool::Pool;

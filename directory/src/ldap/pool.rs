@@ -4,7 +4,6 @@
 //! A connection belongs to the thread that opened it, since its socket is watched there.
 
 use super::super::live::TroubleKind;
-use super::breaker::Turn;
 use super::link::{Link, NoReply, Reply, Search, Standing, Way, keep};
 use super::preset::Protection;
 use super::server::Server;
@@ -14,13 +13,16 @@ use crate::clock;
 use crate::next_hop::tls::{TrustError, client_config};
 use crate::settings::server::{NextHopTls, Trust};
 use ldap3::Scope;
+use relay::breaker::Permit;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+use wire::lock::lock;
+use wire::pool::counted::Count;
 
 /// Askers that wait because all connections have as much under way as they may.
 const WAITING_MAX: u32 = 256;
@@ -36,7 +38,7 @@ pub struct Pool {
     settings: Arc<Settings>,
     servers: Vec<Arc<Server>>,
     desks: Mutex<HashMap<ThreadId, Arc<Desk>>>,
-    waiting: AtomicU32,
+    waiting: Arc<Count>,
     /// Who is tried when all are being left alone.
     next: AtomicUsize,
     /// The server that was connected to last, from 1; and how often that was another one.
@@ -47,7 +49,7 @@ pub struct Pool {
 /// What one thread has.
 struct Desk {
     turns: Semaphore,
-    counters: Vec<Counter>,
+    counters: Vec<Arc<Counter>>,
 }
 
 /// What one thread has to do with one server.
@@ -57,19 +59,10 @@ struct Counter {
     /// Those that the server has, the oldest first: also those that take nothing more.
     standing: Mutex<Vec<Standing>>,
     /// Held by whoever connects, so that fifty askers make one connection.
-    connecting: tokio::sync::Mutex<()>,
+    connecting: Arc<tokio::sync::Mutex<()>>,
     attempts: AtomicU64,
     /// Why the last attempt failed, for those who waited for it.
     failure: Mutex<Option<Problem>>,
-}
-
-/// Whose turn it is waits in line, and counts.
-struct Waiting<'a>(&'a AtomicU32);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
 }
 
 impl Pool {
@@ -102,7 +95,7 @@ impl Pool {
             servers: servers.collect(),
             settings: Arc::clone(settings),
             desks: Mutex::default(),
-            waiting: AtomicU32::new(0),
+            waiting: Arc::default(),
             next: AtomicUsize::new(0),
             last: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
@@ -161,10 +154,10 @@ impl Pool {
         let now = clock::now();
         let mut order = Vec::with_capacity(self.servers.len());
         for (at, server) in self.servers.iter().enumerate() {
-            match server.breaker.turn(now) {
-                Turn::Ask => order.push(at),
-                Turn::FindOut => self.find_out(desk, at),
-                Turn::Leave => {}
+            match lock(&server.breaker).permit(now) {
+                Permit::Ask => order.push(at),
+                Permit::Trial => self.find_out(desk, at),
+                Permit::Leave => {}
             }
         }
         if order.is_empty() {
@@ -193,9 +186,9 @@ impl Pool {
                 Err(_) => false,
             };
             if answers {
-                server.breaker.succeeded();
+                lock(&server.breaker).succeeded();
             } else {
-                server.breaker.found_down(clock::now());
+                lock(&server.breaker).failed(clock::now());
             }
         });
     }
@@ -209,15 +202,17 @@ impl Pool {
     ) -> Result<T, Problem> {
         let server = &self.servers[at];
         let result = self.reply(desk, at, search).await.and_then(meaning);
+        let mut breaker = lock(&server.breaker);
         match &result {
-            Ok(_) => server.breaker.succeeded(),
+            Ok(_) => _ = breaker.succeeded(),
             Err(problem) => match problem.kind {
                 TroubleKind::Down | TroubleKind::Slow | TroubleKind::Busy => {
-                    server.breaker.failed(clock::now());
+                    breaker.failed(clock::now());
                 }
                 TroubleKind::Misconfigured | TroubleKind::Unexpected => {}
             },
         }
+        drop(breaker);
         result
     }
 
@@ -255,11 +250,11 @@ impl Pool {
         if let Ok(turn) = desk.turns.try_acquire() {
             return Ok(turn);
         }
-        let waiting = Waiting(&self.waiting);
         let remedy = "the directory answers too slowly for what is asked: index the filter's \
                       attributes, add servers, or raise `connections_max`";
         let busy = |what| Problem::new(TroubleKind::Busy, what, remedy);
-        if waiting.0.fetch_add(1, Relaxed) >= WAITING_MAX {
+        let (_waiting, before) = self.waiting.add();
+        if before >= WAITING_MAX {
             return Err(busy("256 lookups wait for the directory already"));
         }
         desk.turns.acquire().await.map_err(|_| busy("nothing more is asked"))
@@ -271,7 +266,7 @@ impl Pool {
             let turns = self.settings.connections_max * self.settings.outstanding_max;
             Arc::new(Desk {
                 turns: Semaphore::new(turns as usize),
-                counters: self.servers.iter().map(|_| Counter::default()).collect(),
+                counters: self.servers.iter().map(|_| Arc::default()).collect(),
             })
         });
         Arc::clone(desk)
@@ -281,9 +276,9 @@ impl Pool {
 impl Counter {
     /// A connection with room for one more search; `fresh` demands one that is made from now on.
     async fn link(
-        &self,
-        server: &Server,
-        settings: &Settings,
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        settings: &Arc<Settings>,
         fresh: bool,
     ) -> Result<Arc<Link>, Problem> {
         let attempts = self.attempts.load(Relaxed);
@@ -291,7 +286,7 @@ impl Counter {
         if let Some(link) = self.with_room(settings, made_after) {
             return Ok(link);
         }
-        let _connecting = self.connecting.lock().await;
+        let connecting = Arc::clone(&self.connecting).lock_owned().await;
         if let Some(link) = self.with_room(settings, made_after) {
             return Ok(link);
         }
@@ -301,6 +296,17 @@ impl Counter {
         {
             return Err(problem);
         }
+        let (me, server, settings) = (Arc::clone(self), Arc::clone(server), Arc::clone(settings));
+        // An asker who has gone leaves a connection behind that the next one finds: not counted,
+        // a server that is slow would be connected to by each who gives up on it.
+        let opening = tokio::spawn(async move {
+            let _connecting = connecting;
+            me.open(&server, &settings).await
+        });
+        opening.await.unwrap_or_else(|error| Err(Problem::lost(error.to_string())))
+    }
+
+    async fn open(&self, server: &Server, settings: &Settings) -> Result<Arc<Link>, Problem> {
         self.make_room(links_max(settings));
         let serial = self.attempts.fetch_add(1, Relaxed) + 1;
         let opened = server.open(serial).await;
@@ -353,10 +359,6 @@ fn links_max(settings: &Settings) -> usize {
     (settings.connections_max + STALLED_MAX) as usize
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::export::modes::Mode;
@@ -373,7 +375,7 @@ mod tests {
     }
 
     impl Silent {
-        fn start() -> (Self, Server) {
+        fn start() -> (Self, Arc<Server>) {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             listener.set_nonblocking(true).unwrap();
             let way = Way {
@@ -385,7 +387,7 @@ mod tests {
                 bind: None,
                 connect_max: Duration::from_secs(60),
             };
-            (Self { listener, taken: Vec::new() }, Server::new(way))
+            (Self { listener, taken: Vec::new() }, Arc::new(Server::new(way)))
         }
 
         /// How many of its clients have not left.
@@ -402,8 +404,8 @@ mod tests {
         }
     }
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> Arc<Settings> {
+        Arc::new(Settings {
             name: "test".to_owned(),
             preset: Preset::Custom,
             servers: Vec::new(),
@@ -423,13 +425,13 @@ mod tests {
             age_max: Duration::from_secs(3_600),
             positive: Duration::ZERO,
             negative: Duration::ZERO,
-        }
+        })
     }
 
     #[tokio::test]
     async fn connections_that_are_given_up_and_stand_leave_room_for_no_more() {
         let (mut silent, server) = Silent::start();
-        let (counter, settings) = (Counter::default(), settings());
+        let (counter, settings) = (Arc::<Counter>::default(), settings());
         let mut held = Vec::new();
         for made in 1..=20 {
             let link = counter.link(&server, &settings, false).await.unwrap();
@@ -444,5 +446,18 @@ mod tests {
             }
         }
         assert_eq!(silent.open(), links_max(&settings), "and no fewer");
+    }
+    #[tokio::test]
+    async fn an_asker_who_gives_up_leaves_the_connection_to_the_next() {
+        let (mut silent, server) = Silent::start();
+        let (counter, settings) = (Arc::<Counter>::default(), settings());
+        for _ in 0..20 {
+            let mut asking = Box::pin(counter.link(&server, &settings, false));
+            // The first waits for a connection, and is gone before there is one.
+            let _ = futures_util::poll!(&mut asking);
+        }
+        let link = counter.link(&server, &settings, false).await.unwrap();
+        assert_eq!((link.serial, counter.attempts.load(Relaxed)), (1, 1));
+        assert_eq!(silent.open(), 1);
     }
 }

@@ -1,13 +1,17 @@
 //! One server of a directory: the way to it, its failures, and the binds it has refused.
 
-use super::breaker::Breaker;
 use super::link::{Link, Way};
 use super::trouble::Problem;
 use crate::clock;
+use relay::breaker::{Bounds, Breaker};
 use relay::moment::Moment;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+
+/// After three failures in a row a server is left alone, for longer each time it goes on failing.
+const FAILURES: Bounds =
+    Bounds { failures_max: 3, wait_milliseconds_min: 1_000, wait_milliseconds_max: 30_000 };
 
 /// How long no bind is tried after one was refused, at first and at most, in milliseconds.
 /// Directories lock accounts that bind with a wrong password too often.
@@ -19,7 +23,7 @@ pub struct Server {
     /// `host:port`, for logs.
     pub name: String,
     /// Its failures.
-    pub breaker: Breaker,
+    pub breaker: Mutex<Breaker>,
     way: Way,
     refused: Mutex<Option<Refused>>,
 }
@@ -38,7 +42,7 @@ impl Server {
         let bracketed = way.host.contains(':');
         let host = if bracketed { format!("[{}]", way.host) } else { way.host.clone() };
         let name = format!("{host}:{}", way.port);
-        Self { name, breaker: Breaker::default(), way, refused: Mutex::default() }
+        Self { name, breaker: Mutex::new(Breaker::new(FAILURES)), way, refused: Mutex::default() }
     }
 
     /// A new connection to it, the so-many-th of its thread; while a refused bind is fresh, the

@@ -77,7 +77,7 @@ pub struct Bind {
 }
 
 /// Understands one `[[ldap]]`; what it returns counts for nothing when a mistake was reported.
-pub(super) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
+pub(crate) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
     let preset = written.preset.as_deref().copied().unwrap_or(Preset::Custom);
     let protection = *written.tls;
     let servers = servers(written, preset.port(protection), site);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 table! {
     /// A directory that is asked for each address, or listed.
-    pub(super) struct Written("ldap", "[[ldap]]") {
+    pub(crate) struct Written("ldap", "[[ldap]]") {
         /// What `recipients` of a `[[domain]]` calls it.
         name: Option<Text> = required().like("ad"),
         /// What it is, which says how addresses are found. `active-directory`: the global
@@ -82,7 +82,7 @@ table! {
 
 table! {
     /// A directory that is asked for each address, or listed.
-    pub(super) struct Entry("domain.recipients", "recipients = [{ … }]") {
+    pub(crate) struct Entry("domain.recipients", "recipients = [{ … }]") {
         /// The name of an `[[ldap]]`: a directory that is asked for each address, or listed.
         ldap: Option<Text> = optional("none").like("ad"),
     }

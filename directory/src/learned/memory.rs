@@ -138,7 +138,7 @@ impl Learned {
     }
 
     /// Another source shows the address: what speaks against it is forgotten.
-    pub(super) fn forgive(&self, address: &str) {
+    pub(crate) fn forgive(&self, address: &str) {
         let is_accused = |record: &Record| record.last(false).is_some();
         if self.read(address).record(address).is_some_and(is_accused) {
             self.write(address).forgive(address, &self.store);

@@ -2,11 +2,11 @@
 //! from where, for which domains. A cache that was made from other settings gives only its
 //! counts, which the guards compare with.
 
-use super::load::{DomainPart, Load, PatternEntry, Skipped};
-use super::scope::Scope;
 use super::{Lister, Version};
 use crate::directory::pattern::Pattern;
 use crate::directory::snapshot::stored::{self, StoredError};
+use crate::load::part::{DomainPart, Load, PatternEntry, Skipped};
+use crate::load::scope::Scope;
 use mail::address::Mailbox;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;

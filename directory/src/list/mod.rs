@@ -1,39 +1,33 @@
 //! Recipients from a source that can be listed whole: a file, an SQL query, an export of a
-//! directory. A [`Lister`] reads it; the rest is shared: loads (`source.rs`), what is in use
-//! (`state.rs`), what is newer and not in use (`state/newer.rs`), single changes (`follow.rs`),
-//! rows (`intake.rs`, `written.rs`), what is kept between starts (`cache.rs`), a person's word
-//! (`confirm.rs`), what a load would change or holds (`preview.rs`). Guards are in `guard.rs`
-//! above.
+//! directory. A [`Lister`] reads it; what is read is `load/` above. Here are loads (`source.rs`),
+//! what is in use (`state.rs`), what is newer and not in use (`state/newer.rs`), single changes
+//! (`follow.rs`), what is kept between starts (`cache.rs`), a person's word (`confirm.rs`).
 
 mod cache;
 mod confirm;
-mod error;
 mod follow;
-mod intake;
-mod load;
 mod preview;
 mod report;
 mod schedule;
-mod scope;
 mod source;
 mod state;
 #[cfg(test)]
 mod tests;
-mod written;
 
-pub use error::{Failing, LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
-pub use intake::{Allowances, ENTRIES_MAX, Intake, PATTERNS_MAX, Rows};
-pub use load::{DomainPart, Load, Malformed, PatternEntry, Skipped};
-pub use preview::{ADDED_NAMED_MAX, Preview, Recipient};
+pub use crate::load::{
+    ADDED_NAMED_MAX, Allowances, DomainPart, DomainScope, ENTRIES_MAX, Failing, Intake, LineError,
+    LineProblem, Load, LoadError, MALFORMED_KEPT_MAX, Malformed, PATTERNS_MAX, PatternEntry,
+    Preview, Recipient, Rows, Scope, Skipped, typed,
+};
 pub use report::{Checked, check};
 pub use schedule::Schedule;
-pub use scope::{DomainScope, Scope};
 pub use source::Listed;
-pub use written::typed;
 
+pub(crate) use crate::load::is_shown_list;
+#[cfg(feature = "ldap")]
+pub(crate) use crate::load::parse_target;
+#[cfg(feature = "ldap")]
 pub(crate) use cache::path_for;
-pub(crate) use intake::filler::is_shown_list;
-pub(crate) use written::parse_target;
 
 use crate::directory::snapshot::overlay::Change;
 use serde::{Deserialize, Serialize};

@@ -1,54 +1,12 @@
-//! What reading a list now would change or show, for `postern recipients diff` and `export`: read
-//! and judged, and adopted by nobody. The addresses in use are known as hashes only, so what is
-//! new can be named, but what is gone only to those who ask for it by name
-//! ([`Preview::is_removed`]).
+//! Reads a list and adopts nothing: to show what a load would change, or what it holds.
 
-use super::load::Skipped;
+use super::Lister;
 use super::source::Listed;
 use super::state::{DomainState, snapshots};
-use super::{Lister, LoadError};
-use crate::directory::guard::Judgement;
-use crate::directory::snapshot::{Differences, Snapshot};
-use mail::address::LocalPart;
-use std::collections::HashSet;
-use std::fmt;
+use crate::load::preview::Named;
+use crate::load::{LoadError, Preview, Recipient};
+use crate::snapshot::Differences;
 use std::sync::Arc;
-
-/// New addresses that are named; the rest is counted.
-pub const ADDED_NAMED_MAX: usize = 1_000;
-
-/// A list as it would be.
-#[derive(Debug)]
-pub struct Preview {
-    /// Addresses and patterns of all domains: what a
-    /// [`Confirmation`](crate::directory::guard::Confirmation) repeats.
-    pub entries: u64,
-    /// Addresses of domains the source is not read for.
-    pub foreign: u64,
-    /// Rows that would be passed over.
-    pub skipped: Skipped,
-    /// Every domain: entries before and now, and what would hold it back.
-    pub domains: Vec<Judgement>,
-    /// How many addresses come and go, of all domains, beside the list that was last read whole;
-    /// nothing when there is none, or the domains use different ones since a part is held back.
-    pub differences: Option<Differences>,
-    /// The first [`ADDED_NAMED_MAX`] that are new, in canonical form, in the order of the list.
-    pub added: Vec<Box<str>>,
-    pub(super) in_use: Option<Arc<Snapshot>>,
-    pub(super) read: Arc<Snapshot>,
-}
-
-impl Preview {
-    /// Whether an address that is in use would be gone, its local part and domain in canonical
-    /// form. Patterns are not looked at.
-    #[must_use]
-    pub fn is_removed(&self, local_part: &[u8], domain: &str) -> bool {
-        let find = |snapshot: &Snapshot| {
-            snapshot.find(snapshot.key().hash(local_part, domain.as_bytes())).is_some()
-        };
-        self.in_use.as_deref().is_some_and(find) && !find(&self.read)
-    }
-}
 
 impl Listed {
     /// Reads and judges the list and adopts nothing. Takes its turn with loads.
@@ -94,36 +52,6 @@ impl Listed {
     }
 }
 
-/// One row of a list, in canonical form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recipient<'r> {
-    /// As it is compared; the pattern when it is one.
-    pub local_part: &'r str,
-    /// By its canonical name.
-    pub domain: &'r str,
-    /// The address that the next hop hears instead.
-    pub target: Option<&'r str>,
-    /// Whether a `*` in it stands for anything.
-    pub is_pattern: bool,
-}
-
-impl fmt::Display for Recipient<'_> {
-    /// As a line of a `{ file = … }` source.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { local_part, domain, target, is_pattern } = self;
-        let written = LocalPart::new(local_part).ok().filter(|_| !is_pattern);
-        // There a star would make a pattern, and a `#` a comment.
-        let is_special = local_part.contains('*') || local_part.starts_with('#');
-        match written {
-            Some(written) if !is_special || written.needs_quotes() => write!(f, "{written}")?,
-            Some(_) => write!(f, "\"{local_part}\"")?,
-            None => f.write_str(local_part)?,
-        }
-        write!(f, "@{domain}")?;
-        target.map_or(Ok(()), |target| write!(f, " {target}"))
-    }
-}
-
 impl Listed {
     /// Reads the list and calls `take` with every address and pattern of our domains; adopts
     /// nothing. Takes its turn with loads.
@@ -132,32 +60,5 @@ impl Listed {
     pub fn read_out(&self, take: &mut dyn FnMut(Recipient<'_>)) -> Result<(), LoadError> {
         let loading = self.lock();
         self.read(&*self.lister, &loading, self.new_key()?, None, Some(take)).map(|_| ())
-    }
-}
-
-/// Names the new addresses while a list is read.
-pub(super) struct Named {
-    in_use: Option<Arc<Snapshot>>,
-    seen: HashSet<u64>,
-    pub(super) added: Vec<Box<str>>,
-}
-
-impl Named {
-    /// Beside what is in use, whose hashes have the same key.
-    pub(super) fn new(in_use: Option<Arc<Snapshot>>) -> Self {
-        Self { in_use, seen: HashSet::new(), added: Vec::new() }
-    }
-
-    /// Takes an address in canonical form.
-    pub(super) fn look_at(&mut self, hash: u64, local_part: &[u8], domain: &[u8]) {
-        if self.added.len() >= ADDED_NAMED_MAX
-            || self.in_use.as_ref().is_some_and(|in_use| in_use.find(hash).is_some())
-            || !self.seen.insert(hash)
-        {
-            return;
-        }
-        let (local_part, domain) =
-            (String::from_utf8_lossy(local_part), String::from_utf8_lossy(domain));
-        self.added.push(format!("{local_part}@{domain}").into());
     }
 }

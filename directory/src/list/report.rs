@@ -1,7 +1,6 @@
 //! What `postern recipients` shows of a list: for `check` it is read and judged by nobody, with
 //! everything that is malformed in it; for `stats` and `sources`, what is in use.
 
-use super::intake::{Intake, Progress};
 use super::source::Listed;
 use super::state::snapshots;
 use super::{Lister, LoadError, Malformed, Scope};
@@ -9,6 +8,7 @@ use crate::clock;
 use crate::directory::Account;
 use crate::directory::snapshot::{HashKey, Snapshot};
 use crate::directory::statistics::{Age, DomainStatistics, Statistics};
+use crate::load::intake::{Intake, Progress};
 use crate::observe::reports::SourceReport;
 use crate::state::lock;
 use mail::address::Domain;

@@ -2,10 +2,6 @@
 //! Lookups read one `ArcSwap` and take no lock; loads take turns. What is in use is `state.rs`,
 //! single changes are `follow.rs`.
 
-use super::intake::{Intake, Progress, Rows};
-use super::load::Load;
-use super::preview::{Named, Preview, Recipient};
-use super::scope::Scope;
 use super::state::newer::{Newer, REMINDER_NANOSECONDS, Unused};
 use super::state::{DomainState, State};
 use super::{Lister, LoadError, Version, cache, confirm};
@@ -15,6 +11,10 @@ use crate::directory::snapshot::HashKey;
 use crate::directory::snapshot::overlay::{Change, OverlayFull};
 use crate::directory::statistics::Statistics;
 use crate::directory::{Account, Environment, Question, RecipientSource, SourceAnswer};
+use crate::load::intake::{Intake, Progress, Rows};
+use crate::load::part::Load;
+use crate::load::preview::{Named, Preview, Recipient};
+use crate::load::scope::Scope;
 use crate::observe::reports::SourceReport;
 use crate::state::lock;
 use arc_swap::ArcSwap;

@@ -49,7 +49,7 @@ impl Remembered {
             let (address, target) = (answer.address.into(), target.map(Arc::new));
             let kept = Kept { address, asked, target, is_outdated };
             if answer.exists {
-                self.trust.domains[place.index].remember_witness(&mailbox);
+                self.trust.domains[place.index].remember_known(&mailbox);
                 self.memory.keep_positive(key, kept);
             } else {
                 self.memory.keep_negative(key, kept);
@@ -78,7 +78,7 @@ impl Remembered {
             let all = self.memory.known_of(&place.canonical, now);
             all.saturating_sub(turned.iter().filter(is_known).count())
         };
-        if let Some(doubt) = self.trust.take_turned(place.index, people, known) {
+        if let Some(doubt) = self.trust.take_vanished(place.index, people, known) {
             self.note_text(doubt.to_string());
             self.distrust(place, &doubt);
         }

@@ -1,9 +1,13 @@
 //! What a source that asks elsewhere has said, positives and negatives apart: a dictionary fills
 //! the negatives and can never push a person out. Bounded, in memory; the store keeps a copy
-//! over restarts. How long an answer counts is decided here, whether to believe it in `trust.rs`.
+//! over restarts. How long an answer counts is decided in `relay/src/belief/age.rs`, whether to
+//! believe it in `word.rs` there.
+
+pub use relay::belief::age::{LAST_KNOWN_SECONDS_MAX, Lifetimes};
 
 use mail::address::Mailbox;
 use quick_cache::sync::Cache;
+use relay::belief::age::Yes;
 use siphasher::sip::SipHasher13;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
@@ -12,28 +16,9 @@ use std::sync::Arc;
 pub const POSITIVES_MAX: usize = 100_000;
 /// Addresses that do not, remembered of one source.
 pub const NEGATIVES_MAX: usize = 100_000;
-/// How long a yes stays of use as the last that is known.
-pub const LAST_KNOWN_SECONDS_MAX: i64 = 31 * 86_400;
-
-/// Whoever was there so lately is known, in seconds.
-const KNOWN_SECONDS_MAX: i64 = 7 * 86_400;
-
 /// How long ago a directory, database or web service must last have known somebody for its no to be
 /// believed, in milliseconds: under load that costs next to no question, and at rest one each.
 pub const VOUCH_MILLISECONDS: u32 = 10;
-
-/// How long answers count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Lifetimes {
-    /// A yes, before it must be asked for again; from the half of it on that happens ahead, in
-    /// the background. In seconds.
-    pub positive_seconds: u32,
-    /// A no, in seconds.
-    pub negative_seconds: u32,
-    /// How long ago the source must last have shown that it still knows anybody for a no to be
-    /// believed without asking for its canary, in milliseconds.
-    pub vouch_milliseconds: u32,
-}
 
 /// One answer.
 #[derive(Clone, Debug)]
@@ -129,18 +114,15 @@ impl Memory {
     /// What is remembered, at `now` in seconds.
     #[must_use]
     pub fn recall(&self, key: u64, now: i64) -> Recalled {
-        let Lifetimes { positive_seconds, negative_seconds, .. } = self.lifetimes;
         if let Some(kept) = self.positives.get(&key) {
-            let age = now - kept.asked;
-            if age < i64::from(positive_seconds) && !kept.is_outdated {
-                return Recalled::Exists { kept, is_due: age * 2 >= i64::from(positive_seconds) };
-            }
-            if age < LAST_KNOWN_SECONDS_MAX {
-                return Recalled::LastKnown(kept);
+            match self.lifetimes.yes(kept.asked, kept.is_outdated, now) {
+                Yes::Counts { is_due } => return Recalled::Exists { kept, is_due },
+                Yes::LastKnown => return Recalled::LastKnown(kept),
+                Yes::Nothing => {}
             }
         }
         match self.negatives.get(&key) {
-            Some(kept) if now - kept.asked < i64::from(negative_seconds) => Recalled::Unknown(kept),
+            Some(kept) if self.lifetimes.no_counts(kept.asked, now) => Recalled::Unknown(kept),
             _ => Recalled::Nothing,
         }
     }
@@ -214,8 +196,8 @@ impl Memory {
     /// or as long as a yes counts. Looks at all of them.
     #[must_use]
     pub fn known_of(&self, domain: &str, now: i64) -> usize {
-        let age_max = i64::from(self.lifetimes.positive_seconds).max(KNOWN_SECONDS_MAX);
-        let is_known = |kept: &Kept| now - kept.asked < age_max && is_of(&kept.address, domain);
+        let is_known =
+            |kept: &Kept| self.lifetimes.is_known(kept.asked, now) && is_of(&kept.address, domain);
         self.positives.iter().filter(|(_, kept)| is_known(kept)).count()
     }
 }
@@ -309,7 +291,7 @@ mod tests {
     fn known_are_those_of_the_domain_who_were_there_lately() {
         let memory = Memory::new(LIFETIMES, [1; 16]);
         for (name, domain, asked) in
-            [("a", "one.test", 0), ("b", "one.test", -KNOWN_SECONDS_MAX), ("a", "two.test", 0)]
+            [("a", "one.test", 0), ("b", "one.test", -7 * 86_400), ("a", "two.test", 0)]
         {
             let address = format!("{name}@{domain}").into();
             let kept = Kept { address, asked, target: None, is_outdated: false };

@@ -2,9 +2,6 @@
 //! only asks, within its own deadline; what is said is remembered, doubted and asked again in
 //! one place for all of them. A failure is never an answer.
 
-mod changes;
-pub mod class;
-mod doubt;
 mod examine;
 mod flight;
 mod kept;
@@ -14,7 +11,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 pub mod trust;
-mod turned;
+
+pub use relay::belief::class::{self, Manners};
 
 use mail::address::Mailbox;
 use std::error::Error;
@@ -72,17 +70,6 @@ pub trait LiveSource: Send + Sync + 'static {
     fn epoch(&self) -> u64 {
         0
     }
-}
-
-/// What asking has shown about whom is asked, beyond the answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Manners {
-    /// Refuses unknown recipients only behind DATA.
-    pub is_late: bool,
-    /// Refuses the null reverse-path.
-    pub refuses_null: bool,
-    /// Takes long on purpose.
-    pub tarpits: bool,
 }
 
 /// Why a source gave no answer.

@@ -6,12 +6,13 @@
 use super::flight::{Waiting, Wanted};
 use super::kept::fingerprint;
 use super::memory::{Kept, Lifetimes, Memory, Recalled};
-use super::trust::{self, Doubt, Named, Teller, Trust};
+use super::trust::{self, Doubt, Named, Trust, Unbelieved};
 use super::{LiveSource, Said, Trouble, TroubleKind, within_patience};
 use crate::clock;
 use crate::directory::list::DomainScope;
 use crate::directory::store::{KeptAnswer, Store};
 use crate::directory::{Environment, Opened};
+use crate::question::Teller;
 use crate::state::lock;
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use relay::event::ProcessEvent;
@@ -200,16 +201,18 @@ impl Remembered {
             }
             Said::Unknown => self.judge_no(Named { mailbox, key }, place).await,
         };
-        if let Err(doubt) = judged {
+        if let Err(why) = judged {
             self.counts.doubted.fetch_add(1, Relaxed);
-            self.note_doubt(mailbox, &doubt);
-            self.distrust(place, &doubt);
+            self.note_doubt(mailbox, &why);
+            if let Unbelieved::Doubted(doubt) = &why {
+                self.distrust(place, doubt);
+            }
             return self.last_known(key);
         }
         self.keep(key, mailbox, said, flushes)
     }
 
-    async fn judge_no(&self, of: Named<'_>, place: &Place) -> Result<(), Doubt> {
+    async fn judge_no(&self, of: Named<'_>, place: &Place) -> Result<(), Unbelieved> {
         let now = clock::uptime_seconds();
         let last_yes = match self.memory.recall(of.key, now) {
             Recalled::Exists { kept, .. } | Recalled::LastKnown(kept) => Some(kept.asked),
@@ -226,11 +229,7 @@ impl Remembered {
 
     /// Where a no turns out to be worth nothing, those that were believed before are not either.
     pub(super) fn distrust(&self, place: &Place, doubt: &Doubt) {
-        let is_of_all = matches!(
-            doubt,
-            Doubt::CanaryGone(_) | Doubt::WitnessesGone { .. } | Doubt::Turned { .. }
-        );
-        if is_of_all && !self.trust.domains[place.index].is_doubted.swap(true, Relaxed) {
+        if doubt.is_of_all() && !self.trust.domains[place.index].is_doubted.swap(true, Relaxed) {
             // The first who turned unknown were believed to be gone, also after a restart.
             self.memory.forget_negatives_of(&place.canonical);
             self.store.forget_negatives_of(&self.name, &place.canonical);
@@ -279,9 +278,9 @@ impl Remembered {
         self.note_text(trouble.to_string());
     }
 
-    fn note_doubt(&self, mailbox: &Mailbox, doubt: &Doubt) {
-        let text = format!("{mailbox}: not believed: {doubt}");
-        if self.is_news(doubt.word()) {
+    fn note_doubt(&self, mailbox: &Mailbox, why: &Unbelieved) {
+        let text = format!("{mailbox}: not believed: {why}");
+        if self.is_news(why.word()) {
             (self.tell)(ProcessEvent::SourceDoubted, &self.name, &text);
         }
         self.note_text(text);
@@ -351,7 +350,7 @@ async fn look_after(source: Weak<Remembered>) {
             if domain.is_in_use.load(Relaxed) && here.trust.is_test_due(at) {
                 match here.trust.examine(at).await {
                     Ok(()) => {}
-                    Err(Doubt::Untested(trouble)) => {
+                    Err(Unbelieved::Untested(trouble)) => {
                         here.note_text(trouble.to_string());
                         here.trust.troubled(&trouble);
                         if matches!(trouble.kind, TroubleKind::Down | TroubleKind::Slow) {
@@ -359,7 +358,7 @@ async fn look_after(source: Weak<Remembered>) {
                             break;
                         }
                     }
-                    Err(doubt) => {
+                    Err(Unbelieved::Doubted(doubt)) => {
                         here.note_text(doubt.to_string());
                         if let Some((_, place)) = here.domains.iter().find(|(_, p)| p.index == at) {
                             here.distrust(place, &doubt);

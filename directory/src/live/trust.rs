@@ -1,42 +1,32 @@
-//! Whether to believe what a source says. A yes counts only from a source that says no to a name
-//! that nobody has; a no only from one that still knows somebody it must know: the canary, or,
-//! without one, people it knew before. What is not believed is no answer. The classes that
-//! follow are told when they change. Asking for either is `examine.rs`.
+//! Whether to believe what a source says: asks what must be found out first, remembers over a
+//! restart who vanished, and tells of another class. What is believed is decided in
+//! `relay/src/belief/word.rs`; asking for it is `examine.rs`.
 
-pub use super::doubt::Doubt;
+pub use relay::belief::doubt::Doubt;
+pub use relay::belief::word::Named;
 
-use super::changes::{Changes, Step};
-use super::class::{Class, Seen};
-use super::examine::RandomTest;
-use super::turned::Turned;
 use super::{LiveSource, Trouble, TroubleKind};
+use crate::class::Class;
 use crate::clock;
 use crate::directory::store::{KeptTurned, Store};
+use crate::question::Teller;
+use crate::state::lock;
 use mail::address::{Domain, Mailbox};
+use relay::belief::changes::{Changes, Step};
+use relay::belief::silence::Silence;
+use relay::belief::word::{Whom, Word};
 use relay::event::ProcessEvent;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use crate::state::lock;
-
-/// People known before that are asked for in place of a canary.
-const WITNESSES_MAX: usize = 3;
-/// Troubles in a row after which a source counts as down.
-const SILENT_TROUBLES_MIN: u32 = 3;
 /// What is known of a source for one domain.
 pub struct DomainTrust {
     /// The domain's own name.
     pub domain: Domain,
-    pub(super) canary: Option<Mailbox>,
-    /// When it last showed that it knows somebody, in microseconds; far in the past when never.
-    pub(super) vouched: AtomicI64,
-    pub(super) test: Mutex<Option<RandomTest>>,
-    /// Known lately, the last one first.
-    pub(super) witnesses: Mutex<VecDeque<Mailbox>>,
-    turned: Mutex<Turned>,
-    pub(super) seen: Mutex<(Seen, String)>,
+    /// What its word is worth.
+    pub(super) word: Mutex<Word>,
     /// One check at a time: whoever waits takes the result.
     pub(super) checking: tokio::sync::Mutex<()>,
     /// It was asked, so that the background tests it.
@@ -45,16 +35,39 @@ pub struct DomainTrust {
     pub is_doubted: AtomicBool,
 }
 
-/// Takes events about a process: which, subject, detail.
-pub type Teller = Arc<dyn Fn(ProcessEvent, &str, &str) + Send + Sync>;
+/// Why an answer is not believed.
+#[derive(Debug)]
+pub enum Unbelieved {
+    /// What the source has shown speaks against it.
+    Doubted(Doubt),
+    /// What must be found out about the source first could not be.
+    Untested(Trouble),
+}
 
-/// An address, and its key in the memory of the source.
-#[derive(Clone, Copy, Debug)]
-pub struct Named<'a> {
-    /// The address.
-    pub mailbox: &'a Mailbox,
-    /// Its key.
-    pub key: u64,
+impl Unbelieved {
+    /// The word in log and figures.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Doubted(doubt) => doubt.word(),
+            Self::Untested(_) => "untested",
+        }
+    }
+}
+
+impl From<Doubt> for Unbelieved {
+    fn from(doubt: Doubt) -> Self {
+        Self::Doubted(doubt)
+    }
+}
+
+impl fmt::Display for Unbelieved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Doubted(doubt) => doubt.fmt(f),
+            Self::Untested(trouble) => write!(f, "not found out: {trouble}"),
+        }
+    }
 }
 
 /// Judges what one source says.
@@ -68,12 +81,10 @@ pub struct Trust {
     vouch_microseconds: i64,
     /// It has said yes or no to something.
     pub(super) has_answered: AtomicBool,
-    /// In a row.
-    troubles: AtomicU32,
-    silence: Mutex<()>,
+    silence: Mutex<Silence>,
     /// Not told yet.
     changes: Mutex<Changes>,
-    /// Where it is kept who turned unknown, and under settings with which fingerprint.
+    /// Where it is kept who vanished, and under settings with which fingerprint.
     store: Store,
     fingerprint: u64,
     tell: Teller,
@@ -88,26 +99,21 @@ impl Trust {
         vouch_milliseconds: u32,
         tell: Teller,
     ) -> Self {
+        let name = Arc::clone(live.name());
         let trust = |(domain, canary)| DomainTrust {
             domain,
-            canary,
-            vouched: AtomicI64::new(i64::MIN),
-            test: Mutex::new(None),
-            witnesses: Mutex::new(VecDeque::new()),
-            turned: Mutex::default(),
-            seen: Mutex::new((Seen::default(), String::new())),
+            word: Mutex::new(Word::new(Arc::clone(&name), canary)),
             checking: tokio::sync::Mutex::new(()),
             is_in_use: AtomicBool::new(false),
             is_doubted: AtomicBool::new(false),
         };
         Self {
-            name: Arc::clone(live.name()),
+            domains: domains.into_iter().map(trust).collect(),
+            name,
             event: ProcessEvent::SourceClassChanged,
             live,
-            domains: domains.into_iter().map(trust).collect(),
             vouch_microseconds: i64::from(vouch_milliseconds) * 1_000,
             has_answered: AtomicBool::new(false),
-            troubles: AtomicU32::new(0),
             silence: Mutex::default(),
             changes: Mutex::default(),
             store: Store::none(),
@@ -116,7 +122,7 @@ impl Trust {
         }
     }
 
-    /// The same, that keeps over a restart who turned unknown.
+    /// The same, that keeps over a restart who vanished.
     #[must_use]
     pub fn keeping(mut self, store: Store, fingerprint: u64) -> Self {
         (self.store, self.fingerprint) = (store, fingerprint);
@@ -140,8 +146,9 @@ impl Trust {
     #[must_use]
     pub fn class(&self) -> (Class, String) {
         let classes = self.domains.iter().map(|domain| {
-            let seen = lock(&domain.seen);
-            (seen.0.class(), seen.1.clone())
+            let word = lock(&domain.word);
+            let (class, why) = word.class();
+            (class, why.to_owned())
         });
         // Of several that have shown nothing, one that has shown why.
         let worst = classes.max_by_key(|(class, why)| (*class, !why.is_empty()));
@@ -152,23 +159,24 @@ impl Trust {
     /// question left, see [`now`]: what the source knew then says nothing of later.
     /// # Errors
     /// Why not.
-    pub async fn judge_yes(&self, place: usize, known: Named<'_>, asked: i64) -> Result<(), Doubt> {
-        if !self.is_tested(place) {
+    pub async fn judge_yes(
+        &self,
+        place: usize,
+        of: Named<'_>,
+        asked: i64,
+    ) -> Result<(), Unbelieved> {
+        if self.needs_test(place) {
             let _turn = self.domains[place].checking.lock().await;
-            if !self.is_tested(place) {
+            if self.needs_test(place) {
                 self.test(place).await?;
             }
         }
-        let domain = &self.domains[place];
-        if lock(&domain.test).is_some_and(|test| test.accepts == Some(true)) {
-            return Err(Doubt::AcceptsRandom);
-        }
-        domain.remember_witness(known.mailbox);
-        if lock(&domain.turned).is_back(known.key) {
-            self.store.forget_turned(&self.name, &canonical(known.mailbox));
-        }
-        if domain.canary.is_none() {
-            self.vouched_at(place, asked);
+        let is_back = self.with(place, |word| match word.yes(of, asked, now()) {
+            Ok(believed) => (Ok(believed.is_back), believed.step),
+            Err(doubt) => (Err(doubt), None),
+        })?;
+        if is_back {
+            self.store.forget_turned(&self.name, &canonical(of.mailbox));
         }
         Ok(())
     }
@@ -184,144 +192,127 @@ impl Trust {
         of: Named<'_>,
         was_known: bool,
         left: Option<&(dyn Fn() -> usize + Sync)>,
-    ) -> Result<(), Doubt> {
-        let domain = &self.domains[place];
-        let answered = now();
-        // Somebody who was there is gone: nothing from before this answer speaks for it.
-        let needed = if was_known { answered } else { answered - self.vouch_microseconds };
-        if domain.vouched.load(Relaxed) < needed {
+    ) -> Result<(), Unbelieved> {
+        let (domain, answered) = (&self.domains[place], now());
+        let needs_vouching =
+            || lock(&domain.word).needs_vouching(answered, was_known, self.vouch_microseconds);
+        if needs_vouching() {
             let _turn = domain.checking.lock().await;
-            if domain.vouched.load(Relaxed) < needed {
-                self.ask_witnesses(place).await?;
+            if needs_vouching() {
+                self.ask_for_known(place).await?;
             }
         }
-        let too_many = {
-            let mut turned = lock(&domain.turned);
-            if let Some(known) = left
-                && turned.left(of.key, now(), known)
-            {
-                self.store.keep_turned(&self.name, || KeptTurned {
-                    address: canonical(of.mailbox).into(),
-                    at: clock::unix_seconds().cast_signed(),
-                    fingerprint: self.fingerprint,
-                });
-            }
-            turned.too_many(now())
-        };
-        // Then no other no is worth more: also of those the source knows too few.
-        too_many.map_or(Ok(()), |too_many| Err(self.turned_too_many(place, too_many)))
+        let (has_vanished, doubt) = self.with(place, |word| {
+            let judged = word.no(of.key, now(), left);
+            ((judged.has_vanished, judged.doubt), judged.step)
+        });
+        if has_vanished {
+            self.store.keep_turned(&self.name, || KeptTurned {
+                address: canonical(of.mailbox).into(),
+                at: clock::unix_seconds().cast_signed(),
+                fingerprint: self.fingerprint,
+            });
+        }
+        doubt.map_or(Ok(()), |doubt| Err(doubt.into()))
     }
 
-    fn turned_too_many(&self, place: usize, (turned, known): (usize, usize)) -> Doubt {
-        let doubt = Doubt::Turned { source: Arc::clone(&self.name), turned, known };
-        self.change(place, &doubt.to_string(), |seen| seen.denies_known = true);
-        doubt
-    }
-
-    /// Takes who turned unknown before a restart: keys, and how long ago that was in seconds.
-    /// `known` counts those whom it still knows of all others. Gives the doubt that follows.
-    pub fn take_turned(
+    /// Takes who vanished before a restart: keys, and how long ago that was in seconds. `known`
+    /// counts those whom it still knows of all others. Gives the doubt that follows.
+    pub fn take_vanished(
         &self,
         place: usize,
         people: impl IntoIterator<Item = (u64, i64)>,
         known: impl FnOnce(&[u64]) -> usize,
     ) -> Option<Doubt> {
-        let too_many = {
-            let mut turned = lock(&self.domains[place].turned);
-            turned.take(people, now(), known);
-            turned.too_many(now())
-        };
-        too_many.map(|too_many| self.turned_too_many(place, too_many))
-    }
-
-    /// It knows whom it must know, as it said to a question of then.
-    pub(super) fn vouched_at(&self, place: usize, asked: i64) {
-        let domain = &self.domains[place];
-        domain.vouched.fetch_max(asked, Relaxed);
-        // Nothing changes nearly always, and then nothing is told.
-        if lock(&domain.seen).0.denies_known && lock(&domain.turned).too_many(now()).is_none() {
-            self.change(place, "it knows whom it must know", |seen| seen.denies_known = false);
-        }
+        self.with(place, |word| {
+            let (doubt, step) = word.take_vanished(people, now(), known).unzip();
+            (doubt, step.flatten())
+        })
     }
 
     /// A person's word that those who are gone have left. Taken, and true, only where somebody is
     /// doubted for that: a canary that is gone cannot have left.
     pub fn confirm(&self) -> bool {
-        let is_doubted = |domain: &DomainTrust| {
-            let denies_known = lock(&domain.seen).0.denies_known;
-            denies_known
-                && (domain.canary.is_none() || lock(&domain.turned).too_many(now()).is_some())
-        };
-        if !self.domains.iter().any(is_doubted) {
+        if !self.domains.iter().any(|domain| lock(&domain.word).awaits_confirmation(now())) {
             return false;
         }
-        for domain in &self.domains {
-            lock(&domain.turned).clear();
-            lock(&domain.witnesses).clear();
-        }
+        self.with_all(Word::confirmed);
         self.store.forget_all_turned(&self.name);
-        self.change_all("confirmed by a person", |seen| seen.denies_known = false);
         true
     }
 
     /// Notes that it said yes or no.
     pub fn answered(&self) {
         self.has_answered.store(true, Relaxed);
-        if self.troubles.load(Relaxed) != 0 {
-            self.note_silence(|_| 0, "it answers");
+        // Under the lock, so that of an answer and a trouble at the same time the later counts.
+        let mut silence = lock(&self.silence);
+        if silence.answer() {
+            self.with_all(|word| word.silent(false, "it answers"));
         }
     }
 
     /// Notes that it did not.
     pub fn troubled(&self, trouble: &Trouble) {
-        if trouble.kind != TroubleKind::Busy {
-            self.note_silence(|troubles| troubles.saturating_add(1), &trouble.to_string());
+        if trouble.kind == TroubleKind::Busy {
+            return;
+        }
+        let mut silence = lock(&self.silence);
+        if silence.trouble() {
+            let why = trouble.to_string();
+            self.with_all(|word| word.silent(true, &why));
         }
     }
 
-    /// Counts troubles in a row, and tells of the first that is too many, and of the end. Under
-    /// the lock, so that of an answer and a trouble at the same time the later one counts.
-    fn note_silence(&self, count: impl FnOnce(u32) -> u32, why: &str) {
-        let _turn = lock(&self.silence);
-        let before = self.troubles.load(Relaxed);
-        let after = count(before);
-        self.troubles.store(after, Relaxed);
-        let is_silent = after >= SILENT_TROUBLES_MIN;
-        if is_silent != (before >= SILENT_TROUBLES_MIN) {
-            self.change_all(why, |seen| seen.is_silent = is_silent);
+    pub(super) fn needs_test(&self, place: usize) -> bool {
+        lock(&self.domains[place].word).needs_test(self.whom(), now())
+    }
+
+    /// Whether the background should test it: it is due, or the last result was bad.
+    #[must_use]
+    pub fn is_test_due(&self, place: usize) -> bool {
+        lock(&self.domains[place].word).is_test_due(self.whom(), now())
+    }
+
+    fn whom(&self) -> Whom {
+        Whom { epoch: self.live.epoch(), has_answered: self.has_answered.load(Relaxed) }
+    }
+
+    /// Does something with what is known for one domain, and tells of the class that follows.
+    pub(super) fn with<T>(
+        &self,
+        place: usize,
+        judge: impl FnOnce(&mut Word) -> (T, Option<Step>),
+    ) -> T {
+        let mut word = lock(&self.domains[place].word);
+        let (judged, step) = judge(&mut word);
+        let why = step.map(|_| word.class().1.to_owned()).unwrap_or_default();
+        drop(word);
+        if let Some(step) = step {
+            self.tell_of(step, [place].into(), &why);
         }
+        judged
     }
 
-    /// Changes what was seen for one domain, and tells when another class follows.
-    pub(super) fn change(&self, place: usize, why: &str, change: impl Fn(&mut Seen)) {
-        self.change_these(place..place + 1, why, change);
-    }
-
-    /// The same for all.
-    fn change_all(&self, why: &str, change: impl Fn(&mut Seen)) {
-        self.change_these(0..self.domains.len(), why, change);
-    }
-
-    fn change_these(&self, places: Range<usize>, why: &str, change: impl Fn(&mut Seen)) {
-        let mut steps: BTreeMap<Step, BTreeSet<usize>> = BTreeMap::new();
-        for place in places {
-            let mut seen = lock(&self.domains[place].seen);
-            let before = seen.0.class();
-            change(&mut seen.0);
-            let after = seen.0.class();
-            if before != after || seen.1.is_empty() {
-                seen.1 = why.to_owned();
+    /// The same for all domains at once.
+    fn with_all(&self, change: impl Fn(&mut Word) -> Option<Step>) {
+        let mut steps: BTreeMap<Step, (BTreeSet<usize>, String)> = BTreeMap::new();
+        for (place, domain) in self.domains.iter().enumerate() {
+            let mut word = lock(&domain.word);
+            if let Some(step) = change(&mut word) {
+                let why = word.class().1.to_owned();
+                steps.entry(step).or_insert_with(|| (BTreeSet::new(), why)).0.insert(place);
             }
-            if before != after {
-                steps.entry((before, after)).or_default().insert(place);
-            }
         }
-        for (step, places) in steps {
-            let mut changes = lock(&self.changes);
-            let told = changes.took_place(now(), step, places, why, |at| &self.domains[at].domain);
-            drop(changes);
-            told.iter().for_each(|detail| (self.tell)(self.event, &self.name, detail));
+        for (step, (places, why)) in steps {
+            self.tell_of(step, places, &why);
         }
+    }
+
+    fn tell_of(&self, step: Step, places: BTreeSet<usize>, why: &str) {
+        let mut changes = lock(&self.changes);
+        let told = changes.took_place(now(), step, places, why, |at| &self.domains[at].domain);
+        drop(changes);
+        told.iter().for_each(|detail| (self.tell)(self.event, &self.name, detail));
     }
 
     /// Tells what was gathered since others like it were told; for the background.
@@ -333,16 +324,8 @@ impl Trust {
 
 impl DomainTrust {
     /// Remembers somebody who can stand in for a canary.
-    pub fn remember_witness(&self, known: &Mailbox) {
-        // A source with a canary needs no others, and nobody waits to become one.
-        if self.canary.is_some() {
-            return;
-        }
-        let Ok(mut witnesses) = self.witnesses.try_lock() else { return };
-        if !witnesses.contains(known) {
-            witnesses.push_front(known.clone());
-            witnesses.truncate(WITNESSES_MAX);
-        }
+    pub fn remember_known(&self, known: &Mailbox) {
+        lock(&self.word).remember(known);
     }
 }
 

@@ -12,6 +12,7 @@ mod tests;
 use mail::address::{DOMAIN_OCTETS_MAX, LOCAL_PART_OCTETS_MAX};
 use siphasher::sip::SipHasher13;
 use std::cmp::Ordering;
+use std::io;
 
 /// Each step leaves about the square root of the distance when hashes are uniform: from 10
 /// million entries, three lead into the right cache line or the one beside it. What is left is
@@ -25,6 +26,15 @@ const HAS_TARGET: u8 = 1;
 /// The secret of one snapshot: random, so that nobody can choose addresses that collide.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HashKey(pub [u8; 16]);
+
+/// A key nobody can guess.
+/// # Errors
+/// When the system has no randomness.
+pub fn random_key() -> io::Result<HashKey> {
+    let mut key = HashKey([0; 16]);
+    getrandom::fill(&mut key.0).map_err(io::Error::other)?;
+    Ok(key)
+}
 
 impl std::fmt::Debug for HashKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

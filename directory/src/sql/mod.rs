@@ -10,15 +10,13 @@ mod list;
 mod mysql;
 mod pool;
 mod postgres;
-mod postgres_link;
-mod proven;
 mod remote;
 mod settings;
 mod sqlite;
 mod sqlite_list;
 mod statement;
-mod table;
-mod written;
+pub(crate) mod table;
+pub(crate) mod written;
 
 pub use answer::{ROWS_MAX, Values};
 
@@ -27,13 +25,11 @@ pub use pool::{AGE_MAX, IDLE_MAX, WAITING_MAX};
 pub use settings::{Database, Mode, Place, Server, Settings, Tls};
 pub use statement::{Dialect, Fault, FaultKind, Placeholder, Statement};
 
-use super::kinds::{Described, Kind, Listed, SourceSettings};
 use super::list::{DomainScope, Scope};
 use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
-use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind, try_out};
+use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
-use crate::settings::reader::FromTable;
 use answer::{judge_columns, said};
 use failure::Failure;
 use mail::address::Mailbox;
@@ -45,7 +41,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use table::{Entry, Written};
 
 /// A password is never longer, in octets.
 const PASSWORD_OCTETS_MAX: usize = 4_096;
@@ -153,32 +148,6 @@ impl LiveSource for Sql {
         Box::pin(async move { self.examine().await })
     }
 }
-
-/// What the configuration knows of it.
-pub(super) const KIND: Kind = Kind {
-    name: "sql",
-    help: "A database, described in a `[[sql]]`.",
-    entry: Entry::TABLE.keys,
-    table: Some(Described {
-        table: Written::TABLE,
-        read: |table, site| {
-            let settings = written::settings(&Written::read_from(table, site), site)?;
-            Some(SourceSettings::Sql(Box::new(settings)))
-        },
-    }),
-    read: |entry, _, site| Entry::read_from(entry, site).sql.map(Listed::Named),
-    try_out: |settings, _| {
-        let SourceSettings::Sql(settings) = settings else { return None };
-        if let Some(list) = SqlList::new(settings) {
-            return Some(list.try_out());
-        }
-        Some(try_out(Sql::new(settings).ok()??))
-    },
-    open: |settings, domains, environment| {
-        let SourceSettings::Sql(settings) = settings else { return None };
-        open(settings, domains, environment)
-    },
-};
 
 /// Opens a source as it is to be used.
 #[must_use]

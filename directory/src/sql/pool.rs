@@ -2,17 +2,16 @@
 //! which is not used: it lends a connection to any thread, and a socket is watched by the runtime
 //! that opened it. Each of our threads has its own runtime, so an answer would first have to wake
 //! another thread, wait while that one is busy with its sessions, and be lost when it has ended.
-//! Here a connection is reused only by the runtime that opened it, like those to next hops.
+//! Here a connection is reused only by the runtime that opened it: it cannot be moved to another.
 
 use super::super::live::{Trouble, TroubleKind};
 use super::failure::Failure;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::future::Ready;
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::runtime::{Handle, Id};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout_at;
+use wire::pool::{self, Bounds, Busy, Pooled};
 
 /// Who may wait for a connection; who comes then is told that it is busy.
 pub const WAITING_MAX: u32 = 256;
@@ -35,163 +34,100 @@ pub trait Connect: Send + Sync + 'static {
 /// The connections.
 pub struct Pool<C: Connect> {
     connect: C,
-    turns: Semaphore,
-    waiting: AtomicU32,
-    connections_max: u32,
-    /// Connections that exist, in use or not.
-    open: Arc<AtomicU32>,
-    idle: Mutex<HashMap<Id, Vec<Kept<C::Connection>>>>,
+    connections: Arc<pool::Pool<Session<C::Connection>>>,
 }
 
-struct Kept<T> {
-    connection: T,
-    opened: Instant,
-    rests_since: Instant,
-    _place: Place,
-}
+/// A connection to the database.
+pub struct Session<T>(T);
 
-/// A connection is counted for as long as it holds this.
-struct Place(Arc<AtomicU32>);
+impl<T: Send + 'static> Pooled for Session<T> {
+    const MOVES: bool = false;
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+    fn is_fit(&self) -> bool {
+        true
     }
-}
 
-/// Somebody who waits is counted for as long as this is there.
-struct Waiting<'a>(&'a AtomicU32);
+    /// Whoever uses one that was idle for long asks first.
+    fn is_alive(&mut self) -> bool {
+        true
+    }
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+    fn move_here(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn leave(self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        None::<Ready<()>>
     }
 }
 
 /// A connection in use. It is closed unless it is given back: whatever a caller that went away
 /// had asked would otherwise be answered to the next.
-pub struct Lease<'a, C: Connect> {
-    kept: Kept<C::Connection>,
-    /// How long it has rested when it was used before: then it may have died unseen.
-    pub rested: Option<Duration>,
-    pool: &'a Pool<C>,
-    _turn: SemaphorePermit<'a>,
-}
+pub struct Lease<C: Connect>(pool::Lease<Session<C::Connection>>);
 
 impl<C: Connect> Pool<C> {
     /// Nothing is connected yet.
     #[must_use]
     pub fn new(connect: C, connections_max: u32) -> Self {
-        Self {
-            connect,
-            turns: Semaphore::new(connections_max as usize),
-            waiting: AtomicU32::new(0),
+        let bounds = Bounds {
             connections_max,
-            open: Arc::default(),
-            idle: Mutex::default(),
-        }
+            waiting_max: WAITING_MAX,
+            idle_max: IDLE_MAX,
+            age_max: AGE_MAX,
+        };
+        Self { connect, connections: pool::Pool::new(bounds) }
     }
 
     /// Connections that exist.
     #[cfg(test)]
     fn open_connections(&self) -> u32 {
-        self.open.load(Relaxed)
+        self.connections.open_connections()
     }
 
     /// A connection of this runtime.
     /// # Errors
     /// When too many wait already, none is free in time, or none can be opened in time.
-    pub async fn lease(&self, until: Instant) -> Result<Lease<'_, C>, Failure> {
-        let turn = self.turn(until).await?;
-        if let Some(kept) = self.take_idle() {
-            let rested = Some(kept.rests_since.elapsed());
-            return Ok(Lease { kept, rested, pool: self, _turn: turn });
-        }
-        let place = Place(Arc::clone(&self.open));
-        // Counted before it is made, so that no two threads take one place.
-        if self.open.fetch_add(1, Relaxed) >= self.connections_max {
-            self.evict_idle();
-        }
-        let connection =
-            timeout_at(until.into(), self.connect.connect()).await.map_err(|_| {
+    pub async fn lease(&self, until: Instant) -> Result<Lease<C>, Failure> {
+        let slot = self.connections.slot(until.into(), || {}).await.map_err(|Busy| {
+            Trouble::new(TroubleKind::Busy, "every connection is in use")
+                .remedy("raise `connections_max`")
+        })?;
+        let slot = match slot.reuse() {
+            Ok(lease) => return Ok(Lease(lease)),
+            Err(slot) => slot,
+        };
+        let connecting = async {
+            let connected = timeout_at(until.into(), self.connect.connect()).await;
+            let connection = connected.map_err(|_| {
                 let what = "no connection in time";
                 Trouble::new(TroubleKind::Down, what).remedy("check host, port and firewall")
             })??;
-        let now = Instant::now();
-        let kept = Kept { connection, opened: now, rests_since: now, _place: place };
-        Ok(Lease { kept, rested: None, pool: self, _turn: turn })
-    }
-
-    /// Closes what rests on this runtime: one connection was found dead, and whatever killed it
-    /// killed the others.
-    pub fn forget_idle(&self) {
-        let idle = self.lock_idle().remove(&Handle::current().id());
-        drop(idle);
-    }
-
-    async fn turn(&self, until: Instant) -> Result<SemaphorePermit<'_>, Failure> {
-        if let Ok(turn) = self.turns.try_acquire() {
-            return Ok(turn);
-        }
-        let busy = || {
-            Trouble::new(TroubleKind::Busy, "every connection is in use")
-                .remedy("raise `connections_max`")
+            Ok::<_, Failure>(Session(connection))
         };
-        let before = self.waiting.fetch_add(1, Relaxed);
-        let _waiting = Waiting(&self.waiting);
-        if before >= WAITING_MAX {
-            return Err(busy().into());
-        }
-        match timeout_at(until.into(), self.turns.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(busy().into()),
-        }
+        slot.open(connecting).await.map(Lease).map_err(|(_, failure)| failure)
     }
 
-    /// The connection of this runtime that was used last. What rested for too long is closed.
-    fn take_idle(&self) -> Option<Kept<C::Connection>> {
-        let mut idle = self.lock_idle();
-        let own = idle.get_mut(&Handle::current().id())?;
-        let kept = own.pop()?;
-        if kept.may_go_on() {
-            return Some(kept);
-        }
-        // The others have rested for longer still.
-        let old = std::mem::take(own);
-        drop(idle);
-        drop((kept, old));
-        None
-    }
-
-    /// Makes room for a connection of this runtime by closing one that rests on another.
-    fn evict_idle(&self) {
-        let evicted = self.lock_idle().values_mut().find_map(Vec::pop);
-        drop(evicted);
-    }
-
-    fn lock_idle(&self) -> MutexGuard<'_, HashMap<Id, Vec<Kept<C::Connection>>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Closes what is idle: one connection was found dead, and whatever killed it killed the
+    /// others.
+    pub fn forget_idle(&self) {
+        self.connections.close_idle();
     }
 }
 
-impl<T> Kept<T> {
-    fn may_go_on(&self) -> bool {
-        self.rests_since.elapsed() < IDLE_MAX && self.opened.elapsed() < AGE_MAX
-    }
-}
-
-impl<C: Connect> Lease<'_, C> {
+impl<C: Connect> Lease<C> {
     /// The connection.
     pub fn connection(&mut self) -> &mut C::Connection {
-        &mut self.kept.connection
+        &mut self.0.connection().0
+    }
+
+    /// How long it was idle, where it was used before: then it may have died unseen.
+    pub fn rested(&self) -> Option<Duration> {
+        self.0.rested
     }
 
     /// Back to the pool: nothing that was asked is outstanding.
-    pub fn give_back(mut self) {
-        self.kept.rests_since = Instant::now();
-        if self.kept.may_go_on() {
-            self.pool.lock_idle().entry(Handle::current().id()).or_default().push(self.kept);
-        }
+    pub fn give_back(self) {
+        self.0.give_back();
     }
 }
 
@@ -223,7 +159,7 @@ mod tests {
         let is_reused = |runtime: &tokio::runtime::Runtime| {
             runtime.block_on(async {
                 let lease = pool.lease(soon()).await.unwrap();
-                let is_reused = lease.rested.is_some();
+                let is_reused = lease.rested().is_some();
                 lease.give_back();
                 is_reused
             })

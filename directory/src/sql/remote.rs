@@ -80,8 +80,8 @@ async fn ask_once<R: Remote>(
     until: Instant,
 ) -> Result<Vec<Row>, (Failure, bool)> {
     let mut lease = pool.lease(until).await.map_err(|failure| (failure, false))?;
-    let is_reused = lease.rested.is_some();
-    if lease.rested.is_some_and(|rested| rested > TRUSTED_MAX) {
+    let is_reused = lease.rested().is_some();
+    if lease.rested().is_some_and(|rested| rested > TRUSTED_MAX) {
         // Leaves most of the time for the question itself, asked over another.
         let third = until.saturating_duration_since(Instant::now()) / 3;
         let pinged = tokio::time::timeout(third, R::ping(lease.connection())).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 table! {
     /// A database that is asked for each address, or listed: PostgreSQL, MySQL, MariaDB, SQLite.
-    pub(super) struct Written("sql", "[[sql]]") {
+    pub(crate) struct Written("sql", "[[sql]]") {
         /// What `recipients` of a `[[domain]]` calls it.
         name: Option<Text> = required().like("people"),
         /// Where the database is: `postgres://user@host:port/database`, or `mysql://` for MySQL and
@@ -56,7 +56,7 @@ table! {
 
 table! {
     /// A database.
-    pub(super) struct Entry("domain.recipients", "recipients = [{ … }]") {
+    pub(crate) struct Entry("domain.recipients", "recipients = [{ … }]") {
         /// The name of a `[[sql]]`.
         sql: Option<Text> = optional("none").like("people"),
     }
@@ -64,7 +64,7 @@ table! {
 
 /// `tls` of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TlsUse {
+pub(crate) enum TlsUse {
     /// Only with it.
     Require,
     /// Without.

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 const SERVER: &str = "for example: server = \"postgres://postern@db.example.test/mail\"";
 
 /// Understands one `[[sql]]`; what it returns counts for nothing when a mistake was reported.
-pub(super) fn settings(written: &Written, site: &mut Site) -> Option<Settings> {
+pub(crate) fn settings(written: &Written, site: &mut Site) -> Option<Settings> {
     let name = written.name.as_ref()?;
     let database = database(written, name, site);
     let dialect = database.as_ref().map(Database::dialect);

@@ -2,10 +2,12 @@
 //! recipient sources bring.
 
 use super::tables::Written;
-use crate::directory::KINDS;
+use crate::directory::{KINDS, MISSING};
 use crate::settings::keys::{Default, Description, Kind, Table};
-use crate::settings::reader::FromTable;
+use crate::settings::mistake::Mistake;
+use crate::settings::reader::{Fields, FromTable};
 use crate::settings::recipients::RECIPIENTS;
+use crate::settings::site::Site;
 use std::sync::LazyLock;
 
 /// Every table, in the order of the manual.
@@ -52,4 +54,22 @@ pub(super) fn tables_of(table: &'static Table) -> Description {
 #[must_use]
 pub fn table_at(path: &str) -> Option<&'static Table> {
     KEYS.iter().find(|table| table.path == path)
+}
+
+/// Tells of the kinds of sources that were left out of this program, and takes them out of a
+/// table; says whether there were any. `path` is the table's, empty for the top of the file.
+pub(super) fn refuse_missing(fields: &mut Fields, path: &str, site: &mut Site) -> bool {
+    let mut any = false;
+    for name in MISSING {
+        let Some(span) = fields.remove(name) else { continue };
+        let key = if path.is_empty() { (*name).to_owned() } else { format!("{path}.{name}") };
+        site.refuse(
+            Mistake::new(format!("this build of Postern has no `{name}`"))
+                .key(key)
+                .at(span, "it was left out when the program was built")
+                .help(format!("run the whole program, or build it with: --features {name}")),
+        );
+        any = true;
+    }
+    any
 }

@@ -7,14 +7,17 @@ pub(crate) mod build;
 pub mod built;
 pub mod keys;
 #[cfg(test)]
+#[cfg(all(feature = "ldap", feature = "sql", feature = "http"))]
 mod ldap_tests;
 mod limits;
 pub mod manual;
 #[cfg(test)]
+#[cfg(all(feature = "ldap", feature = "sql", feature = "http"))]
 mod source_tests;
 mod tables;
 mod tables_mail;
 #[cfg(test)]
+#[cfg(all(feature = "ldap", feature = "sql", feature = "http"))]
 mod tests;
 
 pub use crate::settings::mistake::{Mistake, Mistakes};
@@ -110,7 +113,9 @@ fn written(text: &str, site: &mut Site) -> Option<(Written, Vec<Described>)> {
         return None;
     }
     let top = keys::table_at("")?;
-    let mut reader = Reader::open(table.into_inner().into(), 0..0, top, site);
+    let mut fields = table.into_inner().into();
+    keys::refuse_missing(&mut fields, "", site);
+    let mut reader = Reader::open(fields, 0..0, top, site);
     let mut described = Vec::new();
     for kind in KINDS {
         let Some(table) = &kind.table else { continue };

@@ -3,7 +3,11 @@
 
 use super::message::Refused;
 use super::{server, socket_path};
-use reqwest::StatusCode;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::header::HOST;
+use hyper::{Method, Request, StatusCode, client::conn::http1};
+use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, ErrorKind};
@@ -15,8 +19,8 @@ use tokio::runtime::{Builder, Runtime};
 
 /// How long a question may take whose answer needs no list to be read: longer than the server's.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(130);
-/// The host in the URL; a Unix socket has none.
-const HOST: &str = "http://postern";
+/// What a request names as its host, which a Unix socket has none of (RFC 9110 §7.2).
+const NAME: &str = "postern";
 
 /// Why nobody can be asked.
 #[derive(Debug, Error)]
@@ -55,9 +59,15 @@ pub enum CallError {
         /// What it says.
         error: String,
     },
-    /// The connection failed, or took too long.
+    /// The connection failed.
     #[error("the Postern that runs does not answer: {0}")]
-    Http(#[from] reqwest::Error),
+    Io(#[from] io::Error),
+    /// It ended before the answer was whole, or what came is no HTTP.
+    #[error("the Postern that runs does not answer: {0}")]
+    Http(#[from] hyper::Error),
+    /// It took too long.
+    #[error("the Postern that runs does not answer: nothing came within {} s", .0.as_secs())]
+    TimedOut(Duration),
     /// It is of another version.
     #[error("the Postern that runs answers something else than this program expects: {0}")]
     Version(#[from] serde_json::Error),
@@ -66,7 +76,7 @@ pub enum CallError {
 /// A process that answers.
 pub struct Client {
     runtime: Runtime,
-    http: reqwest::Client,
+    path: PathBuf,
 }
 
 impl Client {
@@ -82,16 +92,14 @@ impl Client {
         };
         UnixStream::connect(&path).map_err(failed)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let http = reqwest::Client::builder().unix_socket(path.as_path()).no_proxy().build();
-        let http = http.map_err(|error| failed(io::Error::other(error)))?;
-        Ok(Self { runtime, http })
+        Ok(Self { runtime, path })
     }
 
     /// Asks what needs no question.
     /// # Errors
     /// When there is no answer.
     pub fn get<A: DeserializeOwned>(&self, route: &str) -> Result<A, CallError> {
-        self.wait(self.http.get(format!("{HOST}{route}")).timeout(ANSWER_PATIENCE))
+        self.call(Method::GET, route, Vec::new(), ANSWER_PATIENCE)
     }
 
     /// Asks.
@@ -102,7 +110,7 @@ impl Client {
         route: &str,
         question: &impl Serialize,
     ) -> Result<A, CallError> {
-        self.wait(self.request(route, question, ANSWER_PATIENCE)?)
+        self.call(Method::POST, route, serde_json::to_vec(question)?, ANSWER_PATIENCE)
     }
 
     /// Asks for something for which a list is read, which may take long.
@@ -114,32 +122,45 @@ impl Client {
         question: &impl Serialize,
     ) -> Result<A, CallError> {
         let patience = Duration::from_secs(server::READ_SECONDS_MAX) + ANSWER_PATIENCE;
-        self.wait(self.request(route, question, patience)?)
+        self.call(Method::POST, route, serde_json::to_vec(question)?, patience)
     }
 
-    fn request(
+    fn call<A: DeserializeOwned>(
         &self,
+        method: Method,
         route: &str,
-        question: &impl Serialize,
+        body: Vec<u8>,
         patience: Duration,
-    ) -> Result<reqwest::RequestBuilder, CallError> {
-        let body = serde_json::to_vec(question)?;
-        Ok(self.http.post(format!("{HOST}{route}")).timeout(patience).body(body))
+    ) -> Result<A, CallError> {
+        let request = Request::builder().method(method).uri(route).header(HOST, NAME);
+        let request = request.body(Full::new(Bytes::from(body))).map_err(io::Error::other)?;
+        let exchange =
+            async { tokio::time::timeout(patience, exchange(&self.path, request)).await };
+        let answered = self.runtime.block_on(exchange);
+        let (code, body) = answered.map_err(|_| CallError::TimedOut(patience))??;
+        if code.is_success() {
+            return Ok(serde_json::from_slice(&body)?);
+        }
+        let refused = serde_json::from_slice::<Refused>(&body);
+        let error = refused.map_or_else(|_| code.to_string(), |refused| refused.error);
+        Err(CallError::Refused { code, error })
     }
+}
 
-    fn wait<A: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<A, CallError> {
-        self.runtime.block_on(async {
-            let response = request.send().await?;
-            let code = response.status();
-            let body = response.bytes().await?;
-            if code.is_success() {
-                return Ok(serde_json::from_slice(&body)?);
-            }
-            let refused = serde_json::from_slice::<Refused>(&body);
-            let error = refused.map_or_else(|_| code.to_string(), |refused| refused.error);
-            Err(CallError::Refused { code, error })
-        })
-    }
+/// One request on a connection of its own.
+async fn exchange(
+    path: &Path,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), CallError> {
+    let stream = TokioIo::new(tokio::net::UnixStream::connect(path).await?);
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    // What goes wrong with the connection is told to whoever waits for the answer.
+    let carried = tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
+    let code = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    carried.abort();
+    Ok((code, body))
 }
 
 impl CallError {

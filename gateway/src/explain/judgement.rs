@@ -209,9 +209,11 @@ impl World<'_> {
                     stage = next;
                     Done::Bytes(line.into_bytes())
                 }
-                Do::LookUp(need) => Done::Found(self.find(need, &exchange)?),
-                Do::NextHop(request) => Done::NextHop(self.take(request)),
-                Do::Forget | Do::Wait { .. } | Do::StartTls => Done::Yes,
+                Do::LookUp { need, .. } => Done::Found(self.find(need, &exchange)?),
+                Do::Carry { request, .. } => Done::Carried(self.take(request)),
+                Do::Send { .. } | Do::Forget { .. } | Do::Wait { .. } | Do::StartTls { .. } => {
+                    Done::Yes
+                }
                 Do::Close => break,
             };
             exchange.done(done, Moment(0), self);
@@ -231,6 +233,7 @@ impl World<'_> {
         Ok(match need {
             Need::Standing => Found::Standing(self.case.standing),
             Need::Split => Found::Split(false),
+            Need::EarlyTalker => Found::EarlyTalker(false),
             Need::Recipient => {
                 let settings = &self.config.settings;
                 let question = exchange

@@ -1,7 +1,6 @@
 //! Where a recipient's mail goes, in words.
 
 use crate::config::built::Config;
-use crate::next_hop::host::Host;
 use mail::address::ForwardPath;
 use relay::settings::NextHopId;
 
@@ -24,7 +23,7 @@ impl Route {
         let hosts = hop.map_or(&[][..], |hop| &hop.hosts);
         Self {
             name: hop.and_then(|hop| hop.name.clone()),
-            hosts: hosts.iter().map(|host| Host::new(host).name.to_string()).collect(),
+            hosts: hosts.iter().map(ToString::to_string).collect(),
             recipient,
         }
     }

@@ -12,7 +12,7 @@ use mail::smtp::reply::SessionId;
 use relay::client::Client;
 use relay::exchange::Exchange;
 use relay::policy::facts::Arrival;
-use relay::policy::rules::connections;
+use relay::settings::ListenerTerms;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -31,29 +31,25 @@ const NO_SEAT: &[u8] = b"421 4.3.2 not accepting connections now\r\n";
 
 /// Accepts until we go down.
 pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<State>) {
-    let mut drain = state.drain.subscribe();
+    let mut conditions = state.conditions.subscribe();
     let mut reserve = File::open("/dev/null").ok();
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = drain.wait_for(|draining| *draining) => return,
+            _ = conditions.wait_for(|conditions| conditions.draining) => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((socket, peer)) => {
                 let live = state.live.load_full();
                 let state = Arc::clone(&state);
-                if settings.proxy_from.is_none()
-                    && settings.tls != ListenerTls::Implicit
-                    && settings.greeting_delay.is_zero()
-                {
-                    let newcomer = Newcomer::new(peer, &state, &live);
-                    if let Some(session) = begin(socket, newcomer, &settings, state, live) {
+                if settings.proxy_from.is_none() {
+                    if let Some(session) = begin(socket, peer, &settings, state, live) {
                         tokio::spawn(session.run());
                     }
                 } else {
                     let settings = Arc::clone(&settings);
-                    tokio::spawn(Box::pin(prepare(socket, peer, settings, state, live)));
+                    tokio::spawn(Box::pin(behind_proxy(socket, peer, settings, state, live)));
                 }
             }
             Err(_) => turn_away(&listener, &mut reserve).await,
@@ -71,107 +67,78 @@ async fn turn_away(listener: &TcpListener, reserve: &mut Option<File>) {
     sleep(SHORT_OF_DESCRIPTORS_PAUSE).await;
 }
 
-/// What must happen before the greeting: the PROXY header, TLS, a pause in which a client that
-/// does not wait gives itself away. Whoever is one too many is not waited for.
-async fn prepare(
+/// Behind a proxy the client is known when its header is there.
+async fn behind_proxy(
     mut socket: TcpStream,
     peer: SocketAddr,
     settings: Arc<Listener>,
     state: Arc<State>,
     live: Arc<Live>,
 ) {
-    let mut client = peer;
-    if let Some(listed) = &settings.proxy_from {
-        // Whose connection it is stands in the header; until then it holds a descriptor like any
-        // other.
-        let waiting = state.seats.take(peer.ip(), true);
-        if waiting.taken > state.seats.max() {
-            if settings.tls != ListenerTls::Implicit {
-                let _ = socket.try_write(NO_SEAT);
-            }
-            return;
+    let Some(listed) = &settings.proxy_from else { return };
+    // Until then it holds a descriptor like any other.
+    let waiting = state.seats.take(peer.ip(), true);
+    if waiting.taken > state.seats.max() {
+        if settings.tls != ListenerTls::Implicit {
+            let _ = socket.try_write(NO_SEAT);
         }
-        let ip = peer.ip().to_canonical();
-        if !listed.iter().any(|net| net.contains(&ip)) {
-            return;
-        }
-        match proxy_protocol::take_header(&mut socket).await {
-            Ok(address) => client = address,
-            Err(_) => return,
-        }
-    }
-    let is_implicit = settings.tls == ListenerTls::Implicit;
-    let mut newcomer = Newcomer::new(client, &state, &live);
-    let limits = &live.config.settings.limits;
-    let lifted = newcomer.client.limits_lifted;
-    let is_welcome = connections::refusal(&newcomer.arrival, lifted, limits).is_none();
-    if is_welcome && !settings.greeting_delay.is_zero() && !is_implicit {
-        let spoke = timeout(settings.greeting_delay, socket.peek(&mut [0])).await;
-        newcomer.arrival.early_talker = matches!(spoke, Ok(Ok(1..)));
-    }
-    let Some(session) = begin(socket, newcomer, &settings, state, live) else {
         return;
-    };
-    let session = match is_implicit {
-        // What it would be told, nobody could hear before the handshake.
-        true if !is_welcome => return session.refuse_unheard(),
-        true => session.behind_implicit_tls().await,
-        false => Some(session),
-    };
-    if let Some(session) = session {
+    }
+    let ip = peer.ip().to_canonical();
+    if !listed.iter().any(|net| net.contains(&ip)) {
+        return;
+    }
+    let Ok(client) = proxy_protocol::take_header(&mut socket).await else { return };
+    drop(waiting);
+    if let Some(session) = begin(socket, client, &settings, state, live) {
         session.run().await;
     }
 }
 
-/// A client whose address is known. It is counted from here on.
-struct Newcomer {
-    client: Client,
-    arrival: Arrival,
-    seat: Seat,
-}
-
-impl Newcomer {
-    fn new(address: SocketAddr, state: &State, live: &Live) -> Self {
-        let ip = address.ip().to_canonical();
-        let network = live.config.networks.classify(ip).map(|n| &live.config.networks.list()[n]);
-        let client = Client {
-            address: SocketAddr::new(ip, address.port()),
-            session: new_session_id(),
-            limits_lifted: network.is_some_and(|n| n.limits_lifted),
-            endings: match network {
-                Some(network) if network.normalizes_line_endings => LineEndings::Normalized,
-                _ => LineEndings::Strict,
-            },
-            tls: false,
-        };
-        let seat: Seat = state.seats.take(ip, client.limits_lifted);
-        let arrival = Arrival {
-            early_talker: false,
-            connections: seat.taken,
-            client_connections: seat.taken_by_client,
-            // Seats may be fewer than `connections_max`: as many as there are descriptors for.
-            refusing: *state.drain.borrow() || seat.taken > state.seats.max(),
-        };
-        Self { client, arrival, seat }
-    }
-}
-
-/// Makes a session of it, before it speaks.
+/// Everything that is known of a client before it speaks. It is counted from here on.
 fn begin(
     socket: TcpStream,
-    newcomer: Newcomer,
+    address: SocketAddr,
     listener: &Listener,
     state: Arc<State>,
     live: Arc<Live>,
 ) -> Option<Box<Session>> {
     socket.set_nodelay(true).ok()?;
+    let ip = address.ip().to_canonical();
+    let network = live.config.networks.classify(ip).map(|n| &live.config.networks.list()[n]);
+    let client = Client {
+        address: SocketAddr::new(ip, address.port()),
+        session: new_session_id(),
+        limits_lifted: network.is_some_and(|n| n.limits_lifted),
+        endings: match network {
+            Some(network) if network.normalizes_line_endings => LineEndings::Normalized,
+            _ => LineEndings::Strict,
+        },
+        tls: false,
+    };
+    let seat: Seat = state.seats.take(ip, client.limits_lifted);
+    let arrival = Arrival {
+        connections: seat.taken,
+        client_connections: seat.taken_by_client,
+        // Seats may be fewer than `connections_max`: as many as there are descriptors for.
+        refusing: state.conditions.borrow().draining || seat.taken > state.seats.max(),
+        ..Arrival::default()
+    };
     let start_tls = listener.tls == ListenerTls::StartTls && live.tls.is_some();
     let offer = live.offer(start_tls);
     let settings = Arc::clone(&live.config.settings);
     let pressure = state.seats.pressure();
-    let Newcomer { client, arrival, seat } = newcomer;
-    let exchange = Exchange::new(settings, client, arrival, offer, pressure, clock::now());
+    let exchange = Exchange::new(settings, client, arrival, offer, pressure, clock::now())
+        .received_by(terms(listener));
     Some(Session::new(exchange, Stream::Plain(socket), state, live, seat))
+}
+
+fn terms(listener: &Listener) -> ListenerTerms {
+    let delay = listener.greeting_delay.as_millis();
+    ListenerTerms {
+        is_tls_first: listener.tls == ListenerTls::Implicit,
+        greeting_delay_milliseconds: u32::try_from(delay).unwrap_or(u32::MAX),
+    }
 }
 
 /// Unique for as long as a log is kept: the time at which the process began, and a count.

@@ -1,8 +1,10 @@
 //! Towards clients: accepting, TLS, the PROXY header, and the loop that drives an exchange.
 
 pub mod accept;
+mod outbox;
 pub mod proxy_protocol;
 pub mod session;
+mod wait;
 
 pub use wire::tls::server as tls;
 pub use wire::{buffers, content, seats, stream};

@@ -2,37 +2,42 @@
 
 use super::buffers;
 use super::content::Content;
+use super::outbox::Outbox;
 use super::seats::Seat;
 use super::stream::Stream;
+use super::wait::{Alarm, Waiter};
 use crate::audience::{self, Occasion};
 use crate::clock;
 use crate::directory::{self, Answer};
 use crate::next_hop::Transaction;
-use crate::next_hop::transaction::Load;
+use crate::next_hop::transaction::Envelope;
 use crate::state::{Live, State, lock};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::smtp::reply::Reply;
 use relay::event::{Event, ProcessEvent};
 use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::moment::Moment;
-use relay::next_hop::Request;
+use relay::next_hop::{Outcome, Request};
 use relay::policy::facts::{Found, Need};
 use relay::policy::verdict::Refusal;
 use relay::recipient::RecipientStatus;
+use relay::route::Route;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long a client may take to take our replies.
-const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long replies wait to leave together with that of a next hop.
 const GATHERING: Duration = Duration::from_secs(1);
+/// How long a client may take to notice the end, and to take last words that the exchange knows
+/// nothing of.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
+/// So much earlier a look-up must have come to its end, so that what was last known still counts.
+const LOOK_UP_MARGIN_MILLISECONDS: u64 = 50;
 
 /// One session: the exchange and what it needs of the edge.
 pub struct Session {
@@ -40,8 +45,6 @@ pub struct Session {
     stream: Stream,
     sink: EdgeSink,
     next_hop: Transaction,
-    /// The client did not take a reply.
-    is_gone: bool,
     _seat: Seat,
 }
 
@@ -49,17 +52,14 @@ pub struct Session {
 struct EdgeSink {
     state: Arc<State>,
     live: Arc<Live>,
-    output: Vec<u8>,
+    outbox: Outbox,
     content: Option<Box<Content>>,
     now: Moment,
 }
 
 impl Sink for EdgeSink {
     fn write(&mut self, reply: &Reply) {
-        if self.output.capacity() == 0 {
-            self.output = buffers::take();
-        }
-        reply.write_to(&mut self.output);
+        self.outbox.write(reply);
     }
 
     fn keep(&mut self, content: &[u8]) {
@@ -87,69 +87,49 @@ impl Session {
         live: Arc<Live>,
         seat: Seat,
     ) -> Box<Self> {
-        let sink = EdgeSink { state, live, output: Vec::new(), content: None, now: clock::now() };
+        let now = clock::now();
+        let sink = EdgeSink { state, live, outbox: Outbox::default(), content: None, now };
         let next_hop = Transaction::default();
-        Box::new(Self { exchange, stream, sink, next_hop, is_gone: false, _seat: seat })
-    }
-
-    /// The same, behind a handshake that comes before everything else (RFC 8314 §3).
-    pub async fn behind_implicit_tls(mut self: Box<Self>) -> Option<Box<Self>> {
-        let stream = std::mem::replace(&mut self.stream, Stream::Gone);
-        let config = self.sink.live.tls.clone()?;
-        let limits = &self.sink.live.config.settings.limits;
-        let patience = limits.under(self.sink.state.seats.pressure()).tls_handshake_seconds_max;
-        self.stream = accept_tls(stream, config, patience).await?;
-        self.exchange.over_tls();
-        Some(self)
-    }
-
-    /// For one that is refused before there is anybody who could hear it: it is told as ever, but
-    /// nothing is sent.
-    pub fn refuse_unheard(mut self: Box<Self>) {
-        while let Ok(act) = self.next() {
-            let found = match act {
-                Do::LookUp(need) => self.find(need),
-                _ => return,
-            };
-            let Now(found) = found else { return };
-            if self.report(Done::Found(found)).is_err() {
-                return;
-            }
-        }
+        Box::new(Self { exchange, stream, sink, next_hop, _seat: seat })
     }
 
     /// Until the end of the connection. Boxed, and with its rare and large steps boxed again: most
     /// sessions of a busy server do nothing but wait.
     pub async fn run(mut self: Box<Self>) {
-        let mut timer = pin!(sleep_until(Instant::now()));
-        let mut drain = self.sink.state.drain.subscribe();
-        // We may have been told so while the client was shaking hands.
-        if *drain.borrow_and_update() {
-            self.exchange.drain();
-        }
+        let timer = pin!(sleep_until(Instant::now()));
+        // We may have been told to go down since the client was accepted.
+        let mut alarm = Alarm::new(timer, &self.sink.state, &mut self.exchange);
         loop {
             let Ok(act) = self.next() else { return Box::pin(self.on_bug()).await };
             let done = match act {
-                Do::Forget => {
+                Do::Forget { until } => {
                     self.sink.content = None;
-                    Box::pin(self.next_hop.forget()).await;
-                    Done::Yes
+                    Box::pin(self.forget(until, &mut alarm)).await
                 }
                 Do::Close => return Box::pin(self.close()).await,
-                _ if self.is_gone => Done::Gone,
-                Do::Read { until } => self.read(until, timer.as_mut(), &mut drain).await,
-                Do::LookUp(need) => match self.find(need) {
+                _ if self.sink.outbox.is_broken() => Done::Gone,
+                Do::Send { until } => match self.send_at_once().await {
+                    Some(done) => done,
+                    None => Box::pin(self.send(until, &mut alarm)).await,
+                },
+                Do::Read { until } => self.read(until, &mut alarm).await,
+                Do::LookUp { need, until } => match self.find(need, until) {
                     // Nothing was waited for, so it is no later than before.
                     Now(found) => {
                         let now = self.sink.now;
                         self.exchange.done(Done::Found(found), now, &mut self.sink);
                         continue;
                     }
-                    Later(answer) => Box::pin(self.await_recipient(answer)).await,
+                    Later(answer) => {
+                        Box::pin(self.await_recipient(answer, until, &mut alarm)).await
+                    }
+                    Listen => Box::pin(self.listen(until, &mut alarm)).await,
                 },
-                Do::NextHop(request) => Box::pin(self.ask_next_hop(request)).await,
-                Do::Wait { until } => Box::pin(self.wait(until, timer.as_mut())).await,
-                Do::StartTls => Box::pin(self.start_tls()).await,
+                Do::Carry { request, until } => {
+                    Box::pin(self.carry(request, until, &mut alarm)).await
+                }
+                Do::Wait { until } => Box::pin(self.pause(until, &mut alarm)).await,
+                Do::StartTls { until } => Box::pin(self.start_tls(until, &mut alarm)).await,
             };
             if self.report(done).is_err() {
                 return Box::pin(self.on_bug()).await;
@@ -171,53 +151,41 @@ impl Session {
         catch_unwind(AssertUnwindSafe(|| exchange.done(done, sink.now, sink))).map_err(|_| ())
     }
 
-    /// Performs a request. A next hop that takes its time does not keep the replies back that
-    /// were given before, least of all that to a whole message.
-    async fn ask_next_hop(&mut self, request: Request) -> Done {
-        let details = self.exchange.client_details();
-        let trace = self.exchange.trace_field(&clock::date());
-        let EdgeSink { state, live, output, content, .. } = &mut self.sink;
-        let new = || Box::new(Content::new(Arc::clone(&state.room)));
-        let load = Load { details, content: content.get_or_insert_with(new), trace };
-        let limit = live.config.settings.limits.final_reply_seconds_max;
-        let limit = Duration::from_secs(u64::from(limit));
-        let mut performing = Box::pin(self.next_hop.perform(&live.hops, request, load, limit));
-        if output.is_empty() {
-            return Done::NextHop(performing.await);
-        }
-        if let Ok(outcome) = timeout(GATHERING, performing.as_mut()).await {
-            return Done::NextHop(outcome);
-        }
-        let (mut sending, mut sent) = (pin!(flush(&mut self.stream, output)), None);
-        let outcome = poll_fn(|cx| {
-            if sent.is_none()
-                && let Poll::Ready(done) = sending.as_mut().poll(cx)
-            {
-                sent = Some(done);
+    /// Performs a request. Only the next hop is waited for, so its connection is nobody else's.
+    async fn carry(&mut self, request: Request, until: Moment, alarm: &mut Alarm<'_>) -> Done {
+        let Self { exchange, stream, sink, next_hop, .. } = self;
+        let EdgeSink { state, live, outbox, content, .. } = sink;
+        let is_opening = matches!(request, Request::Open { .. });
+        let performing: Pin<Box<dyn Future<Output = Outcome> + Send + '_>> = match request {
+            Request::Open { route: Route::Hop(id), reverse_path, parameters, recipient } => {
+                let client = exchange.client_details();
+                let envelope = Envelope { client, reverse_path, parameters };
+                Box::pin(next_hop.open(live.hops.find(id).cloned(), envelope, recipient))
             }
-            performing.as_mut().poll(cx)
-        })
-        .await;
-        drop(performing);
-        // From here on it is the client who keeps the connection.
-        let sent = match sent {
-            Some(sent) => sent,
-            None => lending(&mut self.next_hop, sending).await,
+            Request::Recipient(recipient) => Box::pin(next_hop.recipient(recipient)),
+            Request::Content { longest_line_octets } => {
+                let trace = exchange.trace_field(&clock::date());
+                let new = || Box::new(Content::new(Arc::clone(&state.room)));
+                let content = content.get_or_insert_with(new);
+                Box::pin(next_hop.content(content, trace, longest_line_octets))
+            }
         };
-        // Whatever became of the message is told before the client is given up.
-        self.is_gone = !sent;
-        Done::NextHop(outcome)
+        let waiter = Waiter { exchange, lender: None };
+        let outcome = alarm.wait(waiter, until, beside(performing, stream, outbox)).await;
+        Done::Carried(outcome.unwrap_or_else(|| next_hop.out_of_time(is_opening)))
     }
 
-    async fn read(
-        &mut self,
-        until: Moment,
-        mut timer: Pin<&mut Sleep>,
-        drain: &mut watch::Receiver<bool>,
-    ) -> Done {
-        if !self.flush().await {
-            return Done::Gone;
+    async fn forget(&mut self, until: Moment, alarm: &mut Alarm<'_>) -> Done {
+        let Self { exchange, next_hop, .. } = self;
+        let waiter = Waiter { exchange, lender: None };
+        if alarm.wait(waiter, until, next_hop.forget()).await.is_none() {
+            // A connection that takes no RSET is of no use to anybody.
+            *next_hop = Transaction::default();
         }
+        Done::Yes
+    }
+
+    async fn read(&mut self, until: Moment, alarm: &mut Alarm<'_>) -> Done {
         if let Some(buffer) = self.exchange.take_buffer() {
             buffers::give(buffer);
         }
@@ -226,31 +194,16 @@ impl Session {
         {
             return Done::Gone;
         }
-        timer.as_mut().reset(clock::instant(until).into());
-        let (stream, next_hop) = (&mut self.stream, &mut self.next_hop);
-        let (exchange, mut changed) = (&mut self.exchange, pin!(drain.changed()));
-        let done = poll_fn(|cx| {
-            if let Poll::Ready(read) = stream.poll_read_some(cx) {
-                return Poll::Ready(match read {
-                    Ok(bytes) if !bytes.is_empty() => Done::Bytes(bytes),
-                    Ok(_) | Err(_) => Done::Gone,
-                });
-            }
-            if timer.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Done::Elapsed);
-            }
-            if changed.as_mut().poll(cx).is_ready() {
-                exchange.drain();
-                return Poll::Ready(Done::Yes);
-            }
-            next_hop.poll_recalled(cx).map(|()| Done::Yes)
-        })
-        .await;
-        self.next_hop.resume();
-        done
+        let Self { exchange, stream, next_hop, .. } = self;
+        let waiter = Waiter { exchange, lender: Some(next_hop) };
+        match alarm.wait(waiter, until, poll_fn(|cx| stream.poll_read_some(cx))).await {
+            Some(Ok(bytes)) if !bytes.is_empty() => Done::Bytes(bytes),
+            Some(Ok(_) | Err(_)) => Done::Gone,
+            None => Done::Elapsed,
+        }
     }
 
-    fn find(&mut self, need: Need) -> Lookup {
+    fn find(&mut self, need: Need, until: Moment) -> Lookup {
         let state = &self.sink.state;
         Now(match need {
             Need::Standing => {
@@ -261,44 +214,53 @@ impl Session {
                     lock(&state.split).is_remembered(from, to, self.sink.now)
                 }))
             }
-            Need::Recipient => return self.find_recipient(),
+            Need::Recipient => return self.find_recipient(until),
+            Need::EarlyTalker => return Listen,
         })
     }
 
-    fn find_recipient(&mut self) -> Lookup {
+    fn find_recipient(&mut self, until: Moment) -> Lookup {
         let live = &self.sink.live;
         let settings = &live.config.settings;
         let Some((domain, local_part)) = self.exchange.recipient_in_question() else {
             return Now(Found::Recipient(RecipientStatus::Unavailable));
         };
-        let limit = settings.limits.under(self.sink.state.seats.pressure()).lookup_seconds_max;
         let postmaster = LocalPart::new("postmaster");
         let Some(local_part) = local_part.or(postmaster.as_ref().ok()) else {
             return Now(Found::Recipient(RecipientStatus::Unavailable));
         };
-        let patience = Duration::from_secs(u64::from(limit));
+        let patience = until.milliseconds_since(self.sink.now);
+        let patience = Duration::from_millis(patience.saturating_sub(LOOK_UP_MARGIN_MILLISECONDS));
         match live.directory.look_up(domain, settings.domain(domain), local_part, patience) {
             Answer::Now(found) => Now(Found::Recipient(found.status)),
             Answer::Later(answer) => Later(answer),
         }
     }
 
-    /// Waits for a recipient's status. Replies that were given before do not wait with it for long.
-    async fn await_recipient(&mut self, mut answer: Pending) -> Done {
-        let Self { stream, sink, next_hop, is_gone, .. } = self;
-        let asking = async {
-            if sink.output.is_empty() {
-                return answer.await;
-            }
-            if let Ok(found) = timeout(GATHERING, answer.as_mut()).await {
-                return found;
-            }
-            let (found, sent) = tokio::join!(answer, flush(stream, &mut sink.output));
-            *is_gone = !sent;
-            found
+    async fn await_recipient(
+        &mut self,
+        answer: Pending,
+        until: Moment,
+        alarm: &mut Alarm<'_>,
+    ) -> Done {
+        let Self { exchange, stream, sink, next_hop, .. } = self;
+        let waiter = Waiter { exchange, lender: Some(next_hop) };
+        let found = alarm.wait(waiter, until, beside(answer, stream, &mut sink.outbox)).await;
+        found.map_or(Done::Elapsed, |found| Done::Found(Found::Recipient(found.status)))
+    }
+
+    /// Listens whether the client talks before it is greeted.
+    async fn listen(&mut self, until: Moment, alarm: &mut Alarm<'_>) -> Done {
+        let Self { exchange, stream, .. } = self;
+        let waiter = Waiter { exchange, lender: None };
+        let spoke = match stream {
+            Stream::Plain(socket) => alarm.wait(waiter, until, socket.peek(&mut [0])).await,
+            Stream::Tls(_) | Stream::Gone => None,
         };
-        let found = lending(next_hop, asking).await;
-        Done::Found(Found::Recipient(found.status))
+        match spoke {
+            Some(spoke) => Done::Found(Found::EarlyTalker(matches!(spoke, Ok(1..)))),
+            None => Done::Elapsed,
+        }
     }
 
     /// Moves content to its file, off this thread.
@@ -319,32 +281,25 @@ impl Session {
                     "temporary file",
                     &error.to_string(),
                 );
-                Refusal::LocalTrouble.reply().write_to(&mut self.sink.output);
-                let _ = self.flush().await;
+                self.say_at_last(&Refusal::LocalTrouble).await;
                 false
             }
             Err(_) => false,
         }
     }
 
-    async fn wait(&mut self, until: Moment, mut timer: Pin<&mut Sleep>) -> Done {
-        if !self.flush().await {
-            return Done::Gone;
-        }
-        timer.as_mut().reset(clock::instant(until).into());
-        lending(&mut self.next_hop, timer).await;
+    async fn pause(&mut self, until: Moment, alarm: &mut Alarm<'_>) -> Done {
+        let Self { exchange, next_hop, .. } = self;
+        let waiter = Waiter { exchange, lender: Some(next_hop) };
+        alarm.wait(waiter, until, std::future::pending::<()>()).await;
         Done::Yes
     }
 
-    async fn start_tls(&mut self) -> Done {
-        if !self.flush().await {
-            return Done::Gone;
-        }
-        let limits = &self.sink.live.config.settings.limits;
-        let patience = limits.under(self.sink.state.seats.pressure()).tls_handshake_seconds_max;
+    async fn start_tls(&mut self, until: Moment, alarm: &mut Alarm<'_>) -> Done {
         let stream = std::mem::replace(&mut self.stream, Stream::Gone);
         let Some(config) = self.sink.live.tls.clone() else { return Done::Gone };
-        match accept_tls(stream, config, patience).await {
+        let waiter = Waiter { exchange: &mut self.exchange, lender: None };
+        match alarm.wait(waiter, until, accept_tls(stream, config)).await.flatten() {
             Some(stream) => {
                 self.stream = stream;
                 self.exchange.behind_tls();
@@ -354,15 +309,36 @@ impl Session {
         }
     }
 
-    /// Sends what was written; false when the client is gone.
-    async fn flush(&mut self) -> bool {
-        let sending = flush(&mut self.stream, &mut self.sink.output);
-        lending(&mut self.next_hop, sending).await
+    /// Nearly always the socket takes at once what was written; nothing where it does not.
+    async fn send_at_once(&mut self) -> Option<Done> {
+        let Self { stream, sink, .. } = self;
+        match poll_fn(|cx| Poll::Ready(sink.outbox.poll_send(stream, cx))).await {
+            Poll::Ready(()) => Some(sent(&sink.outbox)),
+            Poll::Pending => None,
+        }
+    }
+
+    async fn send(&mut self, until: Moment, alarm: &mut Alarm<'_>) -> Done {
+        let Self { exchange, stream, sink, next_hop, .. } = self;
+        let waiter = Waiter { exchange, lender: Some(next_hop) };
+        let sending = poll_fn(|cx| sink.outbox.poll_send(stream, cx));
+        match alarm.wait(waiter, until, sending).await {
+            Some(()) => sent(&sink.outbox),
+            None => Done::Elapsed,
+        }
+    }
+
+    /// A last word that the exchange knows nothing of.
+    async fn say_at_last(&mut self, refusal: &Refusal) {
+        let Self { stream, sink, .. } = self;
+        sink.outbox.write(&refusal.reply());
+        let sending = poll_fn(|cx| sink.outbox.poll_send(stream, cx));
+        let _ = timeout(FAREWELL_PATIENCE, sending).await;
     }
 
     async fn close(&mut self) {
-        if self.flush().await {
-            let _ = timeout(Duration::from_secs(1), self.stream.shutdown()).await;
+        if !self.sink.outbox.is_broken() && self.sink.outbox.is_empty() {
+            let _ = timeout(FAREWELL_PATIENCE, self.stream.shutdown()).await;
         }
     }
 
@@ -373,67 +349,30 @@ impl Session {
             &client,
             "the session panicked and was ended",
         );
-        Refusal::Bug.reply().write_to(&mut self.sink.output);
+        self.say_at_last(&Refusal::Bug).await;
         self.close().await;
     }
 }
 
-/// Waits for something that is not the next hop's; meanwhile its connection can be called back for
-/// somebody else.
-async fn lending<T>(next_hop: &mut Transaction, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    let done = poll_fn(|cx| {
-        let polled = work.as_mut().poll(cx);
-        // Once it has been called back there is nothing more to lend.
-        if polled.is_pending() && next_hop.poll_recalled(cx).is_ready() {
-            return Poll::Pending;
-        }
-        polled
-    })
-    .await;
-    next_hop.resume();
-    done
+fn sent(outbox: &Outbox) -> Done {
+    if outbox.is_broken() { Done::Gone } else { Done::Yes }
 }
 
-/// Sends what was written; false when the client is gone.
-async fn flush(stream: &mut Stream, output: &mut Vec<u8>) -> bool {
-    if output.is_empty() {
-        return true;
+/// Waits for an answer. Replies that were given before do not wait with it for long, least of all
+/// that to a whole message; they leave as far as the client takes them.
+async fn beside<T>(answer: impl Future<Output = T>, stream: &mut Stream, outbox: &mut Outbox) -> T {
+    let mut answer = pin!(answer);
+    if outbox.is_empty() {
+        return answer.await;
     }
-    let output = std::mem::take(output);
-    // Nearly always the socket takes it at once: no deadline has to be set up for that.
-    let sent = match send_at_once(stream, &output).await {
-        Ok((sent, true)) if sent == output.len() => true,
-        Ok((sent, _)) => Box::pin(send_patiently(stream, &output[sent..])).await,
-        Err(_) => false,
-    };
-    buffers::give(output);
-    sent
-}
-
-/// How many octets the stream takes without waiting, and whether they have left (under TLS
-/// some may be held back).
-async fn send_at_once(stream: &mut Stream, output: &[u8]) -> std::io::Result<(usize, bool)> {
+    if let Ok(answer) = timeout(GATHERING, answer.as_mut()).await {
+        return answer;
+    }
     poll_fn(|cx| {
-        let sent = match Pin::new(&mut *stream).poll_write(cx, output) {
-            Poll::Ready(sent) => sent?,
-            Poll::Pending => 0,
-        };
-        let flushed = Pin::new(&mut *stream).poll_flush(cx);
-        Poll::Ready(match flushed {
-            Poll::Ready(result) => result.map(|()| (sent, true)),
-            Poll::Pending => Ok((sent, false)),
-        })
+        let _ = outbox.poll_send(stream, cx);
+        answer.as_mut().poll(cx)
     })
     .await
-}
-
-async fn send_patiently(stream: &mut Stream, rest: &[u8]) -> bool {
-    let sending = async {
-        stream.write_all(rest).await?;
-        stream.flush().await
-    };
-    matches!(timeout(WRITE_PATIENCE, sending).await, Ok(Ok(())))
 }
 
 /// What the directory says, on its way.
@@ -443,18 +382,14 @@ type Pending = Pin<Box<dyn Future<Output = directory::Found> + Send>>;
 enum Lookup {
     Now(Found),
     Later(Pending),
+    /// The client itself gives it.
+    Listen,
 }
-use Lookup::{Later, Now};
+use Lookup::{Later, Listen, Now};
 
 /// Shakes hands with a client.
-pub async fn accept_tls(
-    stream: Stream,
-    config: Arc<rustls::ServerConfig>,
-    patience_seconds: u32,
-) -> Option<Stream> {
+async fn accept_tls(stream: Stream, config: Arc<rustls::ServerConfig>) -> Option<Stream> {
     let Stream::Plain(socket) = stream else { return None };
-    let handshake = tokio_rustls::TlsAcceptor::from(config).accept(socket);
-    let patience = Duration::from_secs(u64::from(patience_seconds));
-    let tls = timeout(patience, handshake).await.ok()?.ok()?;
+    let tls = tokio_rustls::TlsAcceptor::from(config).accept(socket).await.ok()?;
     Some(Stream::Tls(Box::new(tls.into())))
 }

@@ -6,7 +6,7 @@ use crate::directory::Environment;
 use crate::directory::callout::{Callout, Settings};
 use crate::directory::live::TroubleKind;
 use crate::directory::live::class::Class;
-use crate::directory::live::trust::{Doubt, Trust};
+use crate::directory::live::trust::{Trust, Unbelieved};
 use crate::observe::reports::SourceReport;
 use crate::settings::server::NextHop;
 use mail::address::Domain;
@@ -106,7 +106,7 @@ async fn look_after(meter: Weak<Meter>) {
         drop(here);
         for trust in due {
             // Something odd is no silence.
-            if let Err(Doubt::Untested(trouble)) = trust.examine(0).await
+            if let Err(Unbelieved::Untested(trouble)) = trust.examine(0).await
                 && trouble.kind != TroubleKind::Unexpected
             {
                 trust.troubled(&trouble);

@@ -1,8 +1,6 @@
 //! Towards the servers behind us: which hosts, how many connections, and what was said on them.
 //! [`Hops`] is the list that `NextHopId` counts into; [`Transaction`] is one client's way to one.
 
-mod content;
-pub mod loan;
 pub mod meter;
 pub mod pool;
 pub mod transaction;
@@ -14,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use transaction::Transaction;
-pub use wire::dial::{connection, host, place, way};
+pub use wire::dial::{connection, host, way};
 pub use wire::tls::client as tls;
 
 /// All next hops.

@@ -7,6 +7,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::write::LineFormat;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 /// Greets and answers every command, until the client hangs up; or says nothing at all.
 async fn serve(socket: TcpStream, speaks: bool) {
@@ -58,7 +59,7 @@ async fn what_a_reload_has_replaced_keeps_no_connection() {
         tokio::task::yield_now().await;
     }
     // A session that began before the reload is served nevertheless.
-    assert!(!hop.lease(false).await.unwrap().is_pooled());
+    assert!(hop.lease(false).await.unwrap().rested.is_none());
 }
 
 #[tokio::test]
@@ -75,5 +76,5 @@ async fn a_long_transaction_does_not_cost_the_connection() {
     let lease = hop.lease(false).await.unwrap();
     tokio::time::sleep(Duration::from_millis(3_100)).await;
     lease.give_back();
-    assert!(hop.lease(false).await.unwrap().is_pooled());
+    assert!(hop.lease(false).await.unwrap().rested.is_some());
 }

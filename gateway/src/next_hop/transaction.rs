@@ -1,8 +1,6 @@
 //! One client's transaction with a next hop: performs the exchange's requests on a connection.
 
-use super::Hops;
-use super::connection::{Connection, ConnectionError};
-use super::content::{Sending, send};
+use super::connection::{self, Connection, ConnectionError, EnvelopeAnswer};
 use super::pool::{Lease, NextHop, NoConnection};
 use crate::listen::content::Content;
 use mail::address::{ForwardPath, ReversePath};
@@ -10,121 +8,101 @@ use mail::smtp::client::Answer;
 use mail::smtp::introduction::ClientDetails;
 use mail::smtp::parameter::{Body, MailParameters};
 use mail::smtp::reply::{Class, HeardReply};
-use relay::next_hop::{Lack, Outcome, Request};
-use relay::route::Route;
+use relay::next_hop::{Lack, Outcome};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::timeout;
+use wire::dial::handover::{Sending, send};
 
 /// Until RSET has left; nobody waits for its reply.
 const RESET_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Until a connection is had and has answered MAIL and RCPT, over all hosts.
-const OPEN_PATIENCE: Duration = Duration::from_secs(240);
-
-/// The way to one next hop; closed at first.
+/// One client's transaction with one next hop; closed at first. Each request has a deadline of the
+/// exchange's: who does not wait any longer drops what it waits for, and asks what came of it by
+/// [`Transaction::out_of_time`].
 #[derive(Default)]
 pub struct Transaction {
     lease: Option<Box<Lease>>,
     said: Option<Box<Said>>,
+    /// The host that may have seen the final dot.
+    reached: Option<Arc<str>>,
+}
+
+/// What the next hop is told in front of the recipients.
+pub struct Envelope {
+    /// Who the client is, for a next hop that wants to know.
+    pub client: ClientDetails,
+    /// MAIL.
+    pub reverse_path: ReversePath,
+    /// MAIL's parameters.
+    pub parameters: MailParameters,
 }
 
 /// What the next hop has been told and has accepted, to be told once more where the connection is
 /// lost, or lent to somebody else, while the client is still sending.
 struct Said {
     hop: Arc<NextHop>,
-    reverse_path: ReversePath,
-    parameters: MailParameters,
+    envelope: Envelope,
     recipients: Vec<ForwardPath>,
 }
 
-/// What the content request needs beyond the request itself.
-pub struct Load<'a> {
-    /// Who the client is, for a next hop that wants to know.
-    pub details: ClientDetails,
-    /// What was kept.
-    pub content: &'a mut Content,
-    /// The field that goes in front.
-    pub trace: String,
-}
-
-/// MAIL and its first RCPT.
-struct Opening<'a> {
-    reverse_path: &'a ReversePath,
-    parameters: MailParameters,
-    recipient: &'a ForwardPath,
-    details: &'a ClientDetails,
-}
-
 impl Transaction {
-    /// Performs a request; content within `content_patience`, from DATA to the reply.
-    pub async fn perform(
+    /// Takes a connection, begins, and names the first recipient.
+    pub async fn open(
         &mut self,
-        hops: &Hops,
-        request: Request,
-        load: Load<'_>,
-        content_patience: Duration,
+        hop: Option<Arc<NextHop>>,
+        envelope: Envelope,
+        recipient: ForwardPath,
     ) -> Outcome {
-        match request {
-            Request::Open { route: Route::Hop(next_hop), reverse_path, parameters, recipient } => {
-                self.forget().await;
-                let Some(hop) = hops.find(next_hop) else { return Outcome::Unavailable };
-                let opening = Opening {
-                    reverse_path: &reverse_path,
-                    parameters,
-                    recipient: &recipient,
-                    details: &load.details,
-                };
-                // A client waits five minutes for the answer to RCPT (RFC 5321 §4.5.3.2.3).
-                let opened = timeout(OPEN_PATIENCE, self.open(hop, &opening)).await;
-                let outcome = opened.unwrap_or(Outcome::Unavailable);
-                let recipients = Vec::new();
-                let said = Said { hop: Arc::clone(hop), reverse_path, parameters, recipients };
-                self.said = Some(Box::new(said));
-                self.note(recipient, &outcome);
-                outcome
-            }
-            Request::Recipient(recipient) => {
-                let outcome = self.recipient(&recipient, &load.details).await;
-                self.note(recipient, &outcome);
-                outcome
-            }
-            Request::Content { longest_line_octets } => {
-                let mut reached = None;
-                let sending = self.content(load, longest_line_octets, &mut reached);
-                match timeout(content_patience, sending).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => reached.map_or(Outcome::Lost, |host| Outcome::Unknown { host }),
-                }
-            }
+        self.forget().await;
+        let Some(hop) = hop else { return Outcome::Unavailable };
+        let outcome = self.begin(&hop, &envelope, &recipient).await;
+        self.said = Some(Box::new(Said { hop, envelope, recipients: Vec::new() }));
+        self.note(recipient, &outcome);
+        outcome
+    }
+
+    /// Names one more recipient.
+    pub async fn recipient(&mut self, recipient: ForwardPath) -> Outcome {
+        let outcome = self.name(&recipient).await;
+        self.note(recipient, &outcome);
+        outcome
+    }
+
+    /// The time of a request is over: what came of it.
+    pub fn out_of_time(&mut self, was_opening: bool) -> Outcome {
+        self.lease = None;
+        match self.reached.take() {
+            Some(host) => Outcome::Unknown { host },
+            None if was_opening => Outcome::Unavailable,
+            None => Outcome::Lost,
         }
     }
 
     /// The transaction is over: RSET if it is still open, and back to the pool.
     pub async fn forget(&mut self) {
         self.said = None;
-        let Some(mut lease) = self.lease.take() else { return };
-        let Some(connection) = lease.connection() else { return };
-        connection.session().reset();
-        if connection.send_pending(RESET_PATIENCE).await.is_ok() {
-            lease.give_back();
+        if let Some(lease) = self.lease.take() {
+            give_back(lease).await;
         }
     }
 
     /// For a session that waits for its client: ready when the connection was called back for
-    /// somebody else. What was said on it is said once more when the client goes on.
+    /// somebody else. What was said on it is said once more when the client goes on. It is not
+    /// closed: whoever waits may be waiting because the server takes no further one.
     pub fn poll_recalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(lease) = &self.lease else { return Poll::Pending };
-        ready!(lease.loan().poll_recalled(cx));
-        self.lease = None;
+        ready!(lease.poll_recalled(cx));
+        if let Some(lease) = self.lease.take() {
+            tokio::spawn(give_back(lease));
+        }
         Poll::Ready(())
     }
 
     /// The client is not waited for any more.
     pub fn resume(&self) {
         if let Some(lease) = &self.lease {
-            lease.loan().resume();
+            lease.resume();
         }
     }
 
@@ -138,23 +116,28 @@ impl Transaction {
 
     /// A pooled connection may have died unseen: then once more on a new one. Nothing is lost by
     /// that, since no content was sent.
-    async fn open(&mut self, hop: &Arc<NextHop>, opening: &Opening<'_>) -> Outcome {
+    async fn begin(
+        &mut self,
+        hop: &Arc<NextHop>,
+        envelope: &Envelope,
+        recipient: &ForwardPath,
+    ) -> Outcome {
+        let Envelope { client, reverse_path, parameters } = envelope;
         for fresh in [false, true] {
             let mut lease = match hop.lease(fresh).await {
                 Ok(lease) => Box::new(lease),
                 Err(NoConnection::Busy) => return Outcome::Busy,
                 Err(NoConnection::Unavailable) => return Outcome::Unavailable,
             };
-            let used = lease.is_pooled();
-            let Some(connection) = lease.connection() else { return Outcome::Unavailable };
-            if let Some(lack) = lack(connection, opening.parameters) {
+            let used = lease.rested.is_some();
+            let connection = lease.connection();
+            if let Some(lack) = lack(connection, *parameters) {
                 lease.give_back();
                 return Outcome::Incapable(lack);
             }
             connection.begin();
-            let Opening { reverse_path, parameters, recipient, details } = opening;
-            connection.session().begin(reverse_path, *parameters, recipient, Some(details));
-            match connection.answer(&hop.way, hop.settings.command_max).await {
+            connection.session().begin(reverse_path, *parameters, recipient, Some(client));
+            match connection.answer(hop.settings.command_max).await {
                 Ok(Answer::Rcpt(reply)) => {
                     self.lease = Some(lease);
                     return Outcome::Recipient(reply);
@@ -173,15 +156,14 @@ impl Transaction {
         Outcome::Lost
     }
 
-    async fn recipient(&mut self, recipient: &ForwardPath, details: &ClientDetails) -> Outcome {
+    async fn name(&mut self, recipient: &ForwardPath) -> Outcome {
         if self.lease.is_none() {
-            self.lease = self.say_again(details).await;
+            self.lease = self.say_again().await;
         }
-        let Some(lease) = &mut self.lease else { return Outcome::Lost };
-        let hop = Arc::clone(lease.hop());
-        let Some(connection) = lease.connection() else { return Outcome::Lost };
+        let (Some(lease), Some(said)) = (&mut self.lease, &self.said) else { return Outcome::Lost };
+        let connection = lease.connection();
         connection.session().recipient(recipient);
-        match connection.answer(&hop.way, hop.settings.command_max).await {
+        match connection.answer(said.hop.settings.command_max).await {
             Ok(Answer::Rcpt(reply)) => Outcome::Recipient(reply),
             Ok(_) | Err(_) => {
                 self.lease = None;
@@ -190,34 +172,35 @@ impl Transaction {
         }
     }
 
-    /// `reached` names the host as soon as it may have seen the final dot.
-    async fn content(
+    /// Hands the content over, with our trace field in front.
+    pub async fn content(
         &mut self,
-        load: Load<'_>,
+        content: &mut Content,
+        trace: String,
         longest_line_octets: u32,
-        reached: &mut Option<Arc<str>>,
     ) -> Outcome {
-        let Load { content, trace, details } = load;
+        self.reached = None;
         let Some(said) = &self.said else { return Outcome::Lost };
         let hop = Arc::clone(&said.hop);
         if hop.settings.content_line_octets_max.is_some_and(|max| longest_line_octets > max) {
             return Outcome::Incapable(Lack::LineLength);
         }
         let octets = content.octets() + trace.len() as u64;
-        let mut lease = match self.data(&hop, octets, &details).await {
+        let mut lease = match self.data(&hop, octets).await {
             Ok(lease) => lease,
             Err(outcome) => return outcome,
         };
-        let Some(connection) = lease.connection() else { return Outcome::Lost };
+        let connection = lease.connection();
         let host = Arc::clone(&connection.host.name);
-        match send(connection, &hop, content, &trace, reached).await {
+        let data_max = hop.settings.data_max;
+        match send(connection, &mut content.parts(), &trace, data_max, &mut self.reached).await {
             Ok(()) => {}
             Err(Sending::Local) => return Outcome::LocalTrouble,
             Err(Sending::Lost) => return Outcome::Lost,
             Err(Sending::Refused(reply)) => return Outcome::Content { reply, host },
             Err(Sending::LostAtEnd) => return Outcome::Unknown { host },
         }
-        match connection.answer(&hop.way, hop.settings.final_reply_max).await {
+        match connection.answer(hop.settings.final_reply_max).await {
             // 3yz answers nothing here: whoever says it may have the message or not.
             Ok(Answer::Content(reply)) if reply.class() != Class::Intermediate => {
                 self.lease = Some(lease);
@@ -230,25 +213,20 @@ impl Transaction {
     /// DATA and its 354. A client may take longer over its content than the next hop waits for a
     /// command (RFC 5321 §4.5.3.2): one that has hung up is told everything once more. Nothing is
     /// doubled by that, since no content was sent.
-    async fn data(
-        &mut self,
-        hop: &Arc<NextHop>,
-        octets: u64,
-        details: &ClientDetails,
-    ) -> Result<Box<Lease>, Outcome> {
+    async fn data(&mut self, hop: &Arc<NextHop>, octets: u64) -> Result<Box<Lease>, Outcome> {
         for may_have_hung_up in [true, false] {
             let mut lease = match self.lease.take() {
                 Some(lease) => lease,
-                None => self.say_again(details).await.ok_or(Outcome::Lost)?,
+                None => self.say_again().await.ok_or(Outcome::Lost)?,
             };
-            let Some(connection) = lease.connection() else { return Err(Outcome::Lost) };
+            let connection = lease.connection();
             let size_max = connection.session().capabilities().size_octets_max;
             if size_max.is_some_and(|max| octets > max) {
                 self.lease = Some(lease);
                 return Err(Outcome::Incapable(Lack::Size));
             }
             connection.session().data();
-            match connection.answer(&hop.way, hop.settings.data_max).await {
+            match connection.answer(hop.settings.data_max).await {
                 Ok(Answer::Data(reply)) if reply.code == 354 => return Ok(lease),
                 Ok(Answer::Data(reply)) if reply.code == 421 && may_have_hung_up => {}
                 Ok(Answer::Data(reply)) => {
@@ -264,26 +242,35 @@ impl Transaction {
     }
 
     /// The transaction so far, on a new connection; nothing unless all of it is accepted again.
-    async fn say_again(&self, details: &ClientDetails) -> Option<Box<Lease>> {
-        let Said { hop, reverse_path, parameters, recipients } = self.said.as_deref()?;
-        let (first, rest) = recipients.split_first()?;
+    async fn say_again(&self) -> Option<Box<Lease>> {
+        let Said { hop, envelope, recipients } = self.said.as_deref()?;
+        let Envelope { client, reverse_path, parameters } = envelope;
         let mut lease = Box::new(hop.lease(true).await.ok()?);
-        let connection = lease.connection()?;
-        if lack(connection, *parameters).is_some() {
+        let connection = lease.connection();
+        if recipients.is_empty() || lack(connection, *parameters).is_some() {
             return None;
         }
-        connection.begin();
-        connection.session().begin(reverse_path, *parameters, first, Some(details));
-        for next in rest.iter().map(Some).chain([None]) {
-            match connection.answer(&hop.way, hop.settings.command_max).await {
-                Ok(Answer::Rcpt(reply)) if is_completion(&reply) => {}
-                Ok(_) | Err(_) => return None,
+        let envelope = connection::Envelope {
+            reverse_path,
+            parameters: *parameters,
+            recipients,
+            details: Some(client),
+        };
+        match connection.envelope(&envelope, hop.settings.command_max).await {
+            Ok(EnvelopeAnswer::Recipients(replies)) if replies.iter().all(is_completion) => {
+                Some(lease)
             }
-            if let Some(recipient) = next {
-                connection.session().recipient(recipient);
-            }
+            Ok(_) | Err(_) => None,
         }
-        Some(lease)
+    }
+}
+
+/// Ends what is open on it, and lets others have it. One that takes no RSET is closed.
+async fn give_back(mut lease: Box<Lease>) {
+    let connection = lease.connection();
+    connection.session().reset();
+    if connection.send_pending(RESET_PATIENCE).await.is_ok() {
+        lease.give_back();
     }
 }
 

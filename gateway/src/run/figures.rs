@@ -53,13 +53,13 @@ impl Service for FigureService {
 fn show(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>> {
     let state = Arc::clone(state);
     worker::spawn("figures", async move {
-        let mut drain = state.drain.subscribe();
+        let mut conditions = state.conditions.subscribe();
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
         let metrics = Arc::clone(&state.observer.metrics);
         let draining = Arc::clone(&state.draining);
         // While we drain, whoever watches us is told so.
         let drained = async {
-            let _ = drain.wait_for(|draining| *draining).await;
+            let _ = conditions.wait_for(|conditions| conditions.draining).await;
             while state.seats.taken() > 0 {
                 tokio::time::sleep(DRAINED_TICK).await;
             }

@@ -29,7 +29,7 @@ use crate::listen::seats::Seats;
 use crate::observe::Observer;
 use crate::settings::mistake::Mistake;
 use crate::settings::process::{ListenAddress, Listener};
-use crate::state::{Books, State, random_key};
+use crate::state::{Books, Conditions, State, random_key};
 use arc_swap::ArcSwap;
 use relay::event::ProcessEvent;
 use relay::split::SplitMemory;
@@ -186,7 +186,7 @@ impl Running {
         let Self { state, watched, services, .. } = self;
         state.draining.store(true, Ordering::Relaxed);
         state.observer.tell(ProcessEvent::Draining, "", "no new connections");
-        state.drain.send_replace(true);
+        state.conditions.send_modify(|conditions| conditions.draining = true);
         // The log closes with the last handle to it, and whoever watches has one.
         drop((state, watched));
         let ending = services.stop(Instant::now() + DRAIN_PATIENCE);
@@ -206,7 +206,7 @@ fn assemble(
     let Assembled { live, watched, .. } =
         build::assemble(config, &observer, backing, Before::default())?;
     let (memory, of_message) = (limits.memory_octets_max, limits.message_memory_octets_max);
-    let (drain, _) = watch::channel(false);
+    let (conditions, _) = watch::channel(Conditions::default());
     let state = State {
         live: ArcSwap::from_pointee(live),
         seats: Arc::new(Seats::new(seats_max)),
@@ -216,7 +216,7 @@ fn assemble(
         split: Mutex::new(SplitMemory::new(random_key()?)),
         draining: Arc::new(AtomicBool::new(false)),
         observer,
-        drain,
+        conditions,
     };
     Ok((Arc::new(state), Arc::new(Mutex::new(watched))))
 }

@@ -1,9 +1,7 @@
-//! One thread a core, each with a runtime of its own: a session lives and dies on one thread, and
-//! so do its connections to the next hop.
+//! One thread a core, each with a runtime of its own: a session lives and dies on one thread.
 
 use super::seats_for;
 use super::service::{Change, Ending, Service, Staged};
-use crate::clock;
 use crate::listen::accept;
 use crate::settings::process::Listener;
 use crate::state::State;
@@ -14,8 +12,10 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle, available_parallelism};
 use std::time::{Duration, Instant};
 
-/// How often a thread hands over its log lines and closes old connections.
+/// How often a thread hands over its log lines.
 const TICK: Duration = Duration::from_millis(100);
+/// So many ticks between two looks at the pressure for those who wait.
+const PRESSURE_TICKS: u64 = 10;
 /// How often it is looked whether the last session has ended, when we go down.
 const DRAINED_TICK: Duration = Duration::from_millis(5);
 /// Threads for file access, beside each session thread.
@@ -100,7 +100,7 @@ async fn serve(listeners: Vec<(Arc<Listener>, TcpListener)>, state: Arc<State>, 
 /// Until we go down and the last session of all has ended. The first thread asks next hops what
 /// they offer, whenever there are new ones.
 async fn tick(state: &State, first: bool) {
-    let (mut lost, mut greeted) = (0, Weak::new());
+    let (mut lost, mut greeted, mut ticks) = (0, Weak::new(), 0_u64);
     loop {
         let live = state.live.load_full();
         if first && !std::ptr::eq(greeted.as_ptr(), Arc::as_ptr(&live)) {
@@ -109,11 +109,11 @@ async fn tick(state: &State, first: bool) {
         }
         drop(live);
         tokio::time::sleep(TICK).await;
-        state.observer.log.flush();
-        let now = clock::now();
-        for hop in &state.live.load().hops.0 {
-            hop.sweep(now);
+        ticks += 1;
+        if first && ticks % PRESSURE_TICKS == 0 {
+            state.tell_pressure();
         }
+        state.observer.log.flush();
         let lost_now = state.observer.log.lost_lines();
         if lost_now > lost {
             state.observer.tell(
@@ -123,7 +123,7 @@ async fn tick(state: &State, first: bool) {
             );
             lost = lost_now;
         }
-        if *state.drain.borrow() && state.seats.taken() == 0 {
+        if state.conditions.borrow().draining && state.seats.taken() == 0 {
             state.observer.log.flush();
             return;
         }

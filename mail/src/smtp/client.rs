@@ -11,6 +11,10 @@ use super::reply::{Class, HEARD_LINE_OCTETS_MAX, HeardReply, ReplyFault, parse_r
 use crate::address::{Domain, ForwardPath, ReversePath};
 use std::collections::VecDeque;
 
+/// Commands that are sent before the first of them is answered. Their replies find room on the way
+/// while we write (RFC 2920 §3.1 warns of two sides that both write and do not read).
+const FLIGHT_COMMANDS_MAX: usize = 64;
+
 /// Whether TLS is wanted on the way to a next hop (RFC 3207).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsWish {
@@ -299,7 +303,7 @@ impl ClientSession {
     }
 
     /// One more recipient; answered by [`Answer::Rcpt`], or [`Answer::MailRefused`] when it was
-    /// added before the answer to the first.
+    /// added before the answer to the first: so a whole envelope leaves in one flight.
     pub fn recipient(&mut self, path: &ForwardPath) {
         self.waiting.push_back((format!("RCPT TO:<{path}>\r\n").into_bytes(), Expect::Rcpt));
     }
@@ -357,13 +361,17 @@ impl ClientSession {
         b"QUIT\r\n"
     }
 
-    /// Sends what waits: all of it where the next hop offers PIPELINING (RFC 2920), else one
+    /// Sends what waits: in flights where the next hop offers PIPELINING (RFC 2920), else one
     /// command at a time.
     fn pump(&mut self) {
         if !matches!(self.state, State::Idle | State::Transaction) || self.mail_refused.is_some() {
             return;
         }
-        while self.capabilities.pipelining || self.expected.is_empty() {
+        // The next flight leaves when half of the last was answered, not one by one.
+        let is_on_its_way = self.expected.len() > FLIGHT_COMMANDS_MAX / 2;
+        let flight =
+            if self.capabilities.pipelining && !is_on_its_way { FLIGHT_COMMANDS_MAX } else { 1 };
+        while self.expected.len() < flight {
             if self.expected.iter().any(|e| e.must_end_flight()) {
                 return;
             }

@@ -340,3 +340,40 @@ fn an_endless_reply_is_given_up_and_costs_little_however_it_drips() {
         assert!(given.is_some_and(|pieces| 3 * pieces <= 100 * 2_048 + 3), "{given:?}");
     }
 }
+
+/// How often each of these is in what was sent.
+fn sent(log: &str) -> [usize; 3] {
+    ["MAIL ", "RCPT ", "DATA"].map(|word| log.matches(word).count())
+}
+
+#[test]
+fn a_whole_envelope_leaves_in_one_flight_and_each_recipient_is_answered() {
+    let mut s = ready(PIPELINING);
+    begin(&mut s);
+    for name in ["smith", "brown"] {
+        s.recipient(&ForwardPath::parse(&format!("<{name}@example.com>")).unwrap());
+    }
+    assert_eq!(sent(&hear(&mut s, "")), [1, 3, 0]);
+    assert_eq!(hear(&mut s, "250 ok\r\n250 ok\r\n550 5."), "rcpt 250");
+    assert_eq!(hear(&mut s, "1.1 no\r\n451 later\r\n"), "rcpt 550 | rcpt 451");
+    s.data();
+    assert_eq!(
+        (hear(&mut s, "").as_str(), hear(&mut s, "354 go\r\n").as_str()),
+        ("DATA", "data 354")
+    );
+}
+
+#[test]
+fn a_large_envelope_leaves_in_flights_whose_replies_find_room() {
+    let mut s = ready(PIPELINING);
+    begin(&mut s);
+    for n in 2..=100 {
+        s.recipient(&ForwardPath::parse(&format!("<p{n}@example.com>")).unwrap());
+    }
+    assert_eq!(sent(&hear(&mut s, "")), [1, 63, 0]);
+    assert_eq!(sent(&hear(&mut s, &"250 ok\r\n".repeat(31))), [0, 0, 0]);
+    assert_eq!(sent(&hear(&mut s, "250 ok\r\n")), [0, 32, 0]);
+    assert_eq!(sent(&hear(&mut s, &"250 ok\r\n".repeat(32))), [0, 5, 0]);
+    let last = hear(&mut s, &"250 ok\r\n".repeat(37));
+    assert_eq!((last.matches("rcpt 250").count(), s.is_idle()), (37, false));
+}

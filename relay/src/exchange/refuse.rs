@@ -107,8 +107,9 @@ impl Exchange {
             return self.answer_err(reply);
         };
         let delay = u64::from(excess) * u64::from(harvest.delay_milliseconds);
-        self.activity = Activity::Delaying(reply);
-        Some(Do::Wait { until: self.clock.now.plus_milliseconds(delay) })
+        let until = self.clock.now.plus_milliseconds(delay);
+        self.activity = Activity::Delaying { reply, until };
+        None
     }
 
     /// Ends the session for a reason of our own.

@@ -1,6 +1,7 @@
 //! The part of the exchange that deals with a transaction: where a recipient goes, what the next
 //! hop knows, the content, and what the client is told in the end.
 
+use super::clock::Awaited;
 use super::refuse::No;
 use super::{Activity, Case, Do, Exchange, Sink};
 use crate::event::Kind;
@@ -108,7 +109,7 @@ impl Exchange {
         }
         transaction.asked = Some(asked);
         self.activity = Activity::Asking;
-        Some(Do::NextHop(request))
+        Some(Do::Carry { request, until: self.begin(Awaited::Recipient) })
     }
 
     /// What the next hop is asked about the recipient in question; nothing when no route fits.
@@ -158,7 +159,7 @@ impl Exchange {
         if let Some(transaction) = &mut self.transaction {
             transaction.content = Some(Content { id, header });
         }
-        self.clock.expect_content(self.settings.limits.under(self.pressure));
+        self.clock.expect_content();
         self.session.answer(Ok(Reply::bare(354, "end with CRLF.CRLF")));
     }
 
@@ -182,25 +183,27 @@ impl Exchange {
 
     pub(super) fn read_until(&self) -> Moment {
         if self.session.is_in_content() {
-            self.clock.content_until()
+            self.clock.content_until(self.limits())
         } else {
-            self.clock.command_until()
+            self.clock.command_until(self.limits())
         }
     }
 
     /// The session, or the message, has lasted longer than it may, whatever was just read.
     pub(super) fn is_overdue(&self) -> bool {
         if self.session.is_in_content() {
-            self.clock.message_is_over()
+            self.clock.message_is_over(self.limits())
         } else {
-            self.clock.session_is_over()
+            self.clock.session_is_over(self.limits())
         }
     }
 
-    pub(super) fn on_elapsed(&mut self, sink: &mut impl Sink) {
-        let refusal = if self.session.is_in_content() {
+    pub(super) fn on_read_elapsed(&mut self, sink: &mut impl Sink) {
+        let refusal = if self.is_over_when_idle() {
+            Refusal::Shutdown
+        } else if self.session.is_in_content() {
             Refusal::ContentTimeout
-        } else if self.clock.session_is_over() {
+        } else if self.clock.session_is_over(self.limits()) {
             Refusal::SessionTimeout
         } else {
             Refusal::CommandTimeout
@@ -221,7 +224,8 @@ impl Exchange {
         {
             self.activity = Activity::Asking;
             let longest_line_octets = summary.longest_line_octets;
-            return Some(Do::NextHop(Request::Content { longest_line_octets }));
+            let request = Request::Content { longest_line_octets };
+            return Some(Do::Carry { request, until: self.begin(Awaited::FinalReply) });
         }
         // Whoever was promised to a next hop is never discarded, whatever became of that.
         self.refuse(Stage::Content, Refuser::NextHop, &Refusal::NextHopLost, sink)

@@ -19,6 +19,8 @@ pub enum Need {
     Standing,
     /// Whether the next hop answered this envelope with one refusal before.
     Split,
+    /// Whether the client speaks while its greeting is held back.
+    EarlyTalker,
 }
 
 /// The answer to a [`Need`].
@@ -30,6 +32,8 @@ pub enum Found {
     Standing(Standing),
     /// To [`Need::Split`].
     Split(bool),
+    /// To [`Need::EarlyTalker`]. Where nobody listens to the end, it has not.
+    EarlyTalker(bool),
 }
 
 /// What the edge knows of a client that has just come.
@@ -37,6 +41,8 @@ pub enum Found {
 pub struct Arrival {
     /// It spoke before it was greeted.
     pub early_talker: bool,
+    /// Nobody has listened yet whether it does.
+    pub is_unheard: bool,
     /// Open connections, this one included.
     pub connections: u32,
     /// Open connections of this client, this one included.

@@ -273,10 +273,7 @@ impl Player {
                 self.visit = Some(self.stage.visit(self.givens.client.clone()));
             }
             Input::Pressure(name) => {
-                self.stage.pressure = given::pressure(name);
-                if let Some(visit) = &mut self.visit {
-                    visit.exchange.set_pressure(self.stage.pressure);
-                }
+                self.stage.set_pressure(self.visit.as_mut(), given::pressure(name));
             }
             Input::ClientGone => {
                 if let Some(mut visit) = self.visit.take() {

@@ -202,11 +202,23 @@ impl<V: Voice> Stage<V> {
         let until = self.now.plus_milliseconds(milliseconds);
         if let Some(visit) = visit {
             while let Some(deadline) = visit.until.filter(|deadline| *deadline <= until) {
-                self.now = deadline;
+                // One that has become shorter may have passed.
+                self.now = deadline.max(self.now);
                 self.report(visit, Done::Elapsed);
             }
         }
         self.now = until;
+    }
+
+    /// We are more or less loaded from now on, which an open session hears of as it waits.
+    pub fn set_pressure(&mut self, visit: Option<&mut Visit>, pressure: Pressure) {
+        self.pressure = pressure;
+        if let Some(visit) = visit {
+            visit.exchange.set_pressure(pressure);
+            if visit.until.is_some() {
+                visit.until = visit.exchange.until();
+            }
+        }
     }
 
     /// Does what the exchange wants until it wants to read, or is over.
@@ -222,9 +234,10 @@ impl<V: Voice> Stage<V> {
                     self.voice.mark(Mark::Closed);
                     return;
                 }
-                Do::LookUp(need) => Done::Found(self.look_up(&visit.exchange, need)),
-                Do::NextHop(request) => Done::NextHop(self.ask(visit, request)),
-                Do::Forget => {
+                Do::Send { .. } => Done::Yes,
+                Do::LookUp { need, .. } => Done::Found(self.look_up(&visit.exchange, need)),
+                Do::Carry { request, .. } => Done::Carried(self.ask(visit, request)),
+                Do::Forget { .. } => {
                     visit.content.clear();
                     self.give_back(visit.hop.take());
                     Done::Yes
@@ -234,8 +247,8 @@ impl<V: Voice> Stage<V> {
                     self.now = until;
                     Done::Yes
                 }
-                Do::StartTls if visit.unread => Done::Gone,
-                Do::StartTls => {
+                Do::StartTls { .. } if visit.unread => Done::Gone,
+                Do::StartTls { .. } => {
                     self.voice.mark(Mark::Tls);
                     visit.exchange.behind_tls();
                     Done::Yes
@@ -248,6 +261,7 @@ impl<V: Voice> Stage<V> {
     fn look_up(&self, exchange: &Exchange, need: Need) -> Found {
         match need {
             Need::Recipient => Found::Recipient(self.recipient(exchange)),
+            Need::EarlyTalker => Found::EarlyTalker(false),
             Need::Standing => Found::Standing(self.ledger.standing(exchange.client(), self.now)),
             Need::Split => Found::Split(
                 exchange

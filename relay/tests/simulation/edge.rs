@@ -209,15 +209,16 @@ impl Session {
         let act = self.with_out(shared, |exchange, out| exchange.next(out));
         let done = match act {
             Do::Read { until } => self.read(until.0, client, shared),
-            Do::LookUp(need) => Done::Found(self.look_up(need, shared)),
-            Do::NextHop(request) => {
+            Do::Send { .. } => Done::Yes,
+            Do::LookUp { need, .. } => Done::Found(self.look_up(need, shared)),
+            Do::Carry { request, .. } => {
                 let outcome = self.ask_next_hop(request, shared);
                 if shared.is(Mutant::NamesRefusedRecipients) {
                     self.name_refused(shared);
                 }
-                Done::NextHop(outcome)
+                Done::Carried(outcome)
             }
-            Do::Forget => {
+            Do::Forget { .. } => {
                 if !shared.is(Mutant::KeepsFormerContent) {
                     self.kept.clear();
                 }
@@ -229,11 +230,11 @@ impl Session {
                 Done::Yes
             }
             // What a client said in the clear is no handshake.
-            Do::StartTls if self.segments.iter().any(|segment| segment.at <= self.now) => {
+            Do::StartTls { .. } if self.segments.iter().any(|segment| segment.at <= self.now) => {
                 self.leave(shared);
                 Done::Gone
             }
-            Do::StartTls => {
+            Do::StartTls { .. } => {
                 shared.journal.note(self.now, Note::ShookHands { session: self.id });
                 self.exchange.behind_tls();
                 if shared.is(Mutant::GreetsForTheClientBehindTls) {
@@ -398,6 +399,7 @@ impl Session {
                 };
                 Found::Split(shared.split.is_remembered(from, path, now))
             }
+            Need::EarlyTalker => Found::EarlyTalker(false),
             Need::Recipient => Found::Recipient(self.look_up_recipient(shared)),
         }
     }

@@ -203,6 +203,7 @@ impl World {
         };
         let arrival = Arrival {
             early_talker: arrives.early_talker,
+            is_unheard: false,
             connections: 1,
             client_connections: 1,
             refusing: self.shared.is_draining(now),

@@ -1,11 +1,13 @@
 //! The commands. Each file is one command: its arguments, its `run`, one example in its help.
 //! Exit codes that several share are here; each help says what they mean to it.
+//! Limits: `init` looks for directories, and is left out of a program without `ldap`.
 
 pub mod check;
 pub mod completions;
 pub mod configuration;
 pub mod demo;
 pub mod explain;
+#[cfg(feature = "ldap")]
 pub mod init;
 pub mod man;
 pub mod probe;
@@ -38,6 +40,7 @@ pub enum Command {
     /// Show what Postern is for, in a minute, with nothing else installed.
     Demo(demo::DemoArguments),
     /// Ask what is needed, look at the server behind, and write a configuration.
+    #[cfg(feature = "ldap")]
     Init(init::InitArguments),
     /// Relay mail.
     Run(run::RunArguments),
@@ -62,6 +65,7 @@ pub enum Command {
 pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
+        #[cfg(feature = "ldap")]
         Command::Init(arguments) => init::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Probe(arguments) => probe::run(arguments),

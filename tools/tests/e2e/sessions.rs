@@ -218,6 +218,43 @@ fn with_one_connection(folder: &Folder, hop: &Hop, more: &str) -> Postern {
     Postern::start(folder, &config("inside", &table))
 }
 
+/// Mail of thirty clients that came together, so that every thread serves some of them: one after
+/// the other, and then all at once.
+fn thirty_are_served(connections_max: u32, admitted_max: usize) {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    hop.admit(admitted_max);
+    let table = format!(
+        "{LIFTED}[[next_hop]]\nname = \"inside\"\nhosts = [\"{}\"]\n\
+         connections_max = {connections_max}\n",
+        hop.address
+    );
+    let postern = Postern::start(&folder, &config("inside", &table));
+    let mut clients: Vec<Client> = (0..30).map(|_| Client::greeted(postern.address())).collect();
+    for client in &mut clients {
+        client.message(MESSAGE).expect("250 ");
+    }
+    assert_eq!((hop.taken().len(), hop.connections()), (30, 1), "one connection is enough");
+    std::thread::scope(|scope| {
+        for client in &mut clients {
+            scope.spawn(|| {
+                client.message(MESSAGE).expect("250 ");
+            });
+        }
+    });
+    assert_eq!(hop.taken().len(), 60);
+}
+
+#[test]
+fn a_next_hop_that_may_have_one_connection_gets_the_mail_of_all_threads() {
+    thirty_are_served(1, usize::MAX);
+}
+
+#[test]
+fn a_next_hop_that_takes_fewer_connections_than_it_may_have_costs_nobody_his_mail() {
+    thirty_are_served(20, 1);
+    thirty_are_served(1, 1);
+}
+
 #[test]
 fn a_client_that_guesses_names_does_not_keep_others_from_the_next_hop_while_it_is_held_back() {
     let (folder, hop) = (Folder::new(), Hop::start());

@@ -1,18 +1,20 @@
 //! One connection to a host: a socket and a client session, and the deadlines between them.
 
 use super::host::Host;
-use super::place::Place;
 use super::way::Way;
 use crate::buffers;
-use crate::clock;
+use crate::pool::Pooled;
 use crate::stream::Stream;
+use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::client::{Answer, ClientFault, ClientSession, ClientStep, TlsWish};
-use relay::moment::Moment;
+use mail::smtp::introduction::ClientDetails;
+use mail::smtp::parameter::MailParameters;
+use mail::smtp::reply::HeardReply;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
@@ -48,36 +50,57 @@ pub enum ConnectionError {
     Handshake(io::Error),
 }
 
+/// Whom a message is from and to.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// Where reports go.
+    pub reverse_path: &'a ReversePath,
+    /// What MAIL carries.
+    pub parameters: MailParameters,
+    /// At least one.
+    pub recipients: &'a [ForwardPath],
+    /// Who the client is, for a next hop that wants to know.
+    pub details: Option<&'a ClientDetails>,
+}
+
+/// The answer to a whole envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvelopeAnswer {
+    /// MAIL was refused.
+    MailRefused(HeardReply),
+    /// The reply to each recipient, in their order.
+    Recipients(Vec<HeardReply>),
+}
+
 /// A connection that is ready, or in a transaction.
 pub struct Connection {
     stream: Stream,
     session: ClientSession,
     /// Which host.
     pub host: Arc<Host>,
-    born: Moment,
-    idle_since: Moment,
+    way: Arc<Way>,
     messages: u32,
-    _place: Option<Place>,
 }
 
 impl Connection {
     /// Connects, greets, and goes under TLS where that is wanted.
     /// # Errors
     /// When any of it fails or takes too long.
-    pub async fn open(way: &Way, host: &Arc<Host>, tls: TlsWish) -> Result<Self, ConnectionError> {
+    pub async fn open(
+        way: &Arc<Way>,
+        host: &Arc<Host>,
+        tls: TlsWish,
+    ) -> Result<Self, ConnectionError> {
         let socket = connect(&host.name, way.bounds.connect_max).await?;
         socket.set_nodelay(true)?;
-        let now = clock::now();
         let mut connection = Self {
             stream: Stream::Plain(socket),
             session: ClientSession::new(way.hostname.clone(), tls, way.introduction),
             host: Arc::clone(host),
-            born: now,
-            idle_since: now,
+            way: Arc::clone(way),
             messages: 0,
-            _place: None,
         };
-        match connection.answer(way, way.bounds.greeting_max).await? {
+        match connection.answer(way.bounds.greeting_max).await? {
             Answer::Ready => Ok(connection),
             other => Err(ConnectionError::Protocol(format!("out of turn: {other:?}"))),
         }
@@ -88,7 +111,7 @@ impl Connection {
     /// # Errors
     /// When any of it fails or takes too long.
     pub async fn open_as_wished(
-        way: &Way,
+        way: &Arc<Way>,
         host: &Arc<Host>,
         tell: impl FnOnce(&io::Error),
     ) -> Result<Self, ConnectionError> {
@@ -112,11 +135,6 @@ impl Connection {
         &mut self.session
     }
 
-    /// It is counted from now on until it is closed.
-    pub fn take_place(&mut self, place: Place) {
-        self._place = Some(place);
-    }
-
     /// Counts a transaction.
     pub fn begin(&mut self) {
         self.messages += 1;
@@ -125,16 +143,12 @@ impl Connection {
     /// Sends what the session has to say and waits for the answer to it.
     /// # Errors
     /// When the connection is of no more use.
-    pub async fn answer(
-        &mut self,
-        way: &Way,
-        patience: Duration,
-    ) -> Result<Answer, ConnectionError> {
-        let waiting = timeout(patience, self.converse(way)).await;
+    pub async fn answer(&mut self, patience: Duration) -> Result<Answer, ConnectionError> {
+        let waiting = timeout(patience, self.converse()).await;
         waiting.map_err(|_| ConnectionError::TimedOut)?
     }
 
-    async fn converse(&mut self, way: &Way) -> Result<Answer, ConnectionError> {
+    async fn converse(&mut self) -> Result<Answer, ConnectionError> {
         loop {
             match self.session.step() {
                 ClientStep::Send => {
@@ -151,7 +165,7 @@ impl Connection {
                         return Err(ConnectionError::Closed);
                     }
                 }
-                ClientStep::StartTls => self.start_tls(way).await?,
+                ClientStep::StartTls => self.start_tls().await?,
                 ClientStep::Heard(answer) => return Ok(answer),
                 ClientStep::Failed(ClientFault::Refused(reply)) if reply.code == 421 => {
                     return Err(ConnectionError::NoRoom(reply.text));
@@ -160,6 +174,41 @@ impl Connection {
                 ClientStep::Failed(fault) => return Err(ConnectionError::Protocol(told(&fault))),
             }
         }
+    }
+
+    /// Sends MAIL and every RCPT, in one flight where PIPELINING is offered, and waits at most
+    /// `patience` for each reply. DATA may follow when at least one recipient was accepted.
+    /// # Errors
+    /// When the connection is of no more use.
+    pub async fn envelope(
+        &mut self,
+        envelope: &Envelope<'_>,
+        patience: Duration,
+    ) -> Result<EnvelopeAnswer, ConnectionError> {
+        let Envelope { reverse_path, parameters, recipients, details } = envelope;
+        let Some((first, rest)) = recipients.split_first() else {
+            return Ok(EnvelopeAnswer::Recipients(Vec::new()));
+        };
+        self.begin();
+        self.session.begin(reverse_path, *parameters, first, *details);
+        rest.iter().for_each(|recipient| self.session.recipient(recipient));
+        let mut replies = Vec::with_capacity(recipients.len());
+        while replies.len() < recipients.len() {
+            match self.answer(patience).await? {
+                Answer::Rcpt(reply) => replies.push(reply),
+                Answer::MailRefused(reply) => {
+                    // The others are answered alike, unless the connection ends with it.
+                    for _ in rest {
+                        if self.answer(patience).await.is_err() {
+                            break;
+                        }
+                    }
+                    return Ok(EnvelopeAnswer::MailRefused(reply));
+                }
+                other => return Err(ConnectionError::Protocol(format!("out of turn: {other:?}"))),
+            }
+        }
+        Ok(EnvelopeAnswer::Recipients(replies))
     }
 
     /// Sends what the session has to say, without waiting for an answer: RSET, whose reply is
@@ -192,7 +241,8 @@ impl Connection {
         Ok(self.stream.flush().await?)
     }
 
-    async fn start_tls(&mut self, way: &Way) -> Result<(), ConnectionError> {
+    async fn start_tls(&mut self) -> Result<(), ConnectionError> {
+        let way = Arc::clone(&self.way);
         let Some(config) = way.handshake() else {
             return Err(ConnectionError::Protocol("TLS was not wanted".into()));
         };
@@ -212,53 +262,46 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether it may carry another message: young, not idle for too long, not used too often.
-    #[must_use]
-    pub fn may_go_on(&self, way: &Way, now: Moment) -> bool {
-        let age = Duration::from_millis(now.milliseconds_since(self.born));
-        let idle = Duration::from_millis(now.milliseconds_since(self.idle_since));
-        self.session.is_idle()
-            && age < way.bounds.age_max
-            && idle < way.bounds.idle_max
-            && self.messages < way.bounds.messages_max
+    /// Takes what has come without waiting for more; says whether anything has.
+    /// # Errors
+    /// When the host has hung up.
+    pub fn overhear(&mut self) -> Result<bool, ConnectionError> {
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(read) = self.stream.poll_read_some(&mut cx) else { return Ok(false) };
+        let bytes = read?;
+        self.session.receive(&bytes);
+        let ended = bytes.is_empty();
+        buffers::give(bytes);
+        if ended { Err(ConnectionError::Closed) } else { Ok(true) }
+    }
+}
+
+impl Pooled for Connection {
+    const MOVES: bool = true;
+
+    fn is_fit(&self) -> bool {
+        self.session.is_idle() && self.messages < self.way.bounds.messages_max
     }
 
-    /// It goes back to the pool.
-    pub fn rest(&mut self, now: Moment) {
-        self.idle_since = now;
-    }
-
-    /// Whether the host has not hung up meanwhile. Replies that were due (to RSET) are taken.
-    pub async fn is_alive(&mut self) -> bool {
-        match self.overhear().await {
+    /// Replies that were due (to RSET) are taken.
+    fn is_alive(&mut self) -> bool {
+        match self.overhear() {
             Ok(false) => true,
             Ok(true) => matches!(self.session.step(), ClientStep::Receive),
             Err(_) => false,
         }
     }
 
-    /// Takes what has come without waiting for more; says whether anything has.
-    /// # Errors
-    /// When the host has hung up.
-    pub async fn overhear(&mut self) -> Result<bool, ConnectionError> {
-        let looked = std::future::poll_fn(|cx| {
-            Poll::Ready(match self.stream.poll_read_some(cx) {
-                Poll::Pending => Ok(None),
-                Poll::Ready(read) => read.map(Some),
-            })
-        })
-        .await?;
-        let Some(bytes) = looked else { return Ok(false) };
-        self.session.receive(&bytes);
-        let ended = bytes.is_empty();
-        buffers::give(bytes);
-        if ended { Err(ConnectionError::Closed) } else { Ok(true) }
+    fn move_here(&mut self) -> io::Result<()> {
+        self.stream.move_here()
     }
 
-    /// Says goodbye; nobody waits for the answer.
-    pub async fn quit(mut self) {
-        let farewell = self.session.quit();
-        let _ = timeout(Duration::from_secs(1), self.stream.write_all(farewell)).await;
+    /// Nothing is said where it could be taken for content.
+    fn leave(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        self.session.is_idle().then_some(async move {
+            let farewell = self.session.quit();
+            let _ = timeout(Duration::from_secs(1), self.stream.write_all(farewell)).await;
+        })
     }
 }
 
@@ -299,38 +342,5 @@ fn told(fault: &ClientFault) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use socket2::{Domain, Socket, Type};
-
-    /// An address where connections are neither taken nor refused.
-    fn silent() -> (SocketAddr, Vec<Socket>) {
-        let new = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        let listener = new();
-        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut sockets = vec![listener];
-        // The backlog is full after these.
-        for _ in 0..4 {
-            let socket = new();
-            socket.set_nonblocking(true).unwrap();
-            let _ = socket.connect(&address);
-            sockets.push(socket);
-        }
-        (address.as_socket().unwrap(), sockets)
-    }
-
-    #[tokio::test]
-    async fn an_address_that_drops_every_packet_does_not_hide_the_next() {
-        let (silent, _sockets) = silent();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let good = listener.local_addr().unwrap();
-        let until = || Instant::now() + Duration::from_millis(400);
-        let alone = connect_any(&[silent], until()).await;
-        assert!(matches!(alone, Err(ConnectionError::TimedOut)), "{alone:?}");
-        let connected = connect_any(&[silent, good], until()).await.unwrap();
-        assert_eq!(connected.peer_addr().unwrap(), good);
-        assert!(connect_any(&[], until()).await.is_err());
-    }
-}
+#[path = "connection_tests.rs"]
+mod tests;

@@ -2,6 +2,6 @@
 //! whether its host is left alone. How many there are, and who has one, is left to pools.
 
 pub mod connection;
+pub mod handover;
 pub mod host;
-pub mod place;
 pub mod way;

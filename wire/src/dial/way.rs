@@ -29,10 +29,6 @@ pub struct Bounds {
     pub connect_max: Duration,
     /// Until it has greeted us, agreed on TLS and is ready.
     pub greeting_max: Duration,
-    /// How old a connection may grow.
-    pub age_max: Duration,
-    /// How long it may rest.
-    pub idle_max: Duration,
     /// How often it may be used.
     pub messages_max: u32,
 }

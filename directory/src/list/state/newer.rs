@@ -2,10 +2,10 @@
 //! the list in use lacks, is not unknown. Until it is mended or confirmed, such a name is
 //! `Unavailable`, and a person is reminded of it.
 
-use super::super::error::LoadError;
 use super::super::source::Listed;
 use super::{DomainState, State};
 use crate::directory::{Finding, Question};
+use crate::load::LoadError;
 use std::sync::Arc;
 
 /// Between two reminders of a list that is not in use, in nanoseconds.

@@ -168,7 +168,7 @@ async fn a_yes_speaks_for_the_moment_it_was_asked_for() {
     scene.mood(Mood::Empty);
     assert!(matches!(
         trust.judge_no(0, Named { key: 2, ..jones }, false, None).await,
-        Err(Doubt::WitnessesGone { .. })
+        Err(Unbelieved::Doubted(Doubt::KnownGone { .. }))
     ));
 }
 
@@ -291,7 +291,7 @@ async fn a_source_that_says_neither_yes_nor_no_has_shown_nothing() {
     let scene = Scene::with(&["jones"], LIFETIMES, canary, Store::none());
     scene.mood(Mood::Strange);
     for _ in 0..2 {
-        assert!(matches!(scene.source.trust.examine(0).await, Err(Doubt::Untested(_))));
+        assert!(matches!(scene.source.trust.examine(0).await, Err(Unbelieved::Untested(_))));
         assert_eq!(scene.class(), "unproven");
         assert!(!scene.source.trust.is_test_due(0), "it was asked, and need not be at once again");
     }
@@ -311,7 +311,7 @@ async fn a_source_that_says_neither_yes_nor_no_has_shown_nothing() {
 async fn a_source_that_says_yes_to_people_and_something_odd_to_strangers_is_believed() {
     let scene = Scene::new(&["jones"]);
     scene.mood(Mood::StrangeOfStrangers);
-    assert!(matches!(scene.source.trust.examine(0).await, Err(Doubt::Untested(_))));
+    assert!(matches!(scene.source.trust.examine(0).await, Err(Unbelieved::Untested(_))));
     assert_eq!(scene.class(), "unproven");
     assert_eq!(scene.ask("jones").await, YES);
     assert_eq!(scene.class(), "honest", "it does not say yes to anybody");

@@ -7,7 +7,7 @@ mod kept;
 use super::class::Class;
 use super::memory::Lifetimes;
 use super::remembered::Remembered;
-use super::trust::{Doubt, Named, Trust};
+use super::trust::{Doubt, Named, Trust, Unbelieved};
 use super::{Asking, LiveSource, Manners, Said, Trouble, TroubleKind};
 use crate::clock;
 use crate::directory::list::DomainScope;

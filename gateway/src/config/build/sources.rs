@@ -2,7 +2,7 @@
 //! kind of source may have, and what that means, its kind says (`directory/kinds.rs`).
 
 use super::super::built::SourceEntry;
-use super::super::keys::table_at;
+use super::super::keys::{refuse_missing, table_at};
 use super::{Placed, listener};
 use crate::directory::kinds::{KINDS, Kind, Listed, SourceSettings, Surroundings};
 use crate::directory::learned::settings as learned;
@@ -160,7 +160,11 @@ fn check_learned(entries: &[SourceEntry], site: &mut Site) {
 /// The one kind that an entry is of, and what is known of its keys.
 fn kind_of(entry: &Given<Unread>, site: &mut Site) -> Option<(&'static Kind, Given<Unread>)> {
     let all = table_at(RECIPIENTS.path)?;
-    let fields = Reader::open(entry.0.clone(), entry.span(), all, site).into_fields();
+    let mut fields = entry.0.clone();
+    if refuse_missing(&mut fields, RECIPIENTS.path, site) {
+        return None;
+    }
+    let fields = Reader::open(fields, entry.span(), all, site).into_fields();
     let Some(kind) = KINDS.iter().find(|kind| fields.span(kind.name).is_some()) else {
         // A key that was refused is no longer there, and has been told.
         if !fields.is_empty() || entry.0.is_empty() {

@@ -2,7 +2,7 @@
 //! its manual entry.
 
 mod address_tricks;
-pub mod connections;
+mod connections;
 mod content_faults;
 mod early_talker;
 mod eight_bit;
@@ -58,9 +58,9 @@ macro_rules! rules {
 }
 
 const AT_CONNECT: &[Rule] = rules![
-    early_talker: "the client must wait for the greeting",
     connections: "so many connections at once, in all and for one client",
     session_rate: "so many sessions a minute for one client",
+    early_talker: "the client must wait for the greeting",
 ];
 
 const AT_HELLO: &[Rule] = rules![

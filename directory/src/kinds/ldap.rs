@@ -1,0 +1,35 @@
+//! `ldap` in the table of kinds.
+
+use super::{Described, Kind, Listed, SourceSettings};
+use crate::directory::live::try_out;
+use crate::ldap::settings::read;
+use crate::ldap::table::{Entry, Written};
+use crate::ldap::{self, Ldap};
+use crate::settings::reader::FromTable;
+use std::sync::Arc;
+
+/// `ldap` in the table of kinds.
+pub const KIND: Kind = Kind {
+    name: "ldap",
+    help: "A directory that is asked by LDAP for each address, or listed.",
+    entry: Entry::TABLE.keys,
+    table: Some(Described {
+        table: Written::TABLE,
+        read: |table, site| {
+            let settings = read(&Written::read_from(table, site), site)?;
+            Some(SourceSettings::Ldap(Arc::new(settings)))
+        },
+    }),
+    read: |entry, _, site| Entry::read_from(entry, site).ldap.map(Listed::Named),
+    try_out: |settings, environment| {
+        let SourceSettings::Ldap(settings) = settings else { return None };
+        let found = try_out(Arc::new(Ldap::new(Arc::clone(settings)).ok()?));
+        let is_unkept = settings.follows_changes() && environment.state_directory.is_none();
+        let also = if is_unkept { "; without `state_dir` changes are not followed" } else { "" };
+        Some(found.map(|found| found + also))
+    },
+    open: |settings, domains, environment| {
+        let SourceSettings::Ldap(settings) = settings else { return None };
+        ldap::open(settings, domains, environment)
+    },
+};

@@ -1,0 +1,23 @@
+//! What is read from a list before it is in use: rows (`intake.rs`, `written.rs`), whose they are
+//! (`scope.rs`), what came of reading (`part.rs`, `error.rs`), whether it may replace what is in
+//! use (`guard.rs`), and what that would change (`preview.rs`).
+
+pub mod error;
+pub mod guard;
+pub mod intake;
+pub mod part;
+pub mod preview;
+pub mod scope;
+pub mod written;
+
+pub use error::{Failing, LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
+pub use intake::{Allowances, ENTRIES_MAX, Intake, PATTERNS_MAX, Rows};
+pub use part::{DomainPart, Load, Malformed, PatternEntry, Skipped};
+pub use preview::{ADDED_NAMED_MAX, Preview, Recipient};
+pub use scope::{DomainScope, Scope};
+pub use written::typed;
+
+pub(crate) use intake::filler::is_shown_list;
+
+#[cfg(feature = "ldap")]
+pub(crate) use written::parse_target;
