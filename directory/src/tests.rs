@@ -208,7 +208,12 @@ fn the_watcher_reports_what_became_of_a_changed_file() {
     std::fs::write(&path, "a@example.test\n").unwrap();
     let environment = Environment::bare(settings().name);
     let scope = DomainScope::new(DomainId(0), &settings());
-    let file = FileSettings { path: path.clone(), format: FileFormat::Lines };
+    let file = FileSettings {
+        path: path.clone(),
+        format: FileFormat::Lines,
+        bare_names: false,
+        accept_good_lines: false,
+    };
     let opened = open(&SourceSettings::File(file), &[scope], &environment).ok().unwrap();
     assert!(opened.outcomes[0].is_adopted());
     let domain = chain(vec![opened.source.clone()]);

@@ -60,6 +60,19 @@ impl Mistake {
         self
     }
 
+    /// Nothing need be changed: it is only doubtful.
+    #[must_use]
+    pub fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// Whether it is only doubtful.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        self.severity == Severity::Warning
+    }
+
     /// Whether it may pass by itself.
     #[must_use]
     pub fn is_passing(&self) -> bool {

@@ -10,6 +10,10 @@ pub struct FileSettings {
     pub path: PathBuf,
     /// How it is written.
     pub format: FileFormat,
+    /// A value without a domain is a local part, also among addresses.
+    pub bare_names: bool,
+    /// Malformed lines are passed over while they are few.
+    pub accept_good_lines: bool,
 }
 
 /// How a file of addresses is written.

@@ -1,7 +1,7 @@
 //! What is wrong inside of recipient files, as mistakes beside those of the configuration. The
 //! files are read by the same source that serves mail, without its state directory.
 
-use super::{Configured, ListedSource, listed, scopes};
+use super::{Configured, ListedSource, doubts, listed, scopes};
 use crate::directory::file;
 use crate::directory::guard::{Hold, Outcome};
 use crate::directory::kinds::{self, file_source};
@@ -52,7 +52,8 @@ pub fn unusable(config: &Configured<'_>) -> io::Result<Vec<Mistake>> {
         loop {
             let place = next.fetch_add(1, Relaxed);
             let Some(listed) = all.get(place) else { return found };
-            let mistakes = read(listed).0.into_iter().chain(trouble(listed));
+            let wrong = read(listed).0.into_iter().filter(|mistake| !mistake.is_warning());
+            let mistakes = wrong.chain(trouble(listed));
             found.extend(mistakes.map(|mistake| (place, mistake)));
         }
     };
@@ -69,7 +70,8 @@ pub fn unusable(config: &Configured<'_>) -> io::Result<Vec<Mistake>> {
     Ok(found.into_iter().map(|(_, mistake)| mistake).collect())
 }
 
-/// Everything that keeps a file from being used, and what it has. Nobody elsewhere is asked.
+/// Everything that keeps a file from being used, what is doubtful about it, and what it has. Nobody
+/// elsewhere is asked.
 #[must_use]
 pub fn read(listed: &ListedSource<'_>) -> (Vec<Mistake>, Option<Statistics>) {
     let Some(settings) = listed.settings.file() else { return (Vec::new(), None) };
@@ -77,19 +79,21 @@ pub fn read(listed: &ListedSource<'_>) -> (Vec<Mistake>, Option<Statistics>) {
     let environment = Environment::bare(listed.domains[0].1.name.clone());
     let (opened, outcomes) = file::open(file_source(settings), scope, &environment);
     let mistakes = outcomes.iter().flat_map(|outcome| of_outcome(&settings.path, outcome));
-    (mistakes.collect(), opened.statistics())
+    let mut mistakes: Vec<Mistake> = mistakes.collect();
+    mistakes.extend(doubts::of_file(&settings.path, listed, &opened, &outcomes));
+    (mistakes, opened.statistics())
 }
 
 /// Relative to where the operator is, when it lies below.
-fn shown(path: &Path) -> &Path {
+pub(super) fn shown(path: &Path) -> &Path {
     let here = std::env::current_dir().ok();
     here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
 }
 
 fn of_outcome(path: &Path, outcome: &Outcome) -> Vec<Mistake> {
     match outcome {
-        Outcome::Judged { .. } => {
-            outcome.held().map(|(domain, hold)| held(path, domain, hold)).collect()
+        Outcome::Judged { foreign, .. } => {
+            outcome.held().map(|(domain, hold)| held(path, domain, hold, *foreign)).collect()
         }
         Outcome::Failed { error: LoadError::Malformed { malformed, .. }, .. } => {
             lines(path, malformed)
@@ -106,12 +110,16 @@ fn whole(path: &Path, error: &LoadError) -> Mistake {
         LoadError::Io { source, .. } => Mistake::new(format!("cannot read {shown}: {source}"))
             .help("Postern reads it as the user that it becomes"),
         LoadError::Encoding(_) => Mistake::new(format!("{shown} is no text that can be read"))
-            .help("save it as UTF-8 (or as UTF-16 with a byte order mark)"),
+            .help("save it as UTF-8 (or as UTF-16)"),
         LoadError::ColumnMissing { found, .. } => {
             let message = format!("no column of {shown} holds addresses; its header is `{found}`");
             Mistake::new(message)
                 .help("name a column `mail`, `E-mail Addresses` or `proxyAddresses`")
                 .help("or write `format = \"lines\"` if the file has one address a line")
+        }
+        LoadError::OtherShape { what, .. } => {
+            let (what, then) = what.split_once("; ").unwrap_or((what, ""));
+            Mistake::new(format!("{shown} is {what}")).help(then)
         }
         LoadError::Changing(_) => Mistake::new(format!("{shown} changed while it was read"))
             .help("run the check again when the export is done"),
@@ -122,7 +130,7 @@ fn whole(path: &Path, error: &LoadError) -> Mistake {
     }
 }
 
-fn held(path: &Path, domain: &Domain, hold: &Hold) -> Mistake {
+fn held(path: &Path, domain: &Domain, hold: &Hold, foreign: u64) -> Mistake {
     let path = shown(path).display();
     match hold {
         Hold::CanaryMissing(canary) => {
@@ -132,7 +140,12 @@ fn held(path: &Path, domain: &Domain, hold: &Hold) -> Mistake {
                 .help("add the address to the file, or name another canary")
         }
         Hold::Empty | Hold::Shrunk { .. } => {
-            Mistake::new(format!("{path} has no address of {domain}"))
+            let others = match foreign {
+                0 => String::new(),
+                1 => ", only one of another domain".to_owned(),
+                foreign => format!(", only {foreign} of other domains"),
+            };
+            Mistake::new(format!("{path} has no address of {domain}{others}"))
                 .key("domain.recipients")
                 .help("an empty list is not used, since it would make every recipient unknown")
                 .help(format!("write one address a line, for example: jones@{domain}"))

@@ -3,6 +3,7 @@
 
 mod configured;
 pub mod contents;
+mod doubts;
 mod trial;
 
 pub use configured::{Configured, DomainSources, ListedSource, SourceEntry, listed};

@@ -1,8 +1,16 @@
-//! Recipients from a file: one address or pattern a line (`text.rs`) or CSV (`table.rs`).
+//! Recipients from a file: one address or pattern a line (`text.rs`), CSV (`table.rs`) or LDIF
+//! (`ldif.rs`); `shape.rs` tells what a file is that is none of them.
 //! This file opens it, undoes its encoding and notices when it changed; what becomes of the
 //! addresses is `list/`.
 
+#[cfg(test)]
+mod export_tests;
+mod ldif;
+mod line_ends;
+#[cfg(test)]
+mod odd_tests;
 mod quiet;
+mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -10,18 +18,22 @@ mod text;
 
 use crate::directory::Environment;
 use crate::directory::guard::Outcome;
-use crate::directory::list::{Intake, Listed, Lister, LoadError, Rows, Scope, Version};
+use crate::directory::list::{Allowances, Intake, Listed, Lister, LoadError, Rows, Scope, Version};
+use line_ends::LineEnds;
 use quiet::Quiet;
+use shape::Shape;
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Octets a line of a typical list has: a guess that saves growing.
 const LINE_OCTETS_TYPICAL: u64 = 28;
-/// Octets looked at to recognise the encoding.
+/// Octets looked at to recognise the encoding, and what it is.
 const PROBE_OCTETS: usize = 512;
+/// Octets read at a time.
+const PIECE_OCTETS: usize = 256 << 10;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
@@ -42,13 +54,15 @@ pub struct FileSource {
     pub path: PathBuf,
     /// How it is written.
     pub format: Format,
+    /// What its lines may be besides addresses.
+    pub allowances: Allowances,
 }
 
 impl FileSource {
     /// A file whose format follows from its name.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), format: Format::BySuffix }
+        Self { path: path.into(), format: Format::BySuffix, allowances: Allowances::default() }
     }
 
     fn is_csv(&self) -> bool {
@@ -69,6 +83,9 @@ pub struct Stamp {
     pub octets: u64,
     /// When it was last written, in nanoseconds since 1970.
     pub modified_nanoseconds: i64,
+    /// When anything about it last changed, in nanoseconds since 1970: a copy that brings its time
+    /// along changes nothing else.
+    pub changed_nanoseconds: i64,
     /// Which file it is: an editor that renames makes a new one.
     pub inode: u64,
 }
@@ -81,23 +98,31 @@ impl Stamp {
         Ok(Self::from_metadata(&std::fs::metadata(path)?))
     }
 
-    /// As a list is kept with it: `octets inode`, and the time beside it.
+    /// As a list is stored with it: `octets inode changed`, and the time next to it.
     fn to_version(self) -> Version {
-        let token = format!("{} {}", self.octets, self.inode).into();
+        let token = format!("{} {} {}", self.octets, self.inode, self.changed_nanoseconds).into();
         Version { modified_nanoseconds: self.modified_nanoseconds, token }
     }
 
     fn of_version(version: &Version) -> Option<Self> {
-        let (octets, inode) = version.token.split_once(' ')?;
-        let (octets, inode) = (octets.parse().ok()?, inode.parse().ok()?);
-        Some(Self { octets, modified_nanoseconds: version.modified_nanoseconds, inode })
+        let (octets, rest) = version.token.split_once(' ')?;
+        // Without it an earlier version has stored the list, and it is read again.
+        let (inode, changed) = rest.split_once(' ')?;
+        Some(Self {
+            octets: octets.parse().ok()?,
+            modified_nanoseconds: version.modified_nanoseconds,
+            changed_nanoseconds: changed.parse().ok()?,
+            inode: inode.parse().ok()?,
+        })
     }
 
     fn from_metadata(metadata: &std::fs::Metadata) -> Self {
-        let seconds = metadata.mtime().saturating_mul(1_000_000_000);
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         Self {
             octets: metadata.len(),
-            modified_nanoseconds: seconds.saturating_add(metadata.mtime_nsec()),
+            modified_nanoseconds: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            changed_nanoseconds: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
             inode: metadata.ino(),
         }
     }
@@ -155,11 +180,24 @@ impl Lister for FileLister {
     }
 
     fn fingerprint(&self) -> String {
-        format!("csv={}", self.source.is_csv())
+        let Allowances { bare_names, good_lines } = self.source.allowances;
+        let mut text = format!("csv={}", self.source.is_csv());
+        // As it was before there were others, so that what was stored then is still used.
+        if bare_names {
+            text.push_str(" bare");
+        }
+        if good_lines {
+            text.push_str(" good-lines");
+        }
+        text
     }
 
     fn rows(&self) -> Rows {
         Rows::Written
+    }
+
+    fn allowances(&self) -> Allowances {
+        self.source.allowances
     }
 
     fn is_slow(&self) -> bool {
@@ -220,8 +258,22 @@ fn read_all(
     from: impl Read,
     intake: &mut Intake<'_>,
 ) -> Result<io::Result<()>, LoadError> {
+    let mut from = BufReader::with_capacity(PIECE_OCTETS, LineEnds::new(from));
     if !source.is_csv() {
-        return Ok(text::read(from, intake));
+        let start = match from.fill_buf() {
+            Ok(start) => start,
+            Err(error) => return Ok(Err(error)),
+        };
+        let other = |what| LoadError::OtherShape { path: source.path.clone(), what };
+        return match shape::of_text(start) {
+            Shape::Lines => Ok(text::read(from, intake)),
+            Shape::Other(what) => Err(other(what)),
+            Shape::Ldif => match ldif::read(from, intake) {
+                Ok(ldif::Read::Whole) => Ok(Ok(())),
+                Ok(ldif::Read::Changes) => Err(other(ldif::CHANGES)),
+                Err(error) => Ok(Err(error)),
+            },
+        };
     }
     match table::read(from, intake) {
         Err(table::TableError::Io(error)) => Ok(Err(error)),
@@ -245,19 +297,34 @@ fn decoded(file: &mut File, path: &Path) -> Result<Decoded, LoadError> {
     let encoding = || LoadError::Encoding(path.to_owned());
     let mut start = Vec::with_capacity(PROBE_OCTETS);
     file.by_ref().take(PROBE_OCTETS as u64).read_to_end(&mut start).map_err(failed)?;
-    let of_pair = match start.as_slice() {
-        [0xff, 0xfe, ..] => u16::from_le_bytes,
-        [0xfe, 0xff, ..] => u16::from_be_bytes,
+    if let Some(what) = shape::of_octets(&start) {
+        return Err(LoadError::OtherShape { path: path.to_owned(), what });
+    }
+    let (of_pair, mark): (fn([u8; 2]) -> u16, usize) = match start.as_slice() {
+        [0xff, 0xfe, ..] => (u16::from_le_bytes, 2),
+        [0xfe, 0xff, ..] => (u16::from_be_bytes, 2),
         [0xef, 0xbb, 0xbf, ..] => return Ok(Decoded::Utf8(start.split_off(3))),
-        octets if octets.contains(&0) => return Err(encoding()),
+        octets if octets.contains(&0) => (unmarked(octets).ok_or_else(encoding)?, 0),
         _ => return Ok(Decoded::Utf8(start)),
     };
     file.read_to_end(&mut start).map_err(failed)?;
-    let (pairs, odd) = start[2..].as_chunks::<2>();
+    let (pairs, odd) = start[mark..].as_chunks::<2>();
     if !odd.is_empty() {
         return Err(encoding());
     }
     let units = pairs.iter().map(|pair| of_pair(*pair));
     let text: Result<String, _> = char::decode_utf16(units).collect();
     Ok(Decoded::Utf16(text.map_err(|_| encoding())?.into_bytes()))
+}
+
+/// The order of octets in UTF-16 without its mark: most of a list is ASCII, of which every second
+/// octet is zero.
+fn unmarked(start: &[u8]) -> Option<fn([u8; 2]) -> u16> {
+    let (pairs, _) = start.as_chunks::<2>();
+    let zeros = |place: usize| pairs.iter().filter(|pair| pair[place] == 0).count();
+    match (zeros(0), zeros(1)) {
+        (0, behind) if behind * 2 > pairs.len() => Some(u16::from_le_bytes),
+        (before, 0) if before * 2 > pairs.len() => Some(u16::from_be_bytes),
+        _ => None,
+    }
 }

@@ -2,25 +2,34 @@
 //! Active Directory (`csvde`) and of people. Every column that is known to hold addresses is
 //! read, and within a value every SMTP address; X.400, X.500 and the like are passed over.
 
-use crate::directory::list::{Intake, LineProblem, typed};
+use crate::directory::list::{Intake, LineProblem, is_shown_list, typed};
 use csv::ByteRecord;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Headers of address columns, in lower case without spaces, hyphens and underscores.
 const ADDRESS_COLUMNS: &[&str] = &[
     "address",
+    // Of GAM, which numbers them: `aliases.0`; and of Google's own export with ` [Required]`.
+    "aliases",
     "mail",
+    "mailalternateaddress",
+    "maillocaladdress",
     "email",
     "emailaddress",
     "emailaddresses",
+    "emails",
+    // Of Domino.
+    "internetaddress",
     "mailbox",
     "othermailbox",
+    "primaryemail",
     "primarysmtpaddress",
     "proxyaddresses",
     "recipient",
     "rfc822mailbox",
     "secondaryproxyaddresses",
     "smtpaddress",
+    "windowsemailaddress",
 ];
 /// Headers of target columns, in the same form.
 const TARGET_COLUMNS: &[&str] = &["target", "deliverto", "forwardto", "goto"];
@@ -59,6 +68,9 @@ pub(super) fn read(from: impl Read, intake: &mut Intake<'_>) -> Result<(), Table
         // Empty, which is for the guard to judge.
         return Ok(());
     }
+    if is_separator_line(&record) && !next(&mut reader, &mut record)? {
+        return Ok(());
+    }
     let columns = columns(&record)?;
     while next(&mut reader, &mut record)? {
         let line = record.position().map_or(0, csv::Position::line);
@@ -75,25 +87,48 @@ fn next<R: Read>(reader: &mut csv::Reader<R>, record: &mut ByteRecord) -> Result
     })
 }
 
+/// `sep=;`, with which a spreadsheet is told how to read the rest.
+fn is_separator_line(record: &ByteRecord) -> bool {
+    record.get(0).is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"sep="))
+}
+
 /// Spreadsheets of half of Europe write `;`, and some tools tabs.
 fn delimiter(start: &[u8]) -> u8 {
     let mut lines = start.split(|&b| b == b'\n');
     let header = lines.find(|line| !line.trim_ascii().is_empty() && line[0] != b'#');
     let header = header.unwrap_or_default();
+    let word = header.get(..4).filter(|word| word.eq_ignore_ascii_case(b"sep="));
+    if let (Some(_), Some(&separator)) = (word, header.get(4)) {
+        return separator;
+    }
     let count = |delimiter| header.iter().filter(|&&b| b == delimiter).count();
     let most = [b';', b'\t', b','].into_iter().max_by_key(|&delimiter| count(delimiter));
     most.unwrap_or(b',')
 }
 
-fn columns(header: &ByteRecord) -> Result<Columns, TableError> {
-    let is_one_of = |name: &[u8], known: &[&str]| {
-        let name: Vec<u8> = name
-            .iter()
-            .filter(|b| !matches!(b, b' ' | b'-' | b'_'))
-            .map(u8::to_ascii_lowercase)
-            .collect();
-        known.iter().any(|known| known.as_bytes() == name.trim_ascii())
+/// Whether a column, or an attribute, is known to hold addresses.
+pub(super) fn is_address_column(name: &[u8]) -> bool {
+    is_one_of(name, ADDRESS_COLUMNS)
+}
+
+fn is_one_of(name: &[u8], known: &[&str]) -> bool {
+    let name: Vec<u8> = name
+        .iter()
+        .filter(|b| !matches!(b, b' ' | b'-' | b'_'))
+        .map(u8::to_ascii_lowercase)
+        .collect();
+    let name = name.trim_ascii();
+    let name = name.strip_suffix(b"[required]").unwrap_or(name);
+    // `aliases.0`, `emails.1.address`; but `emails.1.type` holds none.
+    let (name, rest) = match name.iter().position(|&b| b == b'.') {
+        Some(at) => (&name[..at], &name[at + 1..]),
+        None => (name, &name[..0]),
     };
+    let rest = rest.strip_suffix(b".address").unwrap_or(rest);
+    rest.iter().all(u8::is_ascii_digit) && known.iter().any(|known| known.as_bytes() == name)
+}
+
+fn columns(header: &ByteRecord) -> Result<Columns, TableError> {
     let of = |known| {
         let found = header.iter().enumerate().filter(move |(_, name)| is_one_of(name, known));
         found.map(|(at, _)| at)
@@ -120,6 +155,10 @@ fn take_record(line: u64, record: &ByteRecord, columns: &Columns, intake: &mut I
     let mut values = columns.addresses.iter().map(|&at| record[at].trim_ascii());
     if let Some(value) = values.find(|value| value.contains(&b'\n')) {
         return intake.refuse(line, LineProblem::LineBreak, value);
+    }
+    let mut values = columns.addresses.iter().map(|&at| record[at].trim_ascii());
+    if let Some(value) = values.find(|value| is_shown_list(value)) {
+        return intake.refuse(line, LineProblem::ListType, value);
     }
     let target = columns.target.map(|at| record[at].trim_ascii());
     let target = target.filter(|target| !target.is_empty()).map(smtp_address);
@@ -167,7 +206,9 @@ fn split_piece(value: &[u8]) -> (&[u8], &[u8]) {
         if !(matches!(b, b';' | b',') || (is_typed && is_separator(b))) {
             continue;
         }
-        let start = value[at..].iter().position(|&b| !is_separator(b));
+        // A `+` may begin a local part.
+        let is_between = |b: u8| is_separator(b) && (is_typed || b != b'+');
+        let start = value[at..].iter().position(|&b| !is_between(b));
         let behind = start.map_or(&value[..0], |start| &value[at + start..]);
         if !is_typed || behind.is_empty() || typed(behind).is_some() {
             return (&value[..at], behind);
@@ -177,5 +218,6 @@ fn split_piece(value: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn is_separator(b: u8) -> bool {
-    matches!(b, b';' | b',' | b'%') || b.is_ascii_whitespace()
+    // `+`: Microsoft 365.
+    matches!(b, b';' | b',' | b'%' | b'+') || b.is_ascii_whitespace()
 }

@@ -9,6 +9,12 @@ const LINE_OCTETS_MAX: usize = 4_096;
 /// Octets read at a time.
 const PIECE_OCTETS: usize = 256 << 10;
 
+/// What stands behind an address in maps of Postfix and Exim, and says no more than that it is
+/// there.
+const WORDS: &[&str] = &[
+    "x", "ok", "permit", "accept", "relay", "yes", "y", "true", "1", "any", "exists", "dunno", "-",
+];
+
 /// Reads all lines; what is malformed is noted in the intake.
 pub(super) fn read(mut from: impl Read, intake: &mut Intake<'_>) -> io::Result<()> {
     let mut buffer = vec![0; PIECE_OCTETS];
@@ -64,8 +70,8 @@ fn take_line(line: u64, written: &[u8], intake: &mut Intake<'_>) {
     }
     let target = match target {
         [] | [b'#', ..] => None,
-        // Postfix's relay_recipient_maps demands a value and ignores it; its manual has these.
-        [b'x'] | b"OK" | b"ok" => None,
+        // Postfix's relay_recipient_maps demands a value and ignores it; its manual has the first.
+        target if WORDS.iter().any(|word| target.eq_ignore_ascii_case(word.as_bytes())) => None,
         target => Some(target),
     };
     intake.take(line, address, target);
@@ -81,7 +87,8 @@ fn split_column(written: &[u8]) -> (&[u8], &[u8]) {
         }
         at = at.min(written.len());
     }
-    let end = written[at..].iter().position(u8::is_ascii_whitespace);
+    // Other white space is no separator: it would put one person's address behind another's.
+    let end = written[at..].iter().position(|b| matches!(b, b' ' | b'\t'));
     let (column, rest) = written.split_at(end.map_or(written.len(), |end| at + end));
     (column, rest.trim_ascii_start())
 }

@@ -39,6 +39,13 @@ table! {
         /// Of a file. `lines`: one address a line; `csv`: with columns.
         format: Option<Given<FileFormat>> =
             optional("`csv` for a name that ends in .csv, else `lines`"),
+        /// Of a file. A value without a domain is a name of the one domain, also among addresses.
+        /// Without it, only where every value of the file is one.
+        bare_names: Given<bool> = flag(false),
+        /// Of a file. Malformed lines, up to a fifth of all, are passed over, and whoever stands on
+        /// them is unknown. Otherwise a file with one of them waits until it is mended, and so do
+        /// names that only it may have.
+        accept_good_lines: Given<bool> = flag(false),
     }
 }
 
@@ -47,5 +54,10 @@ fn file_entry(entry: &Entry, site: &mut Site) -> Option<FileSettings> {
     let path = written::readable(entry.file.as_ref()?, site)?;
     let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
     let default = if is_csv { FileFormat::Csv } else { FileFormat::Lines };
-    Some(FileSettings { path, format: entry.format.as_deref().copied().unwrap_or(default) })
+    Some(FileSettings {
+        path,
+        format: entry.format.as_deref().copied().unwrap_or(default),
+        bare_names: *entry.bare_names,
+        accept_good_lines: *entry.accept_good_lines,
+    })
 }

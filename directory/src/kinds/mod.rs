@@ -14,7 +14,7 @@ mod sql;
 
 use super::file::{FileSource, Format};
 use super::learned::LearnedSettings;
-use super::list::DomainScope;
+use super::list::{Allowances, DomainScope};
 use super::live::Trouble;
 use super::{Account, Environment, Finding, Opened, Question, RecipientSource, SourceAnswer};
 use crate::settings::recipients::{FileFormat, FileSettings};
@@ -118,7 +118,8 @@ pub fn file_source(file: &FileSettings) -> FileSource {
         FileFormat::Lines => Format::Text,
         FileFormat::Csv => Format::Csv,
     };
-    FileSource { path: file.path.clone(), format }
+    let allowances = Allowances { bare_names: file.bare_names, good_lines: file.accept_good_lines };
+    FileSource { path: file.path.clone(), format, allowances }
 }
 
 impl SourceSettings {

@@ -1,8 +1,7 @@
 //! Recipients from a source that can be listed whole: a file, an SQL query, an export of a
-//! directory. A [`Lister`] reads it; the rest is shared: loads (`source.rs`), what is in use
-//! (`state.rs`), single changes (`follow.rs`), rows (`intake.rs`, `written.rs`), what is kept
-//! between starts (`cache.rs`), a person's word (`confirm.rs`), what a load would change
-//! or holds (`preview.rs`). Guards are in `guard.rs` above.
+//! directory. A [`Lister`] reads it; what is read is `load/` above. Here are loads (`source.rs`),
+//! what is in use (`state.rs`), what is newer and not in use (`state/newer.rs`), single changes
+//! (`follow.rs`), what is kept between starts (`cache.rs`), a person's word (`confirm.rs`).
 
 mod cache;
 mod confirm;
@@ -16,14 +15,15 @@ mod state;
 mod tests;
 
 pub use crate::load::{
-    ADDED_NAMED_MAX, DomainPart, DomainScope, ENTRIES_MAX, Failing, Intake, LineError, LineProblem,
-    Load, LoadError, MALFORMED_KEPT_MAX, Malformed, PATTERNS_MAX, PatternEntry, Preview, Recipient,
-    Rows, Scope, Skipped, typed,
+    ADDED_NAMED_MAX, Allowances, DomainPart, DomainScope, ENTRIES_MAX, Failing, Intake, LineError,
+    LineProblem, Load, LoadError, MALFORMED_KEPT_MAX, Malformed, PATTERNS_MAX, PatternEntry,
+    Preview, Recipient, Rows, Scope, Skipped, typed,
 };
 pub use report::{Checked, check};
 pub use schedule::Schedule;
 pub use source::Listed;
 
+pub(crate) use crate::load::is_shown_list;
 #[cfg(feature = "ldap")]
 pub(crate) use crate::load::parse_target;
 #[cfg(feature = "ldap")]
@@ -88,6 +88,11 @@ pub trait Lister: Send + Sync + 'static {
     /// How its rows are understood.
     fn rows(&self) -> Rows {
         Rows::Exported
+    }
+
+    /// What its rows may be besides.
+    fn allowances(&self) -> Allowances {
+        Allowances::default()
     }
 
     /// Whether reading may take long. Then the source has a thread of its own, nobody waits for

@@ -36,6 +36,7 @@ pub fn check(lister: &dyn Lister, scope: &Scope) -> Result<Checked, LoadError> {
     let progress = Progress::default();
     // Nothing is kept of it, so nobody can profit from a known key.
     let mut intake = Intake::new(scope, HashKey([0; 16]), lister.rows(), &progress, 0);
+    intake.allow(lister.allowances());
     let read = lister.read(&mut intake).and_then(|_| intake.finish());
     let load = match read {
         Ok((load, _)) => load,
@@ -60,7 +61,7 @@ pub fn check(lister: &dyn Lister, scope: &Scope) -> Result<Checked, LoadError> {
 impl Listed {
     /// What it holds.
     #[must_use]
-    pub(super) fn figures(&self) -> Statistics {
+    pub(crate) fn figures(&self) -> Statistics {
         let state = self.state.load();
         let snapshots = snapshots(&state);
         let sum = |of: fn(&Snapshot) -> usize| snapshots.iter().map(|s| of(s) as u64).sum();

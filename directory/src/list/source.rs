@@ -2,6 +2,7 @@
 //! Lookups read one `ArcSwap` and take no lock; loads take turns. What is in use is `state.rs`,
 //! single changes are `follow.rs`.
 
+use super::state::newer::{Newer, REMINDER_NANOSECONDS, Unused};
 use super::state::{DomainState, State};
 use super::{Lister, LoadError, Version, cache, confirm};
 use crate::clock;
@@ -9,7 +10,7 @@ use crate::directory::guard::{Confirmation, Hold, Judgement, Origin, Outcome, ju
 use crate::directory::snapshot::HashKey;
 use crate::directory::snapshot::overlay::{Change, OverlayFull};
 use crate::directory::statistics::Statistics;
-use crate::directory::{Account, Environment, Finding, Question, RecipientSource, SourceAnswer};
+use crate::directory::{Account, Environment, Question, RecipientSource, SourceAnswer};
 use crate::load::intake::{Intake, Progress, Rows};
 use crate::load::part::Load;
 use crate::load::preview::{Named, Preview, Recipient};
@@ -40,6 +41,8 @@ pub(super) struct Loading {
     unsaved: Option<(Load, Version)>,
     /// Part of the last load waits for a confirmation.
     pub(super) held: bool,
+    /// When it was told that a list is there and not in use, in nanoseconds since 1970.
+    told: Option<i64>,
 }
 
 /// A list of recipients as a source.
@@ -49,6 +52,8 @@ pub struct Listed {
     cache: Option<PathBuf>,
     environment: Environment,
     pub(super) state: ArcSwap<State>,
+    /// What is there beside it.
+    pub(super) newer: ArcSwap<Newer>,
     /// Held while what is in use is replaced, which takes no time; so that a single change need
     /// not wait until a load is done.
     pub(super) swapping: Mutex<()>,
@@ -118,12 +123,14 @@ impl Listed {
             scope,
             environment: environment.clone(),
             state: ArcSwap::from_pointee(vec![None; domains]),
+            newer: ArcSwap::from_pointee(vec![Unused::Nothing; domains]),
             swapping: Mutex::new(()),
             loading: Mutex::new(Loading {
                 remembered: vec![None; domains],
                 version: None,
                 unsaved: None,
                 held: false,
+                told: None,
             }),
             progress: Progress::default(),
             last_trouble: Mutex::default(),
@@ -213,6 +220,7 @@ impl Listed {
         // A little more than last time saves growing, which holds everything twice.
         let guess = before.saturating_add(before / 16);
         let mut intake = Intake::new(&self.scope, key, rows, &self.progress, guess);
+        intake.allow(lister.allowances());
         if let Some(named) = named {
             intake.name_added(named);
         }
@@ -243,6 +251,8 @@ impl Listed {
         let (load, version) = match read {
             Ok((load, version, _)) => (load, version),
             Err(error) => {
+                self.note_unread(&error);
+                loading.told = Some(clock::unix_nanoseconds());
                 let why = error.to_string();
                 *lock(&self.last_trouble) = Some(NotInUse { is_held: false, why });
                 return outcomes.push(self.failed(error));
@@ -253,6 +263,7 @@ impl Listed {
         // What is half adopted is not kept: after a restart, what was in use before the list
         // shrank is in use again, and the list is judged again.
         loading.held = !outcome.is_adopted();
+        loading.told = loading.held.then(clock::unix_nanoseconds);
         let why = loading.held.then(|| outcome.holds_in_words());
         *lock(&self.last_trouble) = why.map(|why| NotInUse { is_held: true, why });
         if let Some(cache) = self.cache.as_deref().filter(|_| !loading.held) {
@@ -304,17 +315,22 @@ impl Listed {
         let _swapping = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = State::clone(&self.state.load());
         let mut domains = Vec::with_capacity(new.len());
+        let mut newer = vec![Unused::Nothing; new.len()];
         for (place, part) in new.into_iter().enumerate() {
             let old = &mut state[place];
             let mut judged = self.judge_part(loading, place, old.as_deref(), &part, trusted);
             if judged.hold.is_none() {
                 *old = Some(Arc::new(part));
                 loading.remembered[place] = Some(judged.now);
+            } else {
+                newer[place] = Unused::Held(Arc::new(part));
             }
             judged.in_use = old.is_some();
             domains.push(judged);
         }
+        // First what is in use: nobody whom both lists lack, or the new one has, is ever unknown.
         self.swap(state);
+        self.newer.store(Arc::new(newer));
         let is_whole = domains.iter().all(|judged| judged.hold.is_none());
         loading.version = is_whole.then(|| version.clone());
         let source = self.lister.name().clone();
@@ -341,6 +357,33 @@ impl Listed {
         Judgement { domain: scope.name.clone(), before, now: part.entries, hold, in_use }
     }
 
+    /// As `poll`, at a time in nanoseconds since 1970.
+    pub(crate) fn poll_at(&self, now: i64) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        let mut loading = match self.loading.try_lock() {
+            Ok(loading) => loading,
+            // Another thread loads it and will tell.
+            Err(TryLockError::WouldBlock) => return outcomes,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        };
+        if self.progress.is_stopped() {
+            return outcomes;
+        }
+        let confirmation = self.cache.as_deref().filter(|_| loading.held).and_then(confirm::take);
+        let is_due = self.lister.is_due(now);
+        let is_wanted = self.is_wanted.swap(false, Ordering::Relaxed);
+        // What waits for a person is read and told again; a server paces itself.
+        let reminds = !self.lister.is_slow()
+            && loading.told.is_some_and(|told| now.saturating_sub(told) >= REMINDER_NANOSECONDS);
+        if is_due || is_wanted || reminds || confirmation.is_some() {
+            self.load(&mut loading, confirmation, &mut outcomes);
+        } else {
+            self.follow(&mut loading, &mut outcomes);
+        }
+        self.save(&mut loading, &mut outcomes);
+        outcomes
+    }
+
     /// A file is confirmed as it was seen; a list that lives goes on changing while a person
     /// looks at it, so there one in a hundred is allowed.
     fn confirms(&self, confirmation: Confirmation, entries: u64) -> bool {
@@ -358,15 +401,7 @@ impl RecipientSource for Listed {
     }
 
     fn look_up(&self, question: &Question<'_>) -> SourceAnswer {
-        let state = self.state.load();
-        let place = self.scope.place_of(question.domain);
-        let here = place.and_then(|place| state[place].as_ref());
-        let canonical = &question.canonical;
-        SourceAnswer::Now(
-            here.map_or(Finding::Unavailable, |here| {
-                here.find(canonical.exact(), canonical.base())
-            }),
-        )
+        SourceAnswer::Now(self.find(question))
     }
 
     fn account(&self, question: &Question<'_>) -> Account {
@@ -378,26 +413,7 @@ impl RecipientSource for Listed {
     }
 
     fn poll(&self) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        let mut loading = match self.loading.try_lock() {
-            Ok(loading) => loading,
-            // Another thread loads it and will tell.
-            Err(TryLockError::WouldBlock) => return outcomes,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        };
-        if self.progress.is_stopped() {
-            return outcomes;
-        }
-        let confirmation = self.cache.as_deref().filter(|_| loading.held).and_then(confirm::take);
-        let is_due = self.lister.is_due(clock::unix_nanoseconds());
-        let is_wanted = self.is_wanted.swap(false, Ordering::Relaxed);
-        if is_due || is_wanted || confirmation.is_some() {
-            self.load(&mut loading, confirmation, &mut outcomes);
-        } else {
-            self.follow(&mut loading, &mut outcomes);
-        }
-        self.save(&mut loading, &mut outcomes);
-        outcomes
+        self.poll_at(clock::unix_nanoseconds())
     }
 
     fn reload(&self, confirmation: Option<Confirmation>) -> Vec<Outcome> {

@@ -1,6 +1,8 @@
 //! What is in use for one domain of a list: snapshot, single changes on top, patterns; and how
 //! an address is found in it. Swapped whole by `source.rs`.
 
+pub(super) mod newer;
+
 use crate::directory::snapshot::overlay::{Change, Overlay, OverlayFull};
 use crate::directory::snapshot::{Entry, Snapshot};
 use crate::directory::{Finding, Matched};

@@ -27,6 +27,12 @@ pub enum LineProblem {
     LocalPartMissing,
     /// A local part alone in a file that serves several domains.
     DomainMissing,
+    /// A local part alone among addresses with their domains.
+    NameAmongAddresses,
+    /// A word for nothing, as exports write it.
+    Filler,
+    /// The name of a type, or a list as it is shown, where a list of addresses should be.
+    ListType,
     /// The second column is no address.
     Target(AddressError),
     /// Another line has another target for the same address.
@@ -45,6 +51,8 @@ pub enum LineProblem {
     },
     /// A value of a table that goes on in the next line.
     LineBreak,
+    /// A value in base64, or in another file.
+    NotPlain,
     /// Octets that are no UTF-8.
     NotUtf8,
     /// Longer than any line of such a file.
@@ -63,7 +71,11 @@ impl LineProblem {
     pub fn example(&self) -> &'static str {
         match self {
             Self::Pattern(_) | Self::PatternsTooMany => "sales-*@example.test",
-            Self::LocalPartMissing => "*@example.test (for every address of the domain)",
+            Self::ListType => {
+                "Select-Object mail, @{n='ProxyAddresses';e={$_.ProxyAddresses -join ';'}} \
+                 | Export-Csv users.csv -NoTypeInformation -Encoding UTF8 \
+                 (of an Exchange mailbox: $_.EmailAddresses)"
+            }
             Self::Target(_) | Self::TargetConflict { .. } | Self::ColumnsTooMany => {
                 "info@example.test  sales@example.test"
             }
@@ -84,22 +96,47 @@ impl fmt::Display for LineProblem {
             Self::PatternsTooMany => {
                 write!(f, "expected at most {PATTERNS_MAX} patterns for one domain")
             }
-            Self::LocalPartMissing => f.write_str("expected a local part or `*` before the `@`"),
+            Self::LocalPartMissing => f.write_str(
+                "expected a local part before the `@`; a line for a whole domain (`@domain OK` of \
+                 Postfix) would have every name accepted: list the people who are there",
+            ),
             Self::DomainMissing => {
                 f.write_str("expected an address with its domain: the file serves several")
             }
+            Self::NameAmongAddresses => f.write_str(
+                "expected an address with its domain, as in other lines (where names without one \
+                 are meant: `bare_names = true`)",
+            ),
+            Self::Filler => f.write_str(
+                "expected an address, found a word for nothing: have the export leave it empty \
+                 (where it is a name all the same: `bare_names = true`)",
+            ),
+            Self::ListType => f.write_str(
+                "expected addresses, but PowerShell wrote the type of a list, or cut it off: join \
+                 the list in the export",
+            ),
+            Self::Target(AddressError::DomainMissing) => f.write_str(
+                "expected an address in the second column (the target), but the domain is missing \
+                 (of a Postfix map, take the first column alone)",
+            ),
             Self::Target(error) => {
                 write!(f, "expected an address in the second column (the target), but {error}")
             }
             Self::TargetConflict { first_line } => {
                 write!(f, "expected one target for an address; line {first_line} names another")
             }
-            Self::ColumnsTooMany => f.write_str("expected an address and at most one target"),
+            Self::ColumnsTooMany => f.write_str(
+                "expected an address and at most one target (of one that has several, as in \
+                 Postfix's virtual, write the address alone)",
+            ),
             Self::ColumnsDiffer { header, found } => {
                 write!(f, "expected {header} columns as in the header, found {found}")
             }
             Self::LineBreak => {
                 f.write_str("expected addresses in one line; is a quotation mark left open?")
+            }
+            Self::NotPlain => {
+                f.write_str("expected an address in plain text, not base64 or a file")
             }
             Self::NotUtf8 => f.write_str("expected UTF-8; save the file as UTF-8"),
             Self::TooLong => f.write_str("expected lines of at most 4096 octets"),
@@ -173,7 +210,7 @@ pub enum LoadError {
         source: io::Error,
     },
     /// It is no text that we read.
-    #[error("{}: expected UTF-8, or UTF-16 with a byte order mark; save it as UTF-8", .0.display())]
+    #[error("{}: expected UTF-8 or UTF-16; save it as UTF-8", .0.display())]
     Encoding(PathBuf),
     /// It is CSV and no column of the header holds addresses.
     #[error(
@@ -186,6 +223,14 @@ pub enum LoadError {
         path: PathBuf,
         /// The header.
         found: String,
+    },
+    /// It is something else than a list.
+    #[error("{}: this is {what}", path.display())]
+    OtherShape {
+        /// Which file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        what: &'static str,
     },
     /// It was written to while it was read.
     #[error("{}: the file changed while it was read", .0.display())]
@@ -210,6 +255,24 @@ pub enum LoadError {
         /// Why, without secrets.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl LoadError {
+    /// Whether the list itself is at fault, so that one may be there which has more than the one
+    /// in use. A server that does not answer shows nothing of the kind.
+    #[must_use]
+    pub fn is_of_what_is_there(&self) -> bool {
+        match self {
+            Self::Io { .. }
+            | Self::Encoding(_)
+            | Self::ColumnMissing { .. }
+            | Self::OtherShape { .. }
+            | Self::Changing(_)
+            | Self::Malformed { .. }
+            | Self::TooMany => true,
+            Self::Randomness(_) | Self::Elsewhere { .. } => false,
+        }
+    }
 }
 
 /// The first malformed line, and how many there are.

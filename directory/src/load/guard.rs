@@ -146,7 +146,13 @@ impl fmt::Display for Outcome {
                 }
                 Ok(())
             }
-            Self::Failed { source, error, .. } => write!(f, "{source}: not loaded: {error}"),
+            Self::Failed { source, error, domains_in_use } => {
+                write!(f, "{source}: not loaded: {error}")?;
+                if *domains_in_use > 0 && error.is_of_what_is_there() {
+                    f.write_str("; until it is, names that the list in use lacks hear 451")?;
+                }
+                Ok(())
+            }
             Self::CacheFailed { source, error } => write!(f, "{source}: state: {error}"),
         }
     }

@@ -1,14 +1,19 @@
 //! Takes the addresses and patterns that a lister finds, one at a time, and gathers them for a
 //! snapshot: domain by domain, with counts and every malformed line. Works on octets; the common
-//! address allocates nothing. How an address is written is `written.rs`.
+//! address allocates nothing. How an address is written is `written.rs`;
+//! what is no name though it has no domain is `intake/`.
+
+mod bare;
+pub(super) mod filler;
 
 use super::error::{LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
 use super::part::{DomainPart, Load, Malformed, PatternEntry, Skipped};
 use super::preview::{Named, Recipient};
 use super::scope::{Place, Scope};
-use super::written::{Shape, parse_local_part, parse_target, shape, split, typed};
+use super::written::{Shape, parse_local_part, parse_target, shape, split, typed, unquoted};
 use crate::directory::pattern::Pattern;
 use crate::directory::snapshot::{Builder, HashKey};
+use bare::Bare;
 use mail::address::{AddressError, LOCAL_PART_OCTETS_MAX, Mailbox};
 use relay::settings::LocalPartCase;
 use std::sync::Arc;
@@ -33,6 +38,15 @@ pub enum Rows {
     /// counted and passed over, since one odd row must not hold back 10 million. More than a
     /// fifth of them are no odd rows, but a wrong query.
     Exported,
+}
+
+/// What the operator allows the rows of a list to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Allowances {
+    /// A value without a domain is a local part, also among addresses.
+    pub bare_names: bool,
+    /// Of a list as people write it: malformed rows are passed over as those of an export are.
+    pub good_lines: bool,
 }
 
 /// How far a load is, and whether it is still wanted; seen from other threads.
@@ -77,6 +91,7 @@ impl Progress {
 pub struct Intake<'s> {
     scope: &'s Scope,
     rows: Rows,
+    allowances: Allowances,
     progress: &'s Progress,
     /// What to name those addresses by that are new; nothing when nobody asks.
     named: Option<Named>,
@@ -86,6 +101,10 @@ pub struct Intake<'s> {
     not_smtp: u64,
     builder: Builder,
     parts: Vec<DomainPart>,
+    /// Names without a domain that came before any address.
+    bare: Option<Box<Bare>>,
+    /// An address with its domain has come.
+    has_addresses: bool,
     foreign: u64,
     malformed: Malformed,
     /// The last name seen behind an `@`, since neighbours mostly share it.
@@ -106,6 +125,7 @@ impl<'s> Intake<'s> {
         Self {
             scope,
             rows,
+            allowances: Allowances::default(),
             progress,
             named: None,
             shown_to: None,
@@ -113,11 +133,18 @@ impl<'s> Intake<'s> {
             not_smtp: 0,
             builder: Builder::new(key, entries),
             parts: vec![DomainPart::default(); scope.domains().len()],
+            bare: None,
+            has_addresses: false,
             foreign: 0,
             malformed: Malformed::default(),
             last_name: Vec::new(),
             last_place: Place::Malformed,
         }
+    }
+
+    /// Has rows read as the operator allows.
+    pub(crate) fn allow(&mut self, allowances: Allowances) {
+        self.allowances = allowances;
     }
 
     /// Has those addresses named that are not in use yet.
@@ -161,6 +188,7 @@ impl<'s> Intake<'s> {
         if self.taken > ENTRIES_MAX {
             return;
         }
+        let (written, target) = (unquoted(written), target.map(unquoted));
         if let Err(problem) = self.try_take(row, written, target) {
             let target = target.filter(|_| matches!(problem, LineProblem::Target(_)));
             self.refuse(row, problem, target.unwrap_or(written));
@@ -186,12 +214,15 @@ impl<'s> Intake<'s> {
         target: Option<&[u8]>,
     ) -> Result<(), LineProblem> {
         let (local_part, place) = self.place(written)?;
+        let is_bare = local_part.len() == written.len() && !self.allowances.bare_names;
         let target = target.map(parse_target).transpose()?;
         let mut folded = [0; LOCAL_PART_OCTETS_MAX];
         let exact;
         let local_part = match shape(local_part, self.rows == Rows::Written) {
             Shape::Plain => local_part,
-            Shape::Starred => return self.take_pattern(local_part, place, target),
+            Shape::Starred => {
+                return self.take_pattern((line, is_bare), local_part, place, target);
+            }
             Shape::Other => {
                 exact = parse_local_part(local_part)?;
                 exact.as_str().as_bytes()
@@ -201,6 +232,9 @@ impl<'s> Intake<'s> {
             self.foreign += 1;
             return Ok(());
         };
+        if is_bare && self.has_addresses {
+            return Err(LineProblem::NameAmongAddresses);
+        }
         let folded = folded.get_mut(..local_part.len()).ok_or(AddressError::LocalPartTooLong)?;
         folded.copy_from_slice(local_part);
         if self.scope.domains()[place].case == LocalPartCase::Folded {
@@ -218,19 +252,26 @@ impl<'s> Intake<'s> {
             let target = target.as_deref();
             show(Recipient { local_part, domain, target, is_pattern: false });
         }
+        let builder = if is_bare {
+            let bare = self.bare();
+            bare.note(line, written);
+            bare.addresses += 1;
+            &mut bare.builder
+        } else {
+            self.parts[place].addresses += 1;
+            &mut self.builder
+        };
         match target {
-            None => self.builder.add(hash),
-            Some(target) => self.builder.add_target(hash, &target.to_string(), line),
+            None => builder.add(hash),
+            Some(target) => builder.add_target(hash, &target.to_string(), line),
         }
-        self.parts[place].addresses += 1;
         Ok(())
     }
 
     /// The local part as written, and the place of its domain, when it is one of ours.
     fn place<'w>(&mut self, written: &'w [u8]) -> Result<(&'w [u8], Option<usize>), LineProblem> {
         let (local_part, Some(name)) = split(written) else {
-            let only = self.scope.only().ok_or(LineProblem::DomainMissing)?;
-            return Ok((written, Some(only)));
+            return Ok((written, Some(self.place_of_bare(written)?)));
         };
         if local_part.is_empty() {
             return Err(LineProblem::LocalPartMissing);
@@ -240,15 +281,52 @@ impl<'s> Intake<'s> {
             self.last_name.clear();
             self.last_name.extend_from_slice(name);
         }
-        match self.last_place {
-            Place::Ours(place) => Ok((local_part, Some(place))),
-            Place::Foreign => Ok((local_part, None)),
-            Place::Malformed => Err(AddressError::DomainSyntax.into()),
+        let place = match self.last_place {
+            Place::Ours(place) => Some(place),
+            Place::Foreign => None,
+            Place::Malformed => return Err(AddressError::DomainSyntax.into()),
+        };
+        self.has_addresses = true;
+        Ok((local_part, place))
+    }
+
+    /// The place of the only domain, for a value that has none.
+    fn place_of_bare(&self, written: &[u8]) -> Result<usize, LineProblem> {
+        let is_declared = self.allowances.bare_names;
+        if let Some(problem) = filler::problem(written, is_declared) {
+            return Err(problem);
+        }
+        let only = self.scope.only().ok_or(LineProblem::DomainMissing)?;
+        Ok(only)
+    }
+
+    /// Where names without a domain wait for the end of the list.
+    fn bare(&mut self) -> &mut Bare {
+        let builder = &mut self.builder;
+        self.bare.get_or_insert_with(|| {
+            let key = *builder.key();
+            Box::new(Bare::new(std::mem::replace(builder, Builder::new(key, 0))))
+        })
+    }
+
+    /// At the end of the list: names are what it holds, or mistakes in it.
+    fn settle_bare(&mut self) {
+        let Some(bare) = self.bare.take() else { return };
+        if self.has_addresses {
+            let room = MALFORMED_KEPT_MAX - self.malformed.lines.len().min(MALFORMED_KEPT_MAX);
+            let beyond = bare.rows.lines.len().saturating_sub(room) as u64;
+            self.malformed.lines.extend(bare.rows.lines.into_iter().take(room));
+            self.malformed.more += bare.rows.more + beyond;
+        } else if let Some(only) = self.scope.only() {
+            self.builder = bare.builder;
+            self.parts[only].addresses = bare.addresses;
+            self.parts[only].patterns = bare.patterns;
         }
     }
 
     fn take_pattern(
         &mut self,
+        (line, is_bare): (u64, bool),
         written: &[u8],
         place: Option<usize>,
         target: Option<Mailbox>,
@@ -260,7 +338,13 @@ impl<'s> Intake<'s> {
             self.foreign += 1;
             return Ok(());
         };
-        let patterns = &mut self.parts[place].patterns;
+        if is_bare && self.has_addresses {
+            return Err(LineProblem::NameAmongAddresses);
+        }
+        let patterns = match &self.bare {
+            Some(bare) if is_bare => &bare.patterns,
+            _ => &self.parts[place].patterns,
+        };
         if patterns.len() >= PATTERNS_MAX {
             return Err(LineProblem::PatternsTooMany);
         }
@@ -270,7 +354,14 @@ impl<'s> Intake<'s> {
             let local_part = pattern.as_str();
             show(Recipient { local_part, domain, target: shown.as_deref(), is_pattern: true });
         }
-        patterns.push(PatternEntry { pattern, target });
+        let entry = PatternEntry { pattern, target };
+        if is_bare {
+            let bare = self.bare();
+            bare.note(line, written);
+            bare.patterns.push(entry);
+        } else {
+            self.parts[place].patterns.push(entry);
+        }
         Ok(())
     }
 
@@ -279,6 +370,7 @@ impl<'s> Intake<'s> {
         if self.taken > ENTRIES_MAX {
             return Err(LoadError::TooMany);
         }
+        self.settle_bare();
         let entries = self.parts.iter().map(DomainPart::entries).sum::<u64>();
         self.malformed.good = entries + self.foreign;
         let key = *self.builder.key();
@@ -292,10 +384,10 @@ impl<'s> Intake<'s> {
         let mut malformed = self.malformed;
         malformed.lines.sort_by_key(|error| error.line);
         let bearable = match self.rows {
-            Rows::Written => malformed.count() == 0,
+            Rows::Written if !self.allowances.good_lines => malformed.count() == 0,
             // As in `guard.rs`: what is missing by a fifth must not make anybody unknown, and at
             // a first load nothing else would notice.
-            Rows::Exported => malformed.count().saturating_mul(4) <= malformed.good,
+            Rows::Written | Rows::Exported => malformed.count().saturating_mul(4) <= malformed.good,
         };
         if !bearable {
             return Err(LoadError::Malformed { malformed });

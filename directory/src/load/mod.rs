@@ -11,11 +11,13 @@ pub mod scope;
 pub mod written;
 
 pub use error::{Failing, LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
-pub use intake::{ENTRIES_MAX, Intake, PATTERNS_MAX, Rows};
+pub use intake::{Allowances, ENTRIES_MAX, Intake, PATTERNS_MAX, Rows};
 pub use part::{DomainPart, Load, Malformed, PatternEntry, Skipped};
 pub use preview::{ADDED_NAMED_MAX, Preview, Recipient};
 pub use scope::{DomainScope, Scope};
 pub use written::typed;
+
+pub(crate) use intake::filler::is_shown_list;
 
 #[cfg(feature = "ldap")]
 pub(crate) use written::parse_target;

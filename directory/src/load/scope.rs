@@ -1,7 +1,7 @@
 //! Which domains a list is read for, and how their addresses are written in
 //! canonical form. One list may serve many domains; it is read once for all of them.
 
-use super::written::{parse_local_part, split};
+use super::written::{parse_local_part, split, unquoted};
 use mail::address::{DOMAIN_OCTETS_MAX, Domain, Host, Mailbox};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase};
 use std::collections::HashMap;
@@ -116,7 +116,7 @@ impl Scope {
     /// The place of the domain of a written address, and its local part in canonical form; nothing
     /// when it is malformed or not ours.
     pub(crate) fn resolve(&self, written: &[u8]) -> Option<(usize, Vec<u8>)> {
-        let (local_part, name) = split(written);
+        let (local_part, name) = split(unquoted(written));
         let place = match name.map(|name| self.place(name)) {
             None => self.only()?,
             Some(Place::Ours(place)) => place,

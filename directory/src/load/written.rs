@@ -49,6 +49,21 @@ pub(crate) fn shape(local_part: &[u8], is_pattern: bool) -> Shape {
     Shape::Plain
 }
 
+/// An address without the quotation marks or angle brackets around the whole of it, which tools
+/// write where nobody asked for them: `"a@b"`, `'a@b'`, `<a@b>`. What has no domain inside stays as
+/// it is, since `"a b"` is a local part.
+pub(super) fn unquoted(written: &[u8]) -> &[u8] {
+    let (open, close) = match written {
+        [open @ (b'"' | b'\'' | b'<'), .., close] => (*open, *close),
+        _ => return written,
+    };
+    let inside = &written[1..written.len() - 1];
+    let is_pair = close == if open == b'<' { b'>' } else { open };
+    let is_address = matches!(split(inside), (local, Some(name)) if !local.is_empty()
+        && !name.is_empty() && !inside.contains(&open));
+    if is_pair && is_address { inside.trim_ascii() } else { written }
+}
+
 /// Splits an address at its last `@`; nothing behind it when it is a local part alone.
 pub(crate) fn split(written: &[u8]) -> (&[u8], Option<&[u8]>) {
     let quoted_alone = written.first() == Some(&b'"') && written.last() == Some(&b'"');

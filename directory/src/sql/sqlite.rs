@@ -1,16 +1,19 @@
 //! SQLite: a file is read by a thread of its own, since its library blocks; askers hand it their
 //! questions and wait as long as they like. It is opened read-only, and again when another file
-//! has taken its place. Limits: one question at a time; each is a matter of microseconds.
+//! has taken its place or it was written over: SQLite believes a counter inside of the file, which
+//! a file that is built anew each night has the same of. Limits: one question at a time; each is a
+//! matter of microseconds.
 
+use super::super::file::Stamp;
 use super::super::live::{Trouble, TroubleKind};
 use super::answer::{Cell, EXISTS, ROWS_MAX, Row, TARGET, Values};
 use super::failure::{Failure, slow};
 use super::pool::WAITING_MAX;
 use super::statement::Statement;
+use crate::clock;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -18,6 +21,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
+
+/// How old a change must be, in nanoseconds, for a file's times to show another: they are as exact
+/// as the clock of the file system, on some as coarse as two seconds.
+const SETTLED_NANOSECONDS: i64 = 2_000_000_000;
 
 const WHERE: &str = "check `file`, and that the user of Postern may read it";
 const QUERY: &str = "try the query with sqlite3 on the same file";
@@ -137,8 +144,10 @@ struct Reader {
 
 pub(super) struct Open {
     pub(super) connection: Connection,
-    /// Device and number of the file, which tell whether another has taken its place.
-    file: (u64, u64),
+    /// What the file was when it was opened.
+    pub(super) stamp: Stamp,
+    /// Any later change shows in the stamp.
+    is_settled: bool,
 }
 
 impl Reader {
@@ -160,29 +169,46 @@ impl Reader {
     fn run<T>(
         &mut self,
         number: u64,
-        work: impl FnOnce(&Connection) -> Result<T, Failure>,
+        work: impl Fn(&Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let open = match self.open.take().filter(|open| id(&self.path).ok() == Some(open.file)) {
+        // Once more when somebody writes over it: pages of two files make no answer.
+        match self.run_once(number, &work)? {
+            Some(answer) => Ok(answer),
+            None => self.run_once(number, &work)?.ok_or_else(written_over),
+        }
+    }
+
+    /// Nothing when the file is not what it was when it was opened.
+    fn run_once<T>(
+        &mut self,
+        number: u64,
+        work: impl Fn(&Connection) -> Result<T, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        let is_as_opened = |open: &Open| Stamp::of(&self.path).ok() == Some(open.stamp);
+        let open = match self.open.take().filter(|open| open.is_settled && is_as_opened(open)) {
             Some(open) => open,
             None => open(&self.path, self.busy_max)?,
         };
         *self.running.lock() = (Some(number), Some(open.connection.get_interrupt_handle()));
         let worked = work(&open.connection);
         *self.running.lock() = (None, None);
+        if !is_as_opened(&open) {
+            return Ok(None);
+        }
         if !worked.as_ref().is_err_and(|failure| failure.is_lost) {
             self.open = Some(open);
         }
-        worked
+        worked.map(Some)
     }
 }
 
-fn id(path: &Path) -> io::Result<(u64, u64)> {
-    let file = std::fs::metadata(path)?;
-    Ok((file.dev(), file.ino()))
+/// Somebody writes over the file while it is read.
+pub(super) fn written_over() -> Failure {
+    Trouble::new(TroubleKind::Unexpected, "the file changed while it was read").into()
 }
 
 pub(super) fn open(path: &Path, busy_max: Duration) -> Result<Open, Failure> {
-    let file = id(path).map_err(|error| {
+    let stamp = Stamp::of(path).map_err(|error| {
         Trouble::new(TroubleKind::Misconfigured, "the file cannot be opened")
             .remedy(WHERE)
             .because(error)
@@ -190,7 +216,8 @@ pub(super) fn open(path: &Path, busy_max: Duration) -> Result<Open, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(busy_max)?;
-    Ok(Open { connection, file })
+    let since = clock::unix_nanoseconds().saturating_sub(stamp.changed_nanoseconds);
+    Ok(Open { connection, stamp, is_settled: since >= SETTLED_NANOSECONDS })
 }
 
 pub(super) fn columns(

@@ -1,10 +1,11 @@
 //! Lists an SQLite file. Its library blocks and cannot be asked how far it is, so it reads on a
 //! thread of its own and hands over its rows in batches; who waits for them can stop it.
 
+use super::super::file::Stamp;
 use super::answer::TARGET;
 use super::failure::{Failure, slow};
 use super::remote::{LOOK, Layout, Listed};
-use super::sqlite::{columns, open};
+use super::sqlite::{columns, open, written_over};
 use super::statement::Statement;
 use super::{no_column, not_text};
 use rusqlite::InterruptHandle;
@@ -99,6 +100,13 @@ fn read(
                 return Ok(());
             }
         }
+    }
+    // Half of one file and half of another is no list. Where SQLite writes ahead, it may write into
+    // the file while we read, and then knows itself what belongs together.
+    let mut ahead = path.as_os_str().to_owned();
+    ahead.push("-wal");
+    if Stamp::of(path).ok() != Some(open.stamp) && !Path::new(&ahead).exists() {
+        return Err(written_over());
     }
     let _ = sender.send(Said::Rows(batch));
     Ok(())

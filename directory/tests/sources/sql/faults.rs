@@ -243,3 +243,30 @@ fn faults_of_an_sqlite_file_are_told_apart_and_end() {
     std::fs::rename(&other, &path).unwrap();
     assert_eq!(people.ask("jones@example.test").unwrap(), Said::Unknown);
 }
+
+#[test]
+fn an_sqlite_file_that_is_built_anew_and_copied_over_is_read_anew() {
+    let folder = Folder::new();
+    let (path, fresh) = (folder.file("people.sqlite"), folder.file("fresh.sqlite"));
+    let build = |person: &str| {
+        let file = rusqlite::Connection::open(&fresh).unwrap();
+        file.execute_batch("create table people (address text, target text)").unwrap();
+        file.execute("insert into people values (?1, null)", [person]).unwrap();
+        drop(file);
+        // Into the file that is there, as `cp` does.
+        std::fs::copy(&fresh, &path).unwrap();
+        std::fs::remove_file(&fresh).unwrap();
+    };
+    build("leaver@example.test");
+    let people = hurried(&Database::Sqlite(path.clone()), QUERY);
+    for pause in [0, 2_500] {
+        // Afterwards the file is old enough that it is left open.
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        build("leaver@example.test");
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        assert_eq!(people.ask("leaver@example.test").unwrap(), exists(None));
+        build("newcomer@example.test");
+        assert_eq!(people.ask("newcomer@example.test").unwrap(), exists(None));
+        assert_eq!(people.ask("leaver@example.test").unwrap(), Said::Unknown);
+    }
+}

@@ -94,7 +94,9 @@ fn check_contents(
     for look in [Look::Inside, Look::Elsewhere] {
         if look == Look::Inside || report.is_clean() {
             let found: Vec<Mistake> = listed.iter().flat_map(|l| contents(l, look)).collect();
-            found.into_iter().for_each(|mistake| report.refuse(mistake));
+            for mistake in found {
+                if mistake.is_warning() { report.warn(mistake) } else { report.refuse(mistake) }
+            }
         }
     }
 }

@@ -73,11 +73,13 @@ fn text(path: &Path, checked: &Result<Checked, LoadError>) -> String {
         text.push_str(&format!("; for example: {}\n", problem.example()));
     }
     let all = malformed.lines.len() as u64 + malformed.more;
-    text.push_str(&format!(
-        "{shown}: {}, {} good; the file is not used until all are\n",
-        count(all, "malformed line"),
-        malformed.good
-    ));
+    let then = if checked.domains.is_empty() {
+        "the file is not used until all are"
+    } else {
+        "they are passed over (`accept_good_lines`)"
+    };
+    let (lines, good) = (count(all, "malformed line"), malformed.good);
+    text.push_str(&format!("{shown}: {lines}, {good} good; {then}\n"));
     text
 }
 

@@ -85,7 +85,7 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<Ended, ImportE
     let all = listed(&config.settings.domain, &config.domains);
     let (target, scope) = replaced(arguments.source.as_deref(), &all)?;
     let staged = Staged::copy(&arguments.file, &target.path)?;
-    let lister = FileLister::new(FileSource { path: staged.path.clone(), format: target.format });
+    let lister = FileLister::new(FileSource { path: staged.path.clone(), ..target.clone() });
     // Beside what a Postern that starts now would use.
     let (in_use, _) = file::open(target.clone(), scope, &beside(&config.recipients()));
     let preview = in_use.preview_of(&lister)?;

@@ -69,7 +69,11 @@ const NOT_HERE: &[Line] = &[
 #[test]
 fn what_commands_print_is_as_it_is_written_down() {
     let folder = Folder::new();
-    write_old(&folder, "users.txt", "jones@example.test sales@inside.example\nsmith\nteam-*\n");
+    write_old(
+        &folder,
+        "users.txt",
+        "jones@example.test sales@inside.example\nsmith@example.test\nteam-*@example.test\n",
+    );
     folder.write("other.txt", "jones@example.test\nbrown@example.test\n");
     folder.write("postern.toml", CONFIG);
     folder.write("wrong.toml", CONFIG.replace("hostname", "hostnme").replace(":25\"", ":0\""));
