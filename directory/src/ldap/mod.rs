@@ -32,6 +32,7 @@ use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
 use crate::next_hop::tls::TrustError;
 use ldap3::Scope;
+use link::entry::without_type;
 use mail::address::{Host, Mailbox};
 use relay::event::ProcessEvent;
 use std::sync::Arc;
@@ -219,14 +220,6 @@ fn target_of(reply: &Reply, attribute: Option<&str>) -> Result<Option<Mailbox>, 
         }
     }
     Ok(target)
-}
-
-/// Exchange writes the type of an address before it: `SMTP:jones@example.test`.
-fn without_type(text: &str) -> &str {
-    let is_typed = text.get(..5).is_some_and(|kind| {
-        kind.eq_ignore_ascii_case("smtp:") || kind.eq_ignore_ascii_case("smtp$")
-    });
-    if is_typed { &text[5..] } else { text }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::directory::live::{Trouble, TroubleKind};
 use crate::directory::{Environment, Teller};
 use crate::next_hop::tls::TrustError;
 use entries::{Entries, EntriesError, Writing};
-use followed::{Followed, Held};
+use followed::Followed;
 use modes::{Export, Mode};
 use page::{Pages, Query};
 pub(super) use person::is_deleted;
@@ -35,7 +35,6 @@ use person::{OPERATIONAL, Person, id, person};
 use poll::Pace;
 use relay::event::ProcessEvent;
 use root::{Mark, Token, root};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,9 +48,6 @@ pub(super) use trial::described;
 const RETRY: Duration = Duration::from_secs(60);
 /// How often it is asked whether anybody still waits.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// What was seen of entries: what each of them holds now, which is nothing when it is gone.
-type Seen = HashMap<Box<[u8]>, Held>;
 
 /// A directory that is listed.
 pub struct LdapList {
