@@ -10,6 +10,7 @@ pub mod live;
 pub mod progress;
 pub mod stream;
 pub mod table;
+pub mod wire;
 pub mod world;
 
 use crate::run::StartError;

@@ -4,7 +4,7 @@
 use super::letter::{Kind, Letter};
 use super::send::{Connection, Fate, Gone, Way, is_yes};
 use super::{Behaviour, Sender};
-use crate::demo::world::wire::Wire;
+use crate::demo::wire::Wire;
 use crate::state::lock;
 use mail::address::ForwardPath;
 use mail::smtp::reply::{Class, HeardReply};

@@ -3,7 +3,7 @@
 
 use super::ndr;
 use super::serve::Host;
-use super::wire::Wire;
+use crate::demo::wire::Wire;
 use crate::state::lock;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::reply::Reply;
