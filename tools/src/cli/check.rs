@@ -4,7 +4,7 @@
 use super::configuration::{
     ConfigArgument, count, mistakes_json, print, print_json, tell_mistakes, tell_warnings,
 };
-use super::{EXIT_LATER, EXIT_MISTAKES};
+use super::exit::{EXIT_LATER, EXIT_MISTAKES};
 use crate::config::{Config, Look};
 use crate::directory::statistics::Statistics;
 use crate::listen::tls::Certificate;

@@ -1,7 +1,7 @@
 //! What commands that read the configuration share: the argument, and how what is wrong with it,
 //! or with its recipient sources, is told.
 
-use super::EXIT_MISTAKES;
+use super::exit::EXIT_MISTAKES;
 use crate::config::Config;
 use crate::directory::guard::Outcome;
 use crate::settings::mistake::{Mistake, Mistakes, render};

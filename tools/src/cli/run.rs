@@ -1,6 +1,6 @@
 //! `postern run`: relay mail until told to stop.
 
-use super::{EXIT_LATER, EXIT_MISTAKES};
+use super::exit::{EXIT_LATER, EXIT_MISTAKES};
 use crate::config::built::Config;
 use crate::run::StartError;
 use crate::run::signals::Signals;

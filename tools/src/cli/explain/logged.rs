@@ -2,7 +2,7 @@
 
 use super::ExplainArguments;
 use crate::cli::configuration::{print, print_json};
-use crate::cli::{EXIT_MISTAKES, EXIT_NO};
+use crate::cli::exit::{EXIT_MISTAKES, EXIT_NO};
 use crate::explain::search::{self, Id, Logged};
 use crate::explain::story;
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ mod logged;
 mod print;
 
 use super::configuration::{ConfigArgument, tell_outcomes};
-use super::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
+use super::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::explain::asked::forward_path;
 use crate::explain::judgement::{Case, judge};
 use clap::Args;

@@ -9,8 +9,8 @@ mod look;
 mod root;
 mod sources;
 
-use super::EXIT_MISTAKES;
 use super::configuration::{count, print, tell_mistakes, tell_warnings};
+use super::exit::EXIT_MISTAKES;
 use crate::run::build;
 use clap::Args;
 use sources::{Seen, Sources};

@@ -1,8 +1,8 @@
 //! `postern recipients check`: reads every recipient file to its end and judges nothing.
 
-use super::{Common, Ended};
-use crate::cli::EXIT_MISTAKES;
+use super::shared::{Common, Ended};
 use crate::cli::configuration::{count, print, print_json};
+use crate::cli::exit::EXIT_MISTAKES;
 use crate::config::built::{Config, listed};
 use crate::directory::file::FileLister;
 use crate::directory::kinds::file_source;

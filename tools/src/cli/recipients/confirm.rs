@@ -4,9 +4,9 @@
 
 use super::diff::objection;
 use super::running::{ask_or, failed, nobody};
+use super::shared::{Common, Ended};
 use super::sync::loaded_text;
-use super::{Common, Ended};
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::{Config, listed};
 use crate::control::client::Absent;
 use crate::control::message::{Confirm, Confirmed};

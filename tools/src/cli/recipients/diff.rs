@@ -1,9 +1,9 @@
 //! `postern recipients diff`: what the next load of a list would change.
 
 use super::running::{ask_or, failed, of_list, tell_absent};
-use super::{Common, Ended};
+use super::shared::{Common, Ended};
 use crate::cli::configuration::count;
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::Config;
 use crate::control::message::{Diff, OfSource};
 use crate::control::names::pick;

@@ -1,8 +1,8 @@
 //! `postern recipients export`: the addresses of a source, as a file for `{ file = … }`.
 
-use super::{Common, Ended};
+use super::shared::{Common, Ended};
 use crate::cli::configuration::{count, print, print_json};
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES};
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES};
 use crate::config::built::Config;
 use crate::control::names::{Unclear, pick};
 use crate::directory::learned::report::shown_to_exist;

@@ -2,9 +2,9 @@
 //! address it is really forgotten.
 
 use super::running::{ask_or, failed, nobody, tell_absent};
-use super::{Common, Ended};
-use crate::cli::EXIT_MISTAKES;
+use super::shared::{Common, Ended};
 use crate::cli::configuration::count;
+use crate::cli::exit::EXIT_MISTAKES;
 use crate::config::built::Config;
 use crate::control::client::Absent;
 use crate::control::message::{Flush, Flushed};

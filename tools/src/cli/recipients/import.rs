@@ -3,10 +3,10 @@
 
 use super::diff::{names, objection, text};
 use super::running::{ask_or, tell_absent};
+use super::shared::{Common, Ended};
 use super::sync::loaded_text;
-use super::{Common, Ended};
 use crate::cli::configuration::{print, print_json};
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::{Config, ListedSource, listed};
 use crate::control::message::{Confirm, Confirmed, Diff};
 use crate::control::names::{Unclear, pick};

@@ -2,9 +2,9 @@
 //! would have refused if it were enforced.
 
 use super::running::{ask_or, failed};
-use super::{Common, Ended};
+use super::shared::{Common, Ended};
 use crate::cli::configuration::count;
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::clock;
 use crate::config::built::Config;
 use crate::control::learned::{self, REPORTED_ADDRESSES_MAX};

@@ -2,9 +2,9 @@
 //! that serves has it, or as one that starts now would.
 
 use super::running::{ask_or, failed, tell_absent};
-use super::{Common, Ended};
+use super::shared::{Common, Ended};
 use crate::cli::configuration::{print, print_json, tell_outcomes};
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::Config;
 use crate::control::client::Absent;
 use crate::control::lookup::look_up;

@@ -1,7 +1,7 @@
 //! What commands that ask the process that serves share: how they find it, and what they say where
 //! there is none or it says no.
 
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use crate::config::built::Config;
 use crate::control::client::{Absent, CallError, Client};
 use std::fmt::Display;

@@ -2,9 +2,9 @@
 
 use super::lookup::last_trouble;
 use super::running::{ask_or, tell_absent};
-use super::{Common, Ended};
-use crate::cli::EXIT_LATER;
+use super::shared::{Common, Ended};
 use crate::cli::configuration::tell_outcomes;
+use crate::cli::exit::EXIT_LATER;
 use crate::config::built::Config;
 use clap::Args;
 use gateway::observe::reports::{Reports, SourceReport};

@@ -1,8 +1,8 @@
 //! `postern recipients stats`: what each source holds, and what a person may have to decide.
 
-use super::{Common, Ended};
-use crate::cli::EXIT_LATER;
+use super::shared::{Common, Ended};
 use crate::cli::configuration::{count, print, print_json};
+use crate::cli::exit::EXIT_LATER;
 use crate::clock;
 use crate::config::built::Config;
 use crate::control::client::Client;

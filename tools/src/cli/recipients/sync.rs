@@ -1,9 +1,9 @@
 //! `postern recipients sync`: the process that serves reads a list now, and shows how far it is.
 
 use super::running::{ask_or, nobody, of_list};
-use super::{Common, Ended};
-use crate::cli::EXIT_LATER;
+use super::shared::{Common, Ended};
 use crate::cli::configuration::count;
+use crate::cli::exit::EXIT_LATER;
 use crate::config::built::Config;
 use crate::control::client::{CallError, Client};
 use crate::control::message::{Loaded, OfSource, Sync};
