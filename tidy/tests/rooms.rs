@@ -1,12 +1,16 @@
-//! The order of rooms: what the code uses, against the table in ARCHITECTURE.md.
+//! The order of rooms: what the code uses, against the table in ARCHITECTURE.md; and that folders
+//! and files stand in no circle that nobody can think through.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
 use std::collections::BTreeSet;
-use tidy::rooms::{Graph, circles, gathered, lines, room};
+use tidy::rooms::{Graph, between_folders, circles, gathered, lines, room};
 use tidy::source::{CRATES, modules, root};
 use tidy::table::heights;
 use tidy::uses::read;
+
+/// Files that may all need each other; more are a tangle, whatever folder they stand in.
+const CIRCLE_FILES_MAX: usize = 8;
 
 fn arrows() -> Graph {
     gathered(&read(&modules(&CRATES).unwrap()).unwrap(), room)
@@ -35,6 +39,22 @@ fn the_table_has_every_room_and_no_other() {
     assert!(missing.is_empty(), "add to the table of rooms in ARCHITECTURE.md: {missing:?}");
     let gone: Vec<_> = listed.difference(&rooms).collect();
     assert!(gone.is_empty(), "no rooms any more, so they go from the table: {gone:?}");
+}
+
+#[test]
+fn no_circle_goes_beyond_one_folder() {
+    let modules = modules(&CRATES).unwrap();
+    let circles = circles(&between_folders(&modules, &read(&modules).unwrap()));
+    assert!(circles.is_empty(), "move down what both want: {circles:#?}");
+}
+
+#[test]
+fn no_circle_of_files_is_large() {
+    let modules = modules(&CRATES).unwrap();
+    let files = gathered(&read(&modules).unwrap(), |module| modules[module].path.clone());
+    let large = circles(&files).into_iter().filter(|circle| circle.len() > CIRCLE_FILES_MAX);
+    let large: Vec<_> = large.collect();
+    assert!(large.is_empty(), "move what they share into files that they stand on: {large:#?}");
 }
 
 #[test]
