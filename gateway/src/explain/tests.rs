@@ -47,7 +47,7 @@ fn case(client: &str, from: &str, to: &str) -> Case {
 
 fn judged(case: &Case) -> Judgement {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("users.txt"), "jones@example.test sales@in.test\nsmith\n")
+    std::fs::write(folder.path().join("users.txt"), "jones@example.test sales@in.test\nsmith@example.test\n")
         .unwrap();
     std::fs::write(folder.path().join("postern.toml"), CONFIG).unwrap();
     let config = Config::load(&folder.path().join("postern.toml")).unwrap();
