@@ -35,7 +35,8 @@ bitbucket = [{ address = "noreply@example.test", reason = "nobody reads it" }]
 [log]
 file = "postern.log"
 "#;
-const USERS: &str = "jones@example.test sales@inside.example.test\nsmith@example.test\nteam-*@example.test\n";
+const USERS: &str =
+    "jones@example.test sales@inside.example.test\nsmith@example.test\nteam-*@example.test\n";
 
 /// A folder with a configuration.
 struct Site(TempDir);
