@@ -47,8 +47,11 @@ fn case(client: &str, from: &str, to: &str) -> Case {
 
 fn judged(case: &Case) -> Judgement {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("users.txt"), "jones@example.test sales@in.test\nsmith\n")
-        .unwrap();
+    std::fs::write(
+        folder.path().join("users.txt"),
+        "jones@example.test sales@in.test\nsmith@example.test\n",
+    )
+    .unwrap();
     std::fs::write(folder.path().join("postern.toml"), CONFIG).unwrap();
     let config = Config::load(&folder.path().join("postern.toml")).unwrap();
     judge(&config, &recipients::open(&config.recipients()).directory, case).unwrap()

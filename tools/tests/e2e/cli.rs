@@ -35,7 +35,8 @@ bitbucket = [{ address = "noreply@example.test", reason = "nobody reads it" }]
 [log]
 file = "postern.log"
 "#;
-const USERS: &str = "jones@example.test sales@inside.example.test\nsmith\nteam-*\n";
+const USERS: &str =
+    "jones@example.test sales@inside.example.test\nsmith@example.test\nteam-*@example.test\n";
 
 /// A folder with a configuration.
 struct Site(TempDir);
@@ -109,7 +110,7 @@ fn check_sums_up_what_is_right_and_tells_every_mistake() {
     let right = site.configured(&["check", "--json"]).json();
     assert_eq!((&right["ok"], &right["summary"]["addresses"]), (&true.into(), &2.into()));
 
-    site.write("users.txt", "jones@example.test\n<smith@example.test>\njones@\n");
+    site.write("users.txt", "jones@example.test\nsmith@-example.test\njones@\n");
     site.write("postern.toml", &CONFIG.replace("hostname", "hostnme"));
     let wrong = site.configured(&["check"]);
     assert_eq!((wrong.code, wrong.out.as_str()), (2, ""));
