@@ -1,6 +1,6 @@
 //! Whether a source is asked for each address or listed whole, for kinds that can do both.
 
-use crate::settings::table::value::choice;
+use settings::table::value::choice;
 
 /// `mode` of a source that can be asked and listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,5 +17,3 @@ pub mod table;
 mod tests;
 pub mod tls_keys;
 pub mod user;
-
-pub use wire::server;

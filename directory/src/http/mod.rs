@@ -13,8 +13,6 @@ use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
-use crate::next_hop::tls::{TrustError, client_config};
-use crate::settings::server::{NextHopTls, Trust};
 use mail::address::Mailbox;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::redirect::Policy;
@@ -29,6 +27,8 @@ use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use wire::server::{NextHopTls, Trust};
+use wire::tls::client::{TrustError, client_config};
 
 /// The largest body that a response may have, in octets.
 const BODY_OCTETS_MAX: usize = 64 << 10;

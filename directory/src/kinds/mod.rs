@@ -17,13 +17,13 @@ use super::learned::LearnedSettings;
 use super::list::{Allowances, DomainScope};
 use super::live::Trouble;
 use super::{Account, Environment, Finding, Opened, Question, RecipientSource, SourceAnswer};
-use crate::settings::recipients::{FileFormat, FileSettings};
-use crate::settings::server::NextHop;
-use crate::settings::table::keys::{Description, Table};
-use crate::settings::table::site::Site;
-use crate::settings::table::unread::Unread;
-use crate::settings::table::value::{Given, Text};
+use settings::recipients::{FileFormat, FileSettings};
+use settings::table::keys::{Description, Table};
+use settings::table::site::Site;
+use settings::table::unread::Unread;
+use settings::table::value::{Given, Text};
 use std::sync::Arc;
+use wire::server::NextHop;
 
 /// What the operator wrote about one source, understood. Equal settings are one source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

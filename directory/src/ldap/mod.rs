@@ -30,7 +30,6 @@ use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
-use crate::next_hop::tls::TrustError;
 use ldap3::Scope;
 use link::entry::without_type;
 use mail::address::{Host, Mailbox};
@@ -38,6 +37,7 @@ use relay::event::ProcessEvent;
 use std::sync::Arc;
 use std::time::Duration;
 use trouble::{Asked, of_code, shortened};
+use wire::tls::client::TrustError;
 
 /// The entries that are asked for: more than one is as good as one, but for where it leads.
 const ENTRIES_MAX: u32 = 2;

@@ -2,12 +2,12 @@
 
 use super::link::{Link, Way};
 use super::trouble::Problem;
-use crate::clock;
 use relay::breaker::{Bounds, Breaker};
 use relay::moment::Moment;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+use wire::clock;
 
 /// After three failures in a row a server is left alone, for longer each time it goes on failing.
 const FAILURES: Bounds =

@@ -6,15 +6,15 @@ use super::filter::Template;
 use super::preset::{Preset, Protection};
 use super::table::Written;
 use crate::mode::Use;
-use crate::settings::mistake::Mistake;
-use crate::settings::server::NextHopHost;
-use crate::settings::table::site::Site;
-use crate::settings::table::value::{Given, Text, all};
-use crate::settings::tls_keys::certificate_name;
-use crate::settings::{address, file};
+use settings::mistake::Mistake;
+use settings::table::site::Site;
+use settings::table::value::{Given, Text, all};
+use settings::tls_keys::certificate_name;
+use settings::{address, file};
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
+use wire::server::NextHopHost;
 
 /// One `[[ldap]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

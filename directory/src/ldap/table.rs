@@ -2,8 +2,8 @@
 
 use super::preset::{Preset, Protection};
 use crate::mode::Use;
-use crate::settings::table::keys::table;
-use crate::settings::table::value::{Given, List, Text};
+use settings::table::keys::table;
+use settings::table::value::{Given, List, Text};
 use std::time::Duration;
 
 table! {

@@ -2,7 +2,7 @@
 //! expected, an example.
 
 use super::part::Malformed;
-use crate::directory::pattern::PatternError;
+use crate::pattern::PatternError;
 use mail::address::AddressError;
 use std::fmt;
 use std::io;

@@ -1,8 +1,8 @@
 //! The keys of `[[sql]]`. What they mean is in `written.rs`.
 
 use crate::mode::Use;
-use crate::settings::table::keys::table;
-use crate::settings::table::value::{Given, Text, choice};
+use settings::table::keys::table;
+use settings::table::value::{Given, Text, choice};
 use std::time::Duration;
 
 table! {

@@ -5,10 +5,10 @@ use super::settings::{Database, Mode, Place, Server, Settings, Tls};
 use super::statement::{Dialect, Fault, Statement};
 use super::table::{TlsUse, Written};
 use crate::mode::Use;
-use crate::settings::file;
-use crate::settings::mistake::Mistake;
-use crate::settings::table::site::Site;
-use crate::settings::table::value::{Given, Text};
+use settings::file;
+use settings::mistake::Mistake;
+use settings::table::site::Site;
+use settings::table::value::{Given, Text};
 use std::net::IpAddr;
 
 /// An example that works.

@@ -2,12 +2,12 @@
 //! recipient sources bring.
 
 use super::tables::Written;
-use crate::directory::{KINDS, MISSING};
-use crate::settings::mistake::Mistake;
-use crate::settings::table::keys::{Default, Description, Kind, Table};
-use crate::settings::table::reader::{Fields, FromTable};
-use crate::settings::table::site::Site;
-use crate::settings::table::unread::RECIPIENTS;
+use directory::{KINDS, MISSING};
+use settings::mistake::Mistake;
+use settings::table::keys::{Default, Description, Kind, Table};
+use settings::table::reader::{Fields, FromTable};
+use settings::table::site::Site;
+use settings::table::unread::RECIPIENTS;
 use std::sync::LazyLock;
 
 /// Every table, in the order of the manual.

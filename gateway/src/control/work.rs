@@ -11,13 +11,13 @@ use super::message::{
     OfSource, Report, Sync,
 };
 use super::names::{Unclear, pick};
-use crate::directory::guard::{Confirmation, Outcome};
-use crate::directory::list::{LoadError, Preview};
-use crate::directory::store::Forget;
-use crate::directory::watch::give_way;
-use crate::directory::{RecipientSource, Word};
 use crate::observe::reports::Reports;
 use crate::state::State;
+use directory::list::{LoadError, Preview};
+use directory::load::guard::{Confirmation, Outcome};
+use directory::store::Forget;
+use directory::watch::give_way;
+use directory::{RecipientSource, Word};
 use mail::address::{AddressError, Domain};
 use relay::settings::Settings;
 use std::marker;

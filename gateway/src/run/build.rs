@@ -2,22 +2,23 @@
 //! the new one takes the place of the old one whole, or not at all.
 
 use super::backing::Backing;
-use super::recipients::{self, Opened, OpenedDirectory};
 use super::service::{Change, Ending, Service, Staged};
-use super::{Running, StartError, contents};
+use super::{Running, StartError};
 use crate::config::Look;
 use crate::config::built::{Config, ListedSource};
-use crate::directory::RecipientSource;
-use crate::directory::watch::{INTERVAL, Watcher};
-use crate::listen::tls::Certificate;
 use crate::next_hop::meter::Meter;
 use crate::next_hop::{Hops, pool::NextHop};
 use crate::observe::Observer;
-use crate::settings::mistake::Mistakes;
-use crate::state::{Live, State, lock};
+use crate::state::{Live, State};
+use directory::RecipientSource;
+use directory::assembly::{self, Opened, OpenedDirectory, contents};
+use directory::watch::{INTERVAL, Watcher};
 use relay::event::ProcessEvent;
+use settings::mistake::Mistakes;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use wire::lock::lock;
+use wire::tls::server::Certificate;
 
 /// A configuration that is ready, and what keeps it fresh.
 pub struct Assembled {
@@ -96,7 +97,7 @@ pub fn assemble(
     }
     let environment = backing.environment(&config);
     let OpenedDirectory { directory, sources, outcomes, doubts } =
-        recipients::open_after(&config.recipients(), &environment, before.sources);
+        assembly::open_after(&config.recipients(), &environment, before.sources);
     outcomes.iter().for_each(|outcome| observer.tell_load(outcome));
     let told = observer.clone();
     let watched = sources.iter().map(|opened| Arc::clone(&opened.source)).collect();

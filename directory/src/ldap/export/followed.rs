@@ -3,8 +3,8 @@
 //! the last of them.
 
 use super::entries::{Entries, EntriesError};
-use crate::directory::list::ListChange;
-use crate::directory::snapshot::overlay::{CHANGES_MAX, Change};
+use crate::list::ListChange;
+use crate::snapshot::overlay::{CHANGES_MAX, Change};
 use mail::address::Mailbox;
 use std::collections::{BTreeSet, HashMap};
 

@@ -18,14 +18,12 @@ use super::link::Link;
 use super::settings::Settings;
 use super::trouble::Problem;
 use super::{Pool, Server};
-use crate::clock;
-use crate::directory::list::{
+use crate::list::{
     Changes, DomainScope, Failing, Intake, LineProblem, Lister, LoadError, Schedule, Scope,
     Version, path_for,
 };
-use crate::directory::live::{Trouble, TroubleKind};
-use crate::directory::{Environment, Teller};
-use crate::next_hop::tls::TrustError;
+use crate::live::{Trouble, TroubleKind};
+use crate::{Environment, Teller};
 use entries::{Entries, EntriesError, Writing};
 use followed::Followed;
 use modes::{Export, Mode};
@@ -41,6 +39,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
+use wire::clock;
+use wire::tls::client::TrustError;
 
 pub(super) use trial::described;
 

@@ -3,7 +3,7 @@
 
 use super::followed::{Followed, Seen};
 use super::{Entries, LdapList, Mark, Problem, Token, failure, root, sync, usn};
-use crate::directory::list::{Changes, Failing, LoadError, Version};
+use crate::list::{Changes, Failing, LoadError, Version};
 use std::path::Path;
 use std::time::Duration;
 

@@ -12,8 +12,7 @@ use self::start_tls::start_tls;
 use super::preset::Protection;
 use super::settings::Bind;
 use super::trouble::{Asked, Problem, of_code, of_io, of_library};
-use crate::clock;
-use crate::directory::live::TroubleKind;
+use crate::live::TroubleKind;
 use ldap3::controls::RawControl;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapResult, Scope, SearchOptions, StdStream};
 use relay::moment::Moment;
@@ -27,6 +26,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
+use wire::clock;
 
 /// A file with a password is never longer.
 const PASSWORD_OCTETS_MAX: u64 = 1024;

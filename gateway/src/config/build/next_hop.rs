@@ -2,18 +2,18 @@
 
 use super::super::tables_mail::{self as tables, TextOrTexts};
 use super::{Placed, listener};
-use crate::settings::address;
-use crate::settings::mistake::Mistake;
-use crate::settings::server::{NextHop, NextHopHost, NextHopTls};
-use crate::settings::table::keys::nearest;
-use crate::settings::table::reader::FromTable;
-use crate::settings::table::site::Site;
-use crate::settings::table::value::{Given, Text};
-use crate::settings::tls_keys::TlsKeys;
 use mail::address::Domain;
 use relay::settings::NextHopId;
+use settings::address;
+use settings::mistake::Mistake;
+use settings::table::keys::nearest;
+use settings::table::reader::FromTable;
+use settings::table::site::Site;
+use settings::table::value::{Given, Text};
+use settings::tls_keys::TlsKeys;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use wire::server::{NextHop, NextHopHost, NextHopTls};
 
 /// The list that grows while domains are read.
 pub(super) struct NextHops {

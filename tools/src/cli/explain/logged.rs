@@ -3,8 +3,8 @@
 use super::ExplainArguments;
 use crate::cli::configuration::{print, print_json};
 use crate::cli::exit::{EXIT_MISTAKES, EXIT_NO};
-use crate::explain::search::{self, Id, Logged};
-use crate::explain::story;
+use gateway::explain::search::{self, Id, Logged};
+use gateway::explain::story;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -11,8 +11,8 @@ mod sources;
 
 use super::configuration::{count, print, tell_mistakes, tell_warnings};
 use super::exit::EXIT_MISTAKES;
-use crate::run::build;
 use clap::Args;
+use gateway::run::build;
 use sources::{Seen, Sources};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};

@@ -4,11 +4,11 @@ use super::running::{ask_or, failed, of_list, tell_absent};
 use super::shared::{Common, Ended};
 use crate::cli::configuration::count;
 use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
-use crate::config::built::Config;
-use crate::control::message::{Diff, OfSource};
-use crate::control::names::pick;
-use crate::control::work;
 use clap::Args;
+use gateway::config::built::Config;
+use gateway::control::message::{Diff, OfSource};
+use gateway::control::names::pick;
+use gateway::control::work;
 
 /// Addresses that are named; `--json` has up to a thousand.
 pub(super) const NAMES_SHOWN_MAX: usize = 20;
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &DiffArguments, config: &Config) -> Ended {
 }
 
 fn by_ourselves(wanted: Option<&str>, config: &Config) -> Result<Diff, u8> {
-    let opened = crate::run::recipients::open_kept(&config.recipients());
+    let opened = directory::assembly::open_kept(&config.recipients());
     let lists: Vec<_> = opened.sources.iter().map(|opened| &opened.source).collect();
     let lists: Vec<_> = lists.into_iter().filter(|source| source.statistics().is_some()).collect();
     let names: Vec<&str> = lists.iter().map(|source| &**source.name()).collect();

@@ -16,8 +16,8 @@ mod stats;
 mod sync;
 
 use self::shared::{Common, Ended};
-use crate::config::built::Config;
 use clap::{Args, Subcommand};
+use gateway::config::built::Config;
 use std::process::ExitCode;
 
 /// Arguments of `recipients`.
