@@ -38,7 +38,7 @@ pub(crate) mod state {
     pub use wire::lock::lock;
 }
 pub(crate) mod next_hop {
-    pub use wire::dial::{connection, host, way};
+    pub use wire::dial::{connection, host, settings};
     pub use wire::tls::client as tls;
 }
 pub(crate) mod observe {

@@ -1,4 +1,4 @@
-//! One host that is asked: its limits, its connections, and what it has shown of its manners.
+//! One host that is asked: its limits, its connections, and what it has shown of its behaviour.
 
 use super::line::{Line, Lost};
 use super::pace::{Pace, Rate};
@@ -6,7 +6,7 @@ use crate::clock;
 use crate::directory::live::{Trouble, TroubleKind};
 use crate::next_hop::connection::{Connection, ConnectionError};
 use crate::next_hop::host::Host;
-use crate::next_hop::way::Way;
+use crate::next_hop::settings::DialSettings;
 use crate::settings::server::NextHopHost;
 use mail::smtp::client::Answer;
 use relay::breaker;
@@ -97,14 +97,14 @@ impl AskedHost {
     pub(super) async fn connect(
         &self,
         slot: Slot<Line>,
-        way: &Arc<Way>,
+        dial: &Arc<DialSettings>,
         deadline: Instant,
     ) -> Result<Lease<Line>, Trouble> {
         // Where TLS is opportunistic and cannot be agreed on, clear text was as good from the
         // start. It is told where mail goes there.
         let begun = Instant::now();
         let connecting = async {
-            let opening = Connection::open_as_wished(way, &self.host, |_| {});
+            let opening = Connection::open_as_wished(dial, &self.host, |_| {});
             let opened = timeout_at(deadline, opening).await;
             opened.unwrap_or(Err(ConnectionError::TimedOut)).map(Line::new)
         };

@@ -8,7 +8,7 @@ pub use relay::belief::word::Named;
 use super::{LiveSource, Trouble, TroubleKind};
 use crate::class::Class;
 use crate::clock;
-use crate::directory::store::{KeptTurned, Store};
+use crate::directory::store::{Store, StoredVanished};
 use crate::question::Teller;
 use crate::state::lock;
 use mail::address::{Domain, Mailbox};
@@ -207,7 +207,7 @@ impl Trust {
             ((judged.has_vanished, judged.doubt), judged.step)
         });
         if has_vanished {
-            self.store.keep_turned(&self.name, || KeptTurned {
+            self.store.store_vanished(&self.name, || StoredVanished {
                 address: canonical(of.mailbox).into(),
                 at: clock::unix_seconds().cast_signed(),
                 fingerprint: self.fingerprint,

@@ -7,4 +7,4 @@ pub mod session;
 mod wait;
 
 pub use wire::tls::server as tls;
-pub use wire::{buffers, content, seats, stream};
+pub use wire::{buffers, content, slots, stream};

@@ -3,7 +3,7 @@
 use super::buffers;
 use super::content::Content;
 use super::outbox::Outbox;
-use super::seats::Seat;
+use super::slots::Slot;
 use super::stream::Stream;
 use super::wait::{Alarm, Waiter};
 use crate::audience::{self, Occasion};
@@ -45,7 +45,7 @@ pub struct Session {
     stream: Stream,
     sink: EdgeSink,
     next_hop: Transaction,
-    _seat: Seat,
+    _slot: Slot,
 }
 
 /// Takes replies, content and events.
@@ -85,12 +85,12 @@ impl Session {
         stream: Stream,
         state: Arc<State>,
         live: Arc<Live>,
-        seat: Seat,
+        slot: Slot,
     ) -> Box<Self> {
         let now = clock::now();
         let sink = EdgeSink { state, live, outbox: Outbox::default(), content: None, now };
         let next_hop = Transaction::default();
-        Box::new(Self { exchange, stream, sink, next_hop, _seat: seat })
+        Box::new(Self { exchange, stream, sink, next_hop, _slot: slot })
     }
 
     /// Until the end of the connection. Boxed, and with its rare and large steps boxed again: most
@@ -147,7 +147,7 @@ impl Session {
     fn report(&mut self, done: Done) -> Result<(), ()> {
         self.sink.now = clock::now();
         let (exchange, sink) = (&mut self.exchange, &mut self.sink);
-        exchange.set_pressure(sink.state.seats.pressure());
+        exchange.set_pressure(sink.state.slots.pressure());
         catch_unwind(AssertUnwindSafe(|| exchange.done(done, sink.now, sink))).map_err(|_| ())
     }
 
@@ -207,7 +207,7 @@ impl Session {
         let state = &self.sink.state;
         Now(match need {
             Need::Standing => {
-                Found::Standing(state.books.standing(self.exchange.client(), self.sink.now))
+                Found::Standing(state.ledgers.standing(self.exchange.client(), self.sink.now))
             }
             Need::Split => {
                 Found::Split(self.exchange.envelope_in_question().is_some_and(|(from, to)| {

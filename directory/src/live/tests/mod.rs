@@ -8,7 +8,7 @@ use super::class::Class;
 use super::memory::Lifetimes;
 use super::remembered::Remembered;
 use super::trust::{Doubt, Named, Trust, Unbelieved};
-use super::{Asking, LiveSource, Manners, Said, Trouble, TroubleKind};
+use super::{Asking, Behaviour, LiveSource, Said, Trouble, TroubleKind};
 use crate::clock;
 use crate::directory::list::DomainScope;
 use crate::directory::store::{Forget, KeptAnswer, Store};

@@ -3,7 +3,7 @@
 //! Nobody's password is used. What follows for the configuration is left to `sources.rs`.
 
 use super::root::{self, Root};
-use crate::directory::ldap::{Link, NoReply, Preset, Protection, Reply, Search, Way};
+use crate::directory::ldap::{DialSettings, Link, NoReply, Preset, Protection, Reply, Search};
 use crate::next_hop::tls::client_config;
 use crate::settings::server::{NextHopTls, Trust};
 use ldap3::Scope;
@@ -189,7 +189,7 @@ async fn open(
         Protection::Plain => None,
         _ => client_config(tls).map_err(|error| error.to_string())?,
     };
-    let way = Way {
+    let way = DialSettings {
         host: host.to_owned(),
         port,
         protection,
