@@ -2,7 +2,7 @@
 //! sessions need not know of them.
 
 use crate::observe::Observer;
-use crate::state::{Books, Live, State};
+use crate::state::{Ledgers, Live, State};
 use directory::learned::{Circumstances, Learned};
 use relay::event::Event;
 use relay::moment::Moment;
@@ -25,7 +25,7 @@ pub struct Occasion<'a> {
 
 /// Tells everybody, in the order of the list.
 pub fn tell(state: &State, event: &Event<'_>, occasion: &Occasion<'_>) {
-    let all: [&dyn Audience; 3] = [&state.observer, &state.books, &*state.learned];
+    let all: [&dyn Audience; 3] = [&state.observer, &state.ledgers, &*state.learned];
     all.iter().for_each(|one| one.hear(event, occasion));
 }
 
@@ -36,7 +36,7 @@ impl Audience for Observer {
     }
 }
 
-impl Audience for Books {
+impl Audience for Ledgers {
     fn hear(&self, event: &Event<'_>, occasion: &Occasion<'_>) {
         self.observe(event, &occasion.live.config.settings.harvest, occasion.now);
     }

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 use wire::content::Room;
 use wire::lock::{lock, random_key};
-use wire::seats::Seats;
+use wire::slots::Slots;
 
 /// One configuration, ready to use.
 pub struct Live {
@@ -62,11 +62,11 @@ pub struct State {
     /// The configuration in force.
     pub live: ArcSwap<Live>,
     /// Who is connected.
-    pub seats: Arc<Seats>,
+    pub slots: Arc<Slots>,
     /// Room for content.
     pub room: Arc<Room>,
     /// What each client did lately.
-    pub books: Books,
+    pub ledgers: Ledgers,
     /// What mail itself has shown of who exists.
     pub learned: Arc<Learned>,
     /// Envelopes to be sent one by one.
@@ -92,7 +92,7 @@ impl State {
     /// Tells sessions that wait how loaded we are, when that has changed. All of them wake up for
     /// it, so it is not for every connection that comes or goes.
     pub fn tell_pressure(&self) {
-        let pressure = self.seats.pressure();
+        let pressure = self.slots.pressure();
         self.conditions.send_if_modified(|conditions| {
             std::mem::replace(&mut conditions.pressure, pressure) != pressure
         });
@@ -101,7 +101,7 @@ impl State {
 
 /// The ledger, in shards, so that sessions seldom wait for each other.
 #[derive(Debug)]
-pub struct Books {
+pub struct Ledgers {
     key: (u64, u64),
     clients: Vec<Mutex<Ledger>>,
 }
@@ -109,7 +109,7 @@ pub struct Books {
 /// Shards by network, so that a client and its network stand in one.
 const SHARDS: usize = 16;
 
-impl Books {
+impl Ledgers {
     /// Empty ones.
     /// # Errors
     /// When the system has no randomness.
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn nobody_can_choose_addresses_that_wash_a_block_away() {
-        let books = Books::new().unwrap();
+        let ledgers = Ledgers::new().unwrap();
         let harvest = Harvest { entries_max: 1_000, client_unknown_max: 0, ..Harvest::default() };
         let guesser = client(Ipv4Addr::new(192, 0, 2, 1));
         let from = ReversePath::parse("<smith@bar.example>").unwrap();
@@ -182,15 +182,15 @@ mod tests {
             unknown: true,
         };
         let scene = Some(Scene { client: &guesser, hello: None, reverse_path: Some(&from) });
-        books.observe(&Event { scene, kind }, &harvest, Moment(0));
-        assert!(books.standing(&guesser, Moment(0)).harvest);
+        ledgers.observe(&Event { scene, kind }, &harvest, Moment(0));
+        assert!(ledgers.standing(&guesser, Moment(0)).harvest);
         let shard = computable(0x00c0_0002);
         let chosen = (0x0001_0000_u32..).filter(|network| computable(*network) == shard);
         for network in chosen.take(200) {
             let client = client(Ipv4Addr::from(network << 8));
             let scene = Some(Scene { client: &client, hello: None, reverse_path: None });
-            books.observe(&Event { scene, kind: Kind::SessionOpened }, &harvest, Moment(0));
+            ledgers.observe(&Event { scene, kind: Kind::SessionOpened }, &harvest, Moment(0));
         }
-        assert!(books.standing(&guesser, Moment(0)).harvest);
+        assert!(ledgers.standing(&guesser, Moment(0)).harvest);
     }
 }

@@ -8,7 +8,7 @@ pub mod content;
 pub mod dial;
 pub mod lock;
 pub mod pool;
-pub mod seats;
 pub mod server;
+pub mod slots;
 pub mod stream;
 pub mod tls;

@@ -1,4 +1,4 @@
-//! One host that is asked: its limits, its connections, and what it has shown of its manners.
+//! One host that is asked: its limits, its connections, and what it has shown of its behaviour.
 
 use super::line::{Line, Lost};
 use super::pace::{Pace, Rate};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use wire::clock;
 use wire::dial::connection::{Connection, ConnectionError};
 use wire::dial::host::Host;
-use wire::dial::way::Way;
+use wire::dial::settings::DialSettings;
 use wire::lock::lock;
 use wire::pool::{Bounds, Busy, Lease, Pool, Slot};
 use wire::server::NextHopHost;
@@ -97,14 +97,14 @@ impl AskedHost {
     pub(super) async fn connect(
         &self,
         slot: Slot<Line>,
-        way: &Arc<Way>,
+        dial: &Arc<DialSettings>,
         deadline: Instant,
     ) -> Result<Lease<Line>, Trouble> {
         // Where TLS is opportunistic and cannot be agreed on, clear text was as good from the
         // start. It is told where mail goes there.
         let begun = Instant::now();
         let connecting = async {
-            let opening = Connection::open_as_wished(way, &self.host, |_| {});
+            let opening = Connection::open_as_wished(dial, &self.host, |_| {});
             let opened = timeout_at(deadline, opening).await;
             opened.unwrap_or(Err(ConnectionError::TimedOut)).map(Line::new)
         };

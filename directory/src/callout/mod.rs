@@ -16,7 +16,7 @@ pub use settings::{Settings, Until};
 use super::list::DomainScope;
 use super::live::memory::Lifetimes;
 use super::live::remembered;
-use super::live::{Asking, LiveSource, Manners, Said, Trouble, TroubleKind};
+use super::live::{Asking, Behaviour, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
 use banner::Banners;
 use host::{AskedHost, NullPath};
@@ -27,7 +27,7 @@ use question::Known;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
-use wire::dial::way::{Bounds, Way};
+use wire::dial::settings::{Bounds, DialSettings};
 use wire::lock::lock;
 use wire::pool::{Lease, Slot};
 use wire::tls::client::TrustError;
@@ -43,7 +43,7 @@ const TRANSACTIONS_MAX: u32 = 50;
 pub struct Callout {
     name: Arc<str>,
     settings: Settings,
-    way: Arc<Way>,
+    dial: Arc<DialSettings>,
     /// Who asks where `<>` is refused.
     sender: ReversePath,
     hosts: Vec<Arc<AskedHost>>,
@@ -63,14 +63,14 @@ impl Callout {
             greeting_max: settings.question_max,
             messages_max: TRANSACTIONS_MAX,
         };
-        let way = Way::new(hostname, &settings.tls, Introduction::None, bounds)?;
+        let dial = DialSettings::new(hostname, &settings.tls, Introduction::None, bounds)?;
         let asked = |host| {
             let (at_once, a_second) = (settings.concurrency_max, settings.questions_per_second_max);
             Arc::new(AskedHost::new(host, at_once, a_second))
         };
         Ok(Arc::new(Self {
             name: format!("callout {}", settings.name).into(),
-            way: Arc::new(way),
+            dial: Arc::new(dial),
             sender: sender(settings, hostname),
             hosts: settings.hosts.iter().map(asked).collect(),
             banners: Mutex::default(),
@@ -147,11 +147,11 @@ impl Callout {
             Ok(lease) => return Ok(lease),
             Err(slot) => slot,
         };
-        let mut lease = asked.connect(slot, &self.way, deadline).await?;
+        let mut lease = asked.connect(slot, &self.dial, deadline).await?;
         let greeting = lease.connection().connection.session().greeting();
         let now = Instant::now().into_std();
         if lock(&self.banners).note(place, greeting, now) {
-            // Whatever was found out of the manners was another's.
+            // Whatever was found out of the behaviour was another's.
             asked.note_null_path(NullPath::Unseen);
             self.is_late.store(false, Relaxed);
             self.epoch.fetch_add(1, Relaxed);
@@ -221,8 +221,8 @@ impl LiveSource for Callout {
         (self.settings.until == Until::Rcpt).then(|| self.ask_until_data(mailbox))
     }
 
-    fn manners(&self) -> Manners {
-        Manners {
+    fn behaviour(&self) -> Behaviour {
+        Behaviour {
             is_late: self.is_late.load(Relaxed),
             refuses_null: self.hosts.iter().any(|host| host.null_path() == NullPath::Refused),
             tarpits: self.hosts.iter().any(|host| host.tarpits()),

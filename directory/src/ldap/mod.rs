@@ -18,7 +18,7 @@ pub use export::LdapList;
 pub use export::modes::{Export, Mode};
 pub use filter::{FilterError, Template};
 pub use link::entry::Entry;
-pub use link::{Link, NoReply, Reply, Search, Way};
+pub use link::{DialSettings, Link, NoReply, Reply, Search};
 pub use pool::Pool;
 pub use preset::{Preset, Protection};
 pub use server::Server;

@@ -4,7 +4,7 @@
 //! A connection belongs to the thread that opened it, since its socket is watched there.
 
 use super::super::live::TroubleKind;
-use super::link::{Link, NoReply, Reply, Search, Standing, Way, keep};
+use super::link::{DialSettings, Link, NoReply, Reply, Search, Standing, keep};
 use super::preset::Protection;
 use super::server::Server;
 use super::settings::Settings;
@@ -37,7 +37,7 @@ const HEALTH_EVERY: Duration = Duration::from_secs(20);
 pub struct Pool {
     settings: Arc<Settings>,
     servers: Vec<Arc<Server>>,
-    desks: Mutex<HashMap<ThreadId, Arc<Desk>>>,
+    per_thread: Mutex<HashMap<ThreadId, Arc<PerThread>>>,
     waiting: Arc<Count>,
     /// Who is tried when all are being left alone.
     next: AtomicUsize,
@@ -47,14 +47,14 @@ pub struct Pool {
 }
 
 /// What one thread has.
-struct Desk {
+struct PerThread {
     turns: Semaphore,
-    counters: Vec<Arc<Counter>>,
+    servers: Vec<Arc<ServerLink>>,
 }
 
 /// What one thread has to do with one server.
 #[derive(Default)]
-struct Counter {
+struct ServerLink {
     links: Mutex<Vec<Arc<Link>>>,
     /// Those that the server has, the oldest first: also those that take nothing more.
     standing: Mutex<Vec<Standing>>,
@@ -80,7 +80,7 @@ impl Pool {
         };
         let tls = client_config(&tls)?;
         let servers = settings.servers.iter().map(|server| {
-            let way = Way {
+            let dial = DialSettings {
                 host: server.host.clone(),
                 port: server.port,
                 protection: settings.protection,
@@ -89,12 +89,12 @@ impl Pool {
                 bind: settings.bind.clone(),
                 connect_max: settings.connect_max,
             };
-            Arc::new(Server::new(way))
+            Arc::new(Server::new(dial))
         });
         Ok(Self {
             servers: servers.collect(),
             settings: Arc::clone(settings),
-            desks: Mutex::default(),
+            per_thread: Mutex::default(),
             waiting: Arc::default(),
             next: AtomicUsize::new(0),
             last: AtomicUsize::new(0),
@@ -135,11 +135,11 @@ impl Pool {
         search: &Search<'_>,
         meaning: &impl Fn(Reply) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
-        let desk = self.desk();
-        let _turn = self.turn(&desk).await?;
+        let mine = self.mine();
+        let _turn = self.turn(&mine).await?;
         let mut problem = None;
-        for at in self.order(&desk) {
-            match self.ask(&desk, at, search, meaning).await {
+        for at in self.order(&mine) {
+            match self.ask(&mine, at, search, meaning).await {
                 Ok(found) => return Ok(found),
                 Err(why) => problem = Some(why.of(&self.servers[at].name)),
             }
@@ -150,13 +150,13 @@ impl Pool {
     }
 
     /// Those that are not left alone; when all are, one of them, each in its turn.
-    fn order(&self, desk: &Arc<Desk>) -> Vec<usize> {
+    fn order(&self, mine: &Arc<PerThread>) -> Vec<usize> {
         let now = clock::now();
         let mut order = Vec::with_capacity(self.servers.len());
         for (at, server) in self.servers.iter().enumerate() {
             match lock(&server.breaker).permit(now) {
                 Permit::Ask => order.push(at),
-                Permit::Trial => self.find_out(desk, at),
+                Permit::Trial => self.find_out(mine, at),
                 Permit::Leave => {}
             }
         }
@@ -167,8 +167,8 @@ impl Pool {
     }
 
     /// Tries a server that has been left alone; nobody waits for that.
-    fn find_out(&self, desk: &Arc<Desk>, at: usize) {
-        let (server, desk) = (Arc::clone(&self.servers[at]), Arc::clone(desk));
+    fn find_out(&self, mine: &Arc<PerThread>, at: usize) {
+        let (server, mine) = (Arc::clone(&self.servers[at]), Arc::clone(mine));
         let settings = Arc::clone(&self.settings);
         tokio::spawn(async move {
             let base = Search {
@@ -180,7 +180,7 @@ impl Pool {
                 octets_max: 1 << 16,
                 controls: Vec::new(),
             };
-            let link = desk.counters[at].link(&server, &settings, true).await;
+            let link = mine.servers[at].link(&server, &settings, true).await;
             let answers = match link {
                 Ok(link) => link.search(&base, settings.answer_max).await.is_ok(),
                 Err(_) => false,
@@ -195,13 +195,13 @@ impl Pool {
 
     async fn ask<T>(
         &self,
-        desk: &Desk,
+        mine: &PerThread,
         at: usize,
         search: &Search<'_>,
         meaning: &impl Fn(Reply) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let server = &self.servers[at];
-        let result = self.reply(desk, at, search).await.and_then(meaning);
+        let result = self.reply(mine, at, search).await.and_then(meaning);
         let mut breaker = lock(&server.breaker);
         match &result {
             Ok(_) => _ = breaker.succeeded(),
@@ -218,12 +218,17 @@ impl Pool {
 
     /// One server's reply. A connection may have died while nobody looked: then another is made,
     /// once.
-    async fn reply(&self, desk: &Desk, at: usize, search: &Search<'_>) -> Result<Reply, Problem> {
-        let (server, counter) = (&self.servers[at], &desk.counters[at]);
+    async fn reply(
+        &self,
+        mine: &PerThread,
+        at: usize,
+        search: &Search<'_>,
+    ) -> Result<Reply, Problem> {
+        let (server, server_link) = (&self.servers[at], &mine.servers[at]);
         let mut needs_fresh = false;
         loop {
-            let attempts = counter.attempts.load(Relaxed);
-            let link = counter.link(server, &self.settings, needs_fresh).await?;
+            let attempts = server_link.attempts.load(Relaxed);
+            let link = server_link.link(server, &self.settings, needs_fresh).await?;
             let is_fresh = link.serial > attempts;
             self.note(at, is_fresh);
             match link.search(search, self.settings.answer_max).await {
@@ -246,8 +251,8 @@ impl Pool {
         }
     }
 
-    async fn turn<'d>(&self, desk: &'d Desk) -> Result<SemaphorePermit<'d>, Problem> {
-        if let Ok(turn) = desk.turns.try_acquire() {
+    async fn turn<'d>(&self, mine: &'d PerThread) -> Result<SemaphorePermit<'d>, Problem> {
+        if let Ok(turn) = mine.turns.try_acquire() {
             return Ok(turn);
         }
         let remedy = "the directory answers too slowly for what is asked: index the filter's \
@@ -257,23 +262,23 @@ impl Pool {
         if before >= WAITING_MAX {
             return Err(busy("256 lookups wait for the directory already"));
         }
-        desk.turns.acquire().await.map_err(|_| busy("nothing more is asked"))
+        mine.turns.acquire().await.map_err(|_| busy("nothing more is asked"))
     }
 
-    fn desk(&self) -> Arc<Desk> {
-        let mut desks = lock(&self.desks);
-        let desk = desks.entry(thread::current().id()).or_insert_with(|| {
+    fn mine(&self) -> Arc<PerThread> {
+        let mut per_thread = lock(&self.per_thread);
+        let mine = per_thread.entry(thread::current().id()).or_insert_with(|| {
             let turns = self.settings.connections_max * self.settings.outstanding_max;
-            Arc::new(Desk {
+            Arc::new(PerThread {
                 turns: Semaphore::new(turns as usize),
-                counters: self.servers.iter().map(|_| Arc::default()).collect(),
+                servers: self.servers.iter().map(|_| Arc::default()).collect(),
             })
         });
-        Arc::clone(desk)
+        Arc::clone(mine)
     }
 }
 
-impl Counter {
+impl ServerLink {
     /// A connection with room for one more search; `fresh` demands one that is made from now on.
     async fn link(
         self: &Arc<Self>,
@@ -378,7 +383,7 @@ mod tests {
         fn start() -> (Self, Arc<Server>) {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             listener.set_nonblocking(true).unwrap();
-            let way = Way {
+            let dial = DialSettings {
                 host: Ipv4Addr::LOCALHOST.to_string(),
                 port: listener.local_addr().unwrap().port(),
                 protection: Protection::Plain,
@@ -387,7 +392,7 @@ mod tests {
                 bind: None,
                 connect_max: Duration::from_secs(60),
             };
-            (Self { listener, taken: Vec::new() }, Arc::new(Server::new(way)))
+            (Self { listener, taken: Vec::new() }, Arc::new(Server::new(dial)))
         }
 
         /// How many of its clients have not left.
@@ -431,14 +436,14 @@ mod tests {
     #[tokio::test]
     async fn connections_that_are_given_up_and_stand_leave_room_for_no_more() {
         let (mut silent, server) = Silent::start();
-        let (counter, settings) = (Arc::<Counter>::default(), settings());
+        let (server_link, settings) = (Arc::<ServerLink>::default(), settings());
         let mut held = Vec::new();
         for made in 1..=20 {
-            let link = counter.link(&server, &settings, false).await.unwrap();
+            let link = server_link.link(&server, &settings, false).await.unwrap();
             // As when an answer has not come, while others still wait for theirs.
             link.close();
             held.push(link);
-            assert_eq!(counter.attempts.load(Relaxed), made);
+            assert_eq!(server_link.attempts.load(Relaxed), made);
             let until = clock::now().plus_milliseconds(60_000);
             while silent.open() > links_max(&settings) {
                 assert!(clock::now() < until, "{} after {made}", silent.open());
@@ -450,14 +455,14 @@ mod tests {
     #[tokio::test]
     async fn an_asker_who_gives_up_leaves_the_connection_to_the_next() {
         let (mut silent, server) = Silent::start();
-        let (counter, settings) = (Arc::<Counter>::default(), settings());
+        let (server_link, settings) = (Arc::<ServerLink>::default(), settings());
         for _ in 0..20 {
-            let mut asking = Box::pin(counter.link(&server, &settings, false));
+            let mut asking = Box::pin(server_link.link(&server, &settings, false));
             // The first waits for a connection, and is gone before there is one.
             let _ = futures_util::poll!(&mut asking);
         }
-        let link = counter.link(&server, &settings, false).await.unwrap();
-        assert_eq!((link.serial, counter.attempts.load(Relaxed)), (1, 1));
+        let link = server_link.link(&server, &settings, false).await.unwrap();
+        assert_eq!((link.serial, server_link.attempts.load(Relaxed)), (1, 1));
         assert_eq!(silent.open(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! One server of a directory: the way to it, its failures, and the binds it has refused.
 
-use super::link::{Link, Way};
+use super::link::{DialSettings, Link};
 use super::trouble::Problem;
 use relay::breaker::{Bounds, Breaker};
 use relay::moment::Moment;
@@ -24,7 +24,7 @@ pub struct Server {
     pub name: String,
     /// Its failures.
     pub breaker: Mutex<Breaker>,
-    way: Way,
+    dial: DialSettings,
     refused: Mutex<Option<Refused>>,
 }
 
@@ -38,11 +38,11 @@ struct Refused {
 }
 
 impl Server {
-    pub(super) fn new(way: Way) -> Self {
-        let bracketed = way.host.contains(':');
-        let host = if bracketed { format!("[{}]", way.host) } else { way.host.clone() };
-        let name = format!("{host}:{}", way.port);
-        Self { name, breaker: Mutex::new(Breaker::new(FAILURES)), way, refused: Mutex::default() }
+    pub(super) fn new(dial: DialSettings) -> Self {
+        let bracketed = dial.host.contains(':');
+        let host = if bracketed { format!("[{}]", dial.host) } else { dial.host.clone() };
+        let name = format!("{host}:{}", dial.port);
+        Self { name, breaker: Mutex::new(Breaker::new(FAILURES)), dial, refused: Mutex::default() }
     }
 
     /// A new connection to it, the so-many-th of its thread; while a refused bind is fresh, the
@@ -50,14 +50,14 @@ impl Server {
     /// # Errors
     /// When it cannot be reached or refuses us.
     pub async fn open(&self, serial: u64) -> Result<Link, Problem> {
-        let stamp = self.way.bind.as_ref().and_then(|bind| stamp(&bind.password_file));
+        let stamp = self.dial.bind.as_ref().and_then(|bind| stamp(&bind.password_file));
         if let Some(refused) = self.lock().as_ref()
             && refused.stamp == stamp
             && clock::now() < refused.until
         {
             return Err(refused.problem.clone());
         }
-        let opened = Link::open(self.way.clone(), serial).await;
+        let opened = Link::open(self.dial.clone(), serial).await;
         let mut refused = self.lock();
         *refused = match &opened {
             Err(problem) if problem.is_refused_bind => {

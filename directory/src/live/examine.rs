@@ -54,7 +54,7 @@ impl Trust {
         let said = Arc::clone(&self.live).ask(nobody.clone()).await;
         // What was asked is from the connection that is there now.
         let epoch = self.live.epoch();
-        let mut manners = self.live.manners();
+        let mut behaviour = self.live.behaviour();
         let accepts = match said {
             Ok(said) => {
                 self.answered();
@@ -75,18 +75,18 @@ impl Trust {
         if accepts {
             // What it refused late before says nothing of now.
             let asking = Arc::clone(&self.live).ask_late(nobody.clone());
-            manners.is_late = match asking {
+            behaviour.is_late = match asking {
                 Some(asking) => matches!(asking.await, Ok(Said::Unknown)),
                 None => false,
             };
         }
-        let why = match (accepts, manners.is_late) {
+        let why = match (accepts, behaviour.is_late) {
             (true, true) => format!("it takes {nobody} at RCPT and refuses it behind DATA"),
             (true, false) => format!("it says yes to {nobody}, which nobody has"),
             (false, true) => format!("it refuses {nobody}, but only behind DATA"),
             (false, false) => format!("it does not say yes to {nobody}"),
         };
-        self.with(place, |word| ((), word.shown(accepts, manners, &why)));
+        self.with(place, |word| ((), word.shown(accepts, behaviour, &why)));
         Ok(())
     }
 }

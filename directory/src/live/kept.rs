@@ -61,12 +61,12 @@ impl Remembered {
             turned[place.index].push((key, (unix - one.at).max(0)));
         }
         for (_, place) in &self.domains {
-            self.take_turned(place, std::mem::take(&mut turned[place.index]));
+            self.take_vanished(place, std::mem::take(&mut turned[place.index]));
         }
     }
 
     /// Goes on counting who turned unknown where that ended at the restart.
-    fn take_turned(&self, place: &Place, people: Vec<(u64, i64)>) {
+    fn take_vanished(&self, place: &Place, people: Vec<(u64, i64)>) {
         let now = clock::uptime_seconds();
         let is_known = |key: &&u64| {
             matches!(

@@ -12,7 +12,7 @@ mod source;
 mod tests;
 pub mod trust;
 
-pub use relay::belief::class::{self, Manners};
+pub use relay::belief::class::{self, Behaviour};
 
 use mail::address::Mailbox;
 use std::error::Error;
@@ -55,9 +55,9 @@ pub trait LiveSource: Send + Sync + 'static {
         None
     }
 
-    /// What it has noticed about the manners of whom it asks.
-    fn manners(&self) -> Manners {
-        Manners::default()
+    /// What it has noticed about the behaviour of whom it asks.
+    fn behaviour(&self) -> Behaviour {
+        Behaviour::default()
     }
 
     /// What decides about its answers, as text: whom it asks, and what for; no deadlines, numbers

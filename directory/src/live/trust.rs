@@ -7,7 +7,7 @@ pub use relay::belief::word::Named;
 
 use super::{LiveSource, Trouble, TroubleKind};
 use crate::question::Teller;
-use crate::store::{KeptTurned, Store};
+use crate::store::{Store, StoredVanished};
 use mail::address::{Domain, Mailbox};
 use relay::belief::changes::{Changes, Step};
 use relay::belief::class::Class;
@@ -207,7 +207,7 @@ impl Trust {
             ((judged.has_vanished, judged.doubt), judged.step)
         });
         if has_vanished {
-            self.store.keep_turned(&self.name, || KeptTurned {
+            self.store.store_vanished(&self.name, || StoredVanished {
                 address: canonical(of.mailbox).into(),
                 at: clock::unix_seconds().cast_signed(),
                 fingerprint: self.fingerprint,

@@ -54,7 +54,7 @@ pub struct KeptAnswer {
 
 /// Somebody whom a live source knew and does not know any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptTurned {
+pub struct StoredVanished {
     /// `local@domain`, in canonical form.
     pub address: Box<str>,
     /// When that was found, in seconds since 1970.
@@ -308,12 +308,12 @@ impl Store {
         &self,
         source: &str,
         fingerprint: u64,
-    ) -> Result<Vec<KeptTurned>, StoreError> {
+    ) -> Result<Vec<StoredVanished>, StoreError> {
         self.read(|connection| rows::turned(connection, source, fingerprint))
     }
 
     /// Keeps that somebody turned unknown to a source. Never waits.
-    pub fn keep_turned(&self, source: &Arc<str>, turned: impl FnOnce() -> KeptTurned) {
+    pub fn store_vanished(&self, source: &Arc<str>, turned: impl FnOnce() -> StoredVanished) {
         self.queue(|| Change::Turned(Arc::clone(source), turned()));
     }
 

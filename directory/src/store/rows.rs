@@ -1,6 +1,8 @@
 //! The SQL: what is bound is never part of a statement, and each statement is prepared once.
 
-use super::{Forget, KeptAnswer, KeptDoubt, KeptEvidence, KeptTurned, SOURCE_ANSWERS_MAX, schema};
+use super::{
+    Forget, KeptAnswer, KeptDoubt, KeptEvidence, SOURCE_ANSWERS_MAX, StoredVanished, schema,
+};
 use rusqlite::{Connection, Params, Row, params};
 
 fn all<T>(
@@ -77,7 +79,7 @@ pub(super) fn turned(
     connection: &Connection,
     source: &str,
     fingerprint: u64,
-) -> rusqlite::Result<Vec<KeptTurned>> {
+) -> rusqlite::Result<Vec<StoredVanished>> {
     if schema::version(connection)? < schema::FINGERPRINT_VERSION {
         return Ok(Vec::new());
     }
@@ -86,16 +88,16 @@ pub(super) fn turned(
     let params = params![source, fingerprint.cast_signed(), limit(SOURCE_ANSWERS_MAX)];
     all(connection, sql, params, |row| {
         let (address, at) = (row.get(0)?, row.get(1)?);
-        Ok(KeptTurned { address, at, fingerprint: of_column(row.get(2)?) })
+        Ok(StoredVanished { address, at, fingerprint: of_column(row.get(2)?) })
     })
 }
 
-pub(super) fn keep_turned(
+pub(super) fn store_vanished(
     connection: &Connection,
     source: &str,
-    turned: &KeptTurned,
+    turned: &StoredVanished,
 ) -> rusqlite::Result<()> {
-    let KeptTurned { address, at, fingerprint } = turned;
+    let StoredVanished { address, at, fingerprint } = turned;
     let sql = "INSERT INTO turned (source, address, at, fingerprint) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
         SET at = ?3, fingerprint = ?4";
     change(connection, sql, params![source, address, at, fingerprint.cast_signed()])

@@ -2,7 +2,7 @@
 //! changes, and commits it as one group. A disk that fails costs the group, and is told.
 
 use super::{
-    Forget, KeptAnswer, KeptDoubt, KeptEvidence, KeptTurned, SOURCE_ANSWERS_MAX, StoreOutcome,
+    Forget, KeptAnswer, KeptDoubt, KeptEvidence, SOURCE_ANSWERS_MAX, StoreOutcome, StoredVanished,
     TURNED_SECONDS_MAX, rows,
 };
 use rusqlite::Connection;
@@ -31,7 +31,7 @@ pub(super) enum Change {
     /// Of this source, in this domain.
     ForgetNegatives(Arc<str>, Box<str>),
     /// Of this source.
-    Turned(Arc<str>, KeptTurned),
+    Turned(Arc<str>, StoredVanished),
     /// Of this source: one address, or all.
     ForgetTurned(Arc<str>, Option<Box<str>>),
     /// The newest state of it.
@@ -120,7 +120,7 @@ impl<F: Fn(StoreOutcome)> Writer<F> {
                 }
                 Change::Turned(source, turned) => {
                     self.answers_since_look += 1;
-                    rows::keep_turned(&transaction, source, turned)?;
+                    rows::store_vanished(&transaction, source, turned)?;
                 }
                 Change::ForgetTurned(source, address) => {
                     rows::forget_turned(&transaction, source, address.as_deref())?;

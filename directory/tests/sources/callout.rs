@@ -103,7 +103,7 @@ fn an_honest_next_hop_is_asked_on_one_connection_and_hears_no_data() {
     assert_eq!(hop.connections(), 1);
     assert_eq!(count(&hop, "MAIL FROM:<>"), 3);
     assert_eq!(count(&hop, "DATA"), 0);
-    assert!(!asker.callout.manners().refuses_null && !asker.callout.manners().is_late);
+    assert!(!asker.callout.behaviour().refuses_null && !asker.callout.behaviour().is_late);
     assert_eq!(&**asker.callout.name(), "callout inside");
 }
 
@@ -116,7 +116,7 @@ fn until_one_recipient_was_accepted_from_the_null_path_a_refusal_is_checked_with
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
     assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
     assert_eq!(count(&hop, "MAIL FROM:<postmaster@mx.example.test>"), 1, "not again");
-    assert!(!asker.callout.manners().refuses_null);
+    assert!(!asker.callout.behaviour().refuses_null);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn where_the_null_path_is_refused_a_named_sender_asks_and_that_is_remembered() {
             Settings { sender: Some("asker@b.example".into()), ..settings(&[hop.address]) };
         let asker = Asker::with(&settings);
         assert_eq!(asker.ask("jones").unwrap(), EXISTS, "{reply}");
-        assert!(asker.callout.manners().refuses_null, "{reply}");
+        assert!(asker.callout.behaviour().refuses_null, "{reply}");
         let nulls = count(&hop, "MAIL FROM:<>");
         assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown, "{reply}");
         assert_eq!(count(&hop, "MAIL FROM:<>"), nulls, "{reply}");
@@ -330,14 +330,14 @@ fn one_that_is_late_is_found_out_and_is_asked_until_data() {
     let hop = Hop::acting(late("550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found"));
     let asker = Asker::of(hop.address);
     assert_eq!(asker.ask("nobody").unwrap(), EXISTS, "as far as RCPT it looks like an accept-all");
-    assert!(!asker.callout.manners().is_late);
+    assert!(!asker.callout.behaviour().is_late);
     assert_eq!(asker.ask_until_data("nobody").unwrap(), Said::Unknown);
-    assert!(asker.callout.manners().is_late);
+    assert!(asker.callout.behaviour().is_late);
 
     let asker = Asker::with(&Settings { until: Until::Data, ..settings(&[hop.address]) });
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
     assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
-    assert!(asker.callout.manners().is_late);
+    assert!(asker.callout.behaviour().is_late);
     hop.behave(late("554 5.6.0 not with this content"));
     assert_eq!(asker.trouble("nobody"), TroubleKind::Unexpected);
     hop.behave(late("451 4.3.0 no room"));
@@ -410,14 +410,14 @@ fn what_was_learned_of_manners_is_forgotten_with_the_banner() {
     });
     let asker = Asker::of(hop.address);
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
-    assert!(asker.callout.manners().refuses_null);
+    assert!(asker.callout.behaviour().refuses_null);
     assert_eq!(asker.trouble("nobody"), TroubleKind::Down, "it hangs up");
     hop.behave(|stage, command| match stage {
         Stage::Connect => Act::Say("220 new.example.test"),
         _ => honest(stage, command),
     });
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
-    assert!(!asker.callout.manners().refuses_null);
+    assert!(!asker.callout.behaviour().refuses_null);
 }
 
 #[test]

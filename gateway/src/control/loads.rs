@@ -18,7 +18,7 @@ const LOADS_MAX: usize = 3;
 #[derive(Debug)]
 pub struct Loads {
     /// How many more may begin.
-    pub seats: Arc<Semaphore>,
+    pub slots: Arc<Semaphore>,
     by_source: Mutex<HashMap<String, Load>>,
 }
 
@@ -30,7 +30,7 @@ enum Load {
 
 impl Default for Loads {
     fn default() -> Self {
-        Self { seats: Arc::new(Semaphore::new(LOADS_MAX)), by_source: Mutex::default() }
+        Self { slots: Arc::new(Semaphore::new(LOADS_MAX)), by_source: Mutex::default() }
     }
 }
 
@@ -47,7 +47,7 @@ impl Loads {
         if matches!(by_source.get(&name), Some(Load::UnderWay)) {
             return true;
         }
-        let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else { return false };
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return false };
         by_source.insert(name.clone(), Load::UnderWay);
         drop(by_source);
         let (loads, source) = (Arc::clone(self), Arc::clone(source));
@@ -58,7 +58,7 @@ impl Loads {
             let outcomes = source.reload(None);
             tell(&outcomes);
             end.loaded = Loaded::of(&outcomes);
-            drop((end, seat));
+            drop((end, slot));
         });
         true
     }

@@ -85,10 +85,10 @@ fn router(work: Work) -> Router {
         .route("/v1/diff", asked(async |here: Work, of| here.diff(&of).await))
         .route("/v1/confirm", asked(async |here: Work, word| here.confirm(&word).await))
         .layer(from_fn_with_state(Duration::from_secs(READ_SECONDS_MAX), within));
-    let seats = Arc::new(Semaphore::new(REQUESTS_MAX));
+    let slots = Arc::new(Semaphore::new(REQUESTS_MAX));
     let routes = quick.merge(reading).fallback(nothing_here);
     routes
-        .layer(from_fn_with_state(seats, seated))
+        .layer(from_fn_with_state(slots, seated))
         .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
         .layer(map_response(documented))
         .with_state(work)
@@ -122,8 +122,8 @@ async fn within(State(patience): State<Duration>, request: Request, next: Next) 
     }
 }
 
-async fn seated(State(seats): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    let Ok(_seat) = seats.try_acquire() else {
+async fn seated(State(slots): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(_slot) = slots.try_acquire() else {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "too many ask at the same time");
     };
     next.run(request).await

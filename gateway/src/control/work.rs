@@ -250,12 +250,12 @@ impl Work {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let seat = Arc::clone(&self.loads.seats).try_acquire_owned();
-        let seat = seat.map_err(|_| Refusal::Busy)?;
+        let slot = Arc::clone(&self.loads.slots).try_acquire_owned();
+        let slot = slot.map_err(|_| Refusal::Busy)?;
         let work = move || {
             give_way();
             let done = work();
-            drop(seat);
+            drop(slot);
             done
         };
         Ok(tokio::task::spawn_blocking(work).await?)

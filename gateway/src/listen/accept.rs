@@ -20,14 +20,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use wire::clock;
-use wire::seats::Seat;
+use wire::slots::Slot;
 use wire::stream::Stream;
 
 /// Between two attempts while there are no descriptors.
 const SHORT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a client hears for whom there is not even a session.
-const NO_SEAT: &[u8] = b"421 4.3.2 not accepting connections now\r\n";
+const NO_SLOT: &[u8] = b"421 4.3.2 not accepting connections now\r\n";
 
 /// Accepts until we go down.
 pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<State>) {
@@ -61,7 +61,7 @@ pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<St
 async fn turn_away(listener: &TcpListener, reserve: &mut Option<File>) {
     *reserve = None;
     if let Ok(Ok((mut socket, _))) = timeout(SHORT_OF_DESCRIPTORS_PAUSE, listener.accept()).await {
-        let _ = socket.write_all(NO_SEAT).await;
+        let _ = socket.write_all(NO_SLOT).await;
     }
     *reserve = File::open("/dev/null").ok();
     sleep(SHORT_OF_DESCRIPTORS_PAUSE).await;
@@ -77,10 +77,10 @@ async fn behind_proxy(
 ) {
     let Some(listed) = &settings.proxy_from else { return };
     // Until then it holds a descriptor like any other.
-    let waiting = state.seats.take(peer.ip(), true);
-    if waiting.taken > state.seats.max() {
+    let waiting = state.slots.take(peer.ip(), true);
+    if waiting.taken > state.slots.max() {
         if settings.tls != ListenerTls::Implicit {
-            let _ = socket.try_write(NO_SEAT);
+            let _ = socket.try_write(NO_SLOT);
         }
         return;
     }
@@ -116,21 +116,21 @@ fn begin(
         },
         tls: false,
     };
-    let seat: Seat = state.seats.take(ip, client.limits_lifted);
+    let slot: Slot = state.slots.take(ip, client.limits_lifted);
     let arrival = Arrival {
-        connections: seat.taken,
-        client_connections: seat.taken_by_client,
-        // Seats may be fewer than `connections_max`: as many as there are descriptors for.
-        refusing: state.conditions.borrow().draining || seat.taken > state.seats.max(),
+        connections: slot.taken,
+        client_connections: slot.taken_by_client,
+        // Slots may be fewer than `connections_max`: as many as there are descriptors for.
+        refusing: state.conditions.borrow().draining || slot.taken > state.slots.max(),
         ..Arrival::default()
     };
     let start_tls = listener.tls == ListenerTls::StartTls && live.tls.is_some();
     let offer = live.offer(start_tls);
     let settings = Arc::clone(&live.config.settings);
-    let pressure = state.seats.pressure();
+    let pressure = state.slots.pressure();
     let exchange = Exchange::new(settings, client, arrival, offer, pressure, clock::now())
         .received_by(terms(listener));
-    Some(Session::new(exchange, Stream::Plain(socket), state, live, seat))
+    Some(Session::new(exchange, Stream::Plain(socket), state, live, slot))
 }
 
 fn terms(listener: &Listener) -> ListenerTerms {

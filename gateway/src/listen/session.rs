@@ -29,7 +29,7 @@ use wire::buffers;
 use wire::clock;
 use wire::content::Content;
 use wire::lock::lock;
-use wire::seats::Seat;
+use wire::slots::Slot;
 use wire::stream::Stream;
 
 /// How long replies wait to leave together with that of a next hop.
@@ -46,7 +46,7 @@ pub struct Session {
     stream: Stream,
     sink: EdgeSink,
     next_hop: Transaction,
-    _seat: Seat,
+    _slot: Slot,
 }
 
 /// Takes replies, content and events.
@@ -86,12 +86,12 @@ impl Session {
         stream: Stream,
         state: Arc<State>,
         live: Arc<Live>,
-        seat: Seat,
+        slot: Slot,
     ) -> Box<Self> {
         let now = clock::now();
         let sink = EdgeSink { state, live, outbox: Outbox::default(), content: None, now };
         let next_hop = Transaction::default();
-        Box::new(Self { exchange, stream, sink, next_hop, _seat: seat })
+        Box::new(Self { exchange, stream, sink, next_hop, _slot: slot })
     }
 
     /// Until the end of the connection. Boxed, and with its rare and large steps boxed again: most
@@ -148,7 +148,7 @@ impl Session {
     fn report(&mut self, done: Done) -> Result<(), ()> {
         self.sink.now = clock::now();
         let (exchange, sink) = (&mut self.exchange, &mut self.sink);
-        exchange.set_pressure(sink.state.seats.pressure());
+        exchange.set_pressure(sink.state.slots.pressure());
         catch_unwind(AssertUnwindSafe(|| exchange.done(done, sink.now, sink))).map_err(|_| ())
     }
 
@@ -208,7 +208,7 @@ impl Session {
         let state = &self.sink.state;
         Now(match need {
             Need::Standing => {
-                Found::Standing(state.books.standing(self.exchange.client(), self.sink.now))
+                Found::Standing(state.ledgers.standing(self.exchange.client(), self.sink.now))
             }
             Need::Split => {
                 Found::Split(self.exchange.envelope_in_question().is_some_and(|(from, to)| {

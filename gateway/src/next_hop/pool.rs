@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use wire::clock;
 use wire::dial::connection::{Connection, ConnectionError};
 use wire::dial::host::Host;
-use wire::dial::way::{Bounds, Way};
+use wire::dial::settings::{Bounds, DialSettings};
 use wire::pool::{self, Busy, Pool};
 use wire::server::{self, ClientDetails};
 use wire::tls::client::TrustError;
@@ -31,7 +31,7 @@ pub type Lease = pool::Lease<Connection>;
 pub struct NextHop {
     /// What is set for it.
     pub settings: server::NextHop,
-    way: Arc<Way>,
+    dial: Arc<DialSettings>,
     hosts: Vec<Arc<Host>>,
     connections: Arc<Pool<Connection>>,
     observer: Observer,
@@ -52,7 +52,7 @@ impl From<Busy> for NoConnection {
     }
 }
 
-fn way(settings: &server::NextHop, hostname: &Domain) -> Result<Way, TrustError> {
+fn dial(settings: &server::NextHop, hostname: &Domain) -> Result<DialSettings, TrustError> {
     let introduction = match settings.client_details {
         ClientDetails::Auto => Introduction::AsOffered,
         ClientDetails::Xforward => Introduction::Xforward,
@@ -64,7 +64,7 @@ fn way(settings: &server::NextHop, hostname: &Domain) -> Result<Way, TrustError>
         greeting_max: settings.greeting_max,
         messages_max: settings.messages_max,
     };
-    Way::new(hostname, &settings.tls, introduction, bounds)
+    DialSettings::new(hostname, &settings.tls, introduction, bounds)
 }
 
 impl NextHop {
@@ -86,7 +86,7 @@ impl NextHop {
             age_max: settings.age_max,
         };
         Ok(Arc::new(Self {
-            way: Arc::new(way(settings, hostname)?),
+            dial: Arc::new(dial(settings, hostname)?),
             hosts: settings.hosts.iter().map(|host| Arc::new(Host::new(host, breaker))).collect(),
             connections: Pool::new(bounds),
             settings: settings.clone(),
@@ -203,7 +203,7 @@ impl NextHop {
                 self.observer.tell(ProcessEvent::NextHopTlsFailed, &host.name, &detail);
             }
         };
-        Connection::open_as_wished(&self.way, host, tell).await
+        Connection::open_as_wished(&self.dial, host, tell).await
     }
 
     fn failed(&self, host: &Host, error: &ConnectionError) -> Refused {

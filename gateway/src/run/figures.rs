@@ -60,7 +60,7 @@ fn show(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>>
         // While we drain, whoever watches us is told so.
         let drained = async {
             let _ = conditions.wait_for(|conditions| conditions.draining).await;
-            while state.seats.taken() > 0 {
+            while state.slots.taken() > 0 {
                 tokio::time::sleep(DRAINED_TICK).await;
             }
         };
@@ -78,10 +78,10 @@ fn add_sources(state: &Arc<State>, watched: &Arc<Mutex<Watched>>) {
 
 fn add_gauges(state: &Arc<State>) {
     let metrics = &state.observer.metrics;
-    let (seats, room, log) =
-        (Arc::clone(&state.seats), Arc::clone(&state.room), state.observer.log.clone());
+    let (slots, room, log) =
+        (Arc::clone(&state.slots), Arc::clone(&state.room), state.observer.log.clone());
     metrics
-        .add_gauge("connections", "Open connections of clients", move || u64::from(seats.taken()));
+        .add_gauge("connections", "Open connections of clients", move || u64::from(slots.taken()));
     metrics
         .add_gauge("content_memory_octets", "Content held in memory", move || room.used_octets());
     metrics.add_gauge("log_lines_lost", "Lines of the log that were given up", move || {

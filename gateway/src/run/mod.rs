@@ -22,7 +22,7 @@ use self::worker::SmtpService;
 use crate::config::built::Config;
 use crate::listen::accept::{bind, listen};
 use crate::observe::Observer;
-use crate::state::{Books, Conditions, State};
+use crate::state::{Conditions, Ledgers, State};
 use arc_swap::ArcSwap;
 use relay::event::ProcessEvent;
 use relay::split::SplitMemory;
@@ -38,7 +38,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use wire::content::Room;
 use wire::lock::random_key;
-use wire::seats::Seats;
+use wire::slots::Slots;
 
 /// How long open transactions may take to end when we go down.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
@@ -200,16 +200,16 @@ fn assemble(
 ) -> Result<(Arc<State>, Arc<Mutex<build::Watched>>), StartError> {
     let limits = config.settings.limits.clone();
     let state_dir = config.state_dir.clone();
-    let seats_max = seats_for(limits.connections_max, &observer)?;
+    let slots_max = slots_for(limits.connections_max, &observer)?;
     let Assembled { live, watched, .. } =
         build::assemble(config, &observer, backing, Before::default())?;
     let (memory, of_message) = (limits.memory_octets_max, limits.message_memory_octets_max);
     let (conditions, _) = watch::channel(Conditions::default());
     let state = State {
         live: ArcSwap::from_pointee(live),
-        seats: Arc::new(Seats::new(seats_max)),
+        slots: Arc::new(Slots::new(slots_max)),
         room: Arc::new(Room::new(memory, of_message, state_dir)),
-        books: Books::new()?,
+        ledgers: Ledgers::new()?,
         learned: Arc::clone(backing.learned()),
         split: Mutex::new(SplitMemory::new(random_key()?)),
         draining: Arc::new(AtomicBool::new(false)),
@@ -248,14 +248,14 @@ fn demand_sources(config: &Config) -> Result<(), StartError> {
 /// How many clients can be seated: as many as are wanted, or fewer where descriptors are few.
 /// # Errors
 /// When their number cannot be asked for.
-pub fn seats_for(connections_max: u32, observer: &Observer) -> io::Result<u32> {
+pub fn slots_for(connections_max: u32, observer: &Observer) -> io::Result<u32> {
     let descriptors = privileges::raise_descriptor_limit()?;
-    let seats = privileges::seats_within(descriptors, connections_max);
-    if seats < connections_max {
-        let detail = format!("connections_max is lowered to {seats}: {descriptors} descriptors");
+    let slots = privileges::seats_within(descriptors, connections_max);
+    if slots < connections_max {
+        let detail = format!("connections_max is lowered to {slots}: {descriptors} descriptors");
         observer.tell(ProcessEvent::LimitLowered, "RLIMIT_NOFILE", &detail);
     }
-    Ok(seats)
+    Ok(slots)
 }
 
 fn open_listeners(config: &Config) -> Result<Vec<(Arc<Listener>, TcpListener)>, StartError> {

@@ -1,7 +1,7 @@
 //! One thread a core, each with a runtime of its own: a session lives and dies on one thread.
 
-use super::seats_for;
 use super::service::{Change, Ending, Service, Staged};
+use super::slots_for;
 use crate::listen::accept;
 use crate::state::State;
 use relay::event::ProcessEvent;
@@ -44,8 +44,8 @@ impl Service for SmtpService {
         let state = Arc::clone(&self.state);
         let limits = change.config.settings.limits.clone();
         let apply = move || {
-            if let Ok(seats) = seats_for(limits.connections_max, &state.observer) {
-                state.seats.set_max(seats);
+            if let Ok(slots) = slots_for(limits.connections_max, &state.observer) {
+                state.slots.set_max(slots);
             }
             state.room.set_max(limits.memory_octets_max, limits.message_memory_octets_max);
         };
@@ -56,10 +56,10 @@ impl Service for SmtpService {
     /// Lets sessions end that have been told so. Threads that hold one that does not end are left
     /// to the end of the process.
     fn stop(self: Box<Self>, ending: &mut Ending) {
-        while self.state.seats.taken() > 0 && Instant::now() < ending.until {
+        while self.state.slots.taken() > 0 && Instant::now() < ending.until {
             thread::sleep(DRAINED_TICK);
         }
-        ending.sessions_left = self.state.seats.taken();
+        ending.sessions_left = self.state.slots.taken();
         if ending.sessions_left == 0 {
             for thread in self.threads {
                 let _ = thread.join();
@@ -123,7 +123,7 @@ async fn tick(state: &State, first: bool) {
             );
             lost = lost_now;
         }
-        if state.conditions.borrow().draining && state.seats.taken() == 0 {
+        if state.conditions.borrow().draining && state.slots.taken() == 0 {
             state.observer.log.flush();
             return;
         }

@@ -47,7 +47,7 @@ impl Class {
 
 /// What asking has shown about whom is asked, beyond the answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Manners {
+pub struct Behaviour {
     /// Refuses unknown recipients only behind DATA.
     pub is_late: bool,
     /// Refuses the null reverse-path.
@@ -65,23 +65,23 @@ pub struct Seen {
     pub denies_known: bool,
     /// It did not answer, several times in a row.
     pub is_silent: bool,
-    /// Its manners.
-    pub manners: Manners,
+    /// Its behaviour.
+    pub behaviour: Behaviour,
 }
 
 impl Seen {
     /// The class that follows.
     #[must_use]
     pub fn class(&self) -> Class {
-        let Self { accepts_random, denies_known, is_silent, manners } = *self;
+        let Self { accepts_random, denies_known, is_silent, behaviour } = *self;
         match accepts_random {
             _ if is_silent => Class::Down,
             _ if denies_known => Class::Lying,
-            Some(_) if manners.is_late => Class::Late,
+            Some(_) if behaviour.is_late => Class::Late,
             Some(true) => Class::AcceptAll,
             None => Class::Unproven,
-            Some(false) if manners.tarpits => Class::Tarpits,
-            Some(false) if manners.refuses_null => Class::RefusesNull,
+            Some(false) if behaviour.tarpits => Class::Tarpits,
+            Some(false) if behaviour.refuses_null => Class::RefusesNull,
             Some(false) => Class::Honest,
         }
     }

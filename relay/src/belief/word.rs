@@ -6,7 +6,7 @@
 //! [`Word::needs_vouching`]), asks for it, tells what came of it, and then has the answer judged.
 
 use super::changes::Step;
-use super::class::{Class, Manners, Seen};
+use super::class::{Behaviour, Class, Seen};
 use super::doubt::Doubt;
 use super::vanished::Vanished;
 use mail::address::Mailbox;
@@ -133,8 +133,8 @@ impl Word {
     }
 
     /// What the test has shown of it; `why` is for people.
-    pub fn shown(&mut self, accepts: bool, manners: Manners, why: &str) -> Option<Step> {
-        self.change(why, |seen| (seen.accepts_random, seen.manners) = (Some(accepts), manners))
+    pub fn shown(&mut self, accepts: bool, behaviour: Behaviour, why: &str) -> Option<Step> {
+        self.change(why, |seen| (seen.accepts_random, seen.behaviour) = (Some(accepts), behaviour))
     }
 
     /// It was reached, and said neither yes nor no to an invented name, as to everything so far.

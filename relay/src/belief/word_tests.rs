@@ -109,7 +109,7 @@ impl World {
             let (epoch, now) = (self.whom.epoch, self.now);
             self.right = (!accepts).then_some((epoch, now));
             self.word.tested(epoch, now, accepts);
-            self.word.shown(accepts, Manners::default(), "tested");
+            self.word.shown(accepts, Behaviour::default(), "tested");
         }
         let of = Named { mailbox: &mailbox(who), key: u64::from(who) };
         if self.word.yes(of, asked, self.now).is_err() {
@@ -291,13 +291,13 @@ fn a_test_counts_for_an_hour_and_for_whom_it_was_made() {
     let whom = Whom { epoch: 1, has_answered: true };
     assert!(word.needs_test(whom, 0));
     word.tested(1, 0, false);
-    word.shown(false, Manners::default(), "tested");
+    word.shown(false, Behaviour::default(), "tested");
     assert!(!word.needs_test(whom, TEST_MICROSECONDS_MAX - 1));
     assert!(word.needs_test(whom, TEST_MICROSECONDS_MAX));
     assert!(word.needs_test(Whom { epoch: 2, ..whom }, 1));
     assert!(!word.is_test_due(whom, RETEST_MICROSECONDS), "it is honest");
     word.tested(1, 0, true);
-    word.shown(true, Manners::default(), "tested");
+    word.shown(true, Behaviour::default(), "tested");
     assert!(!word.needs_test(whom, RETEST_MICROSECONDS), "nobody need wait for that");
     assert!(word.is_test_due(whom, RETEST_MICROSECONDS));
     assert!(!word.is_test_due(whom, RETEST_MICROSECONDS - 1));

@@ -50,15 +50,15 @@ async fn play(
     let tally = Arc::new(Tally::default());
     let watching = progress.watch(stream, world, &tally);
     let begun = Instant::now();
-    let seats = Arc::new(Semaphore::new(SENDERS_MAX));
+    let slots = Arc::new(Semaphore::new(SENDERS_MAX));
     let mut senders = JoinSet::new();
     for n in 0..stream.senders.len() {
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { break };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
         let (stream, tally) = (Arc::clone(stream), Arc::clone(&tally));
         let wire = Arc::clone(&world.internet.wire);
         senders.spawn(async move {
             send_all(&stream.senders[n], door, &wire, &tally).await;
-            drop(seat);
+            drop(slot);
         });
     }
     while senders.join_next().await.is_some() {}

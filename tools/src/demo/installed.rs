@@ -46,7 +46,7 @@ impl Installed {
     /// while being made to wait is missed only when the wait is over.
     pub async fn settle(&self) {
         let until = Instant::now() + SETTLE_MAX;
-        while self.running.state().seats.taken() > 0 && Instant::now() < until {
+        while self.running.state().slots.taken() > 0 && Instant::now() < until {
             tokio::time::sleep(LOG_PAUSE / 10).await;
         }
         tokio::time::sleep(LOG_PAUSE).await;

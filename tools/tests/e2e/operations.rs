@@ -350,9 +350,9 @@ fn clients_that_wait_for_their_greeting_have_seats_as_well() {
         (0..150).map(|_| TcpStream::connect(postern.address()).unwrap()).collect();
     let began = Instant::now();
     Client::silent(postern.address()).reply().expect("421 4.3.2 ");
-    // Those who wait are greeted after 50 seconds; who has no seat is told so before.
+    // Those who wait are greeted after 50 seconds; who has no slot is told so before.
     assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
-    kit::wait_until("no more descriptors are held than there are seats", || {
+    kit::wait_until("no more descriptors are held than there are slots", || {
         postern.process.descriptors().len() < 120
     });
     drop(crowd);

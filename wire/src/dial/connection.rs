@@ -1,7 +1,7 @@
 //! One connection to a host: a socket and a client session, and the deadlines between them.
 
 use super::host::Host;
-use super::way::Way;
+use super::settings::DialSettings;
 use crate::buffers;
 use crate::pool::Pooled;
 use crate::stream::Stream;
@@ -80,7 +80,7 @@ pub struct Connection {
     session: ClientSession,
     /// Which host.
     pub host: Arc<Host>,
-    way: Arc<Way>,
+    dial: Arc<DialSettings>,
     messages: u32,
 }
 
@@ -89,20 +89,20 @@ impl Connection {
     /// # Errors
     /// When any of it fails or takes too long.
     pub async fn open(
-        way: &Arc<Way>,
+        dial: &Arc<DialSettings>,
         host: &Arc<Host>,
         tls: TlsWish,
     ) -> Result<Self, ConnectionError> {
-        let socket = connect(&host.name, way.bounds.connect_max).await?;
+        let socket = connect(&host.name, dial.bounds.connect_max).await?;
         socket.set_nodelay(true)?;
         let mut connection = Self {
             stream: Stream::Plain(socket),
-            session: ClientSession::new(way.hostname.clone(), tls, way.introduction),
+            session: ClientSession::new(dial.hostname.clone(), tls, dial.introduction),
             host: Arc::clone(host),
-            way: Arc::clone(way),
+            dial: Arc::clone(dial),
             messages: 0,
         };
-        match connection.answer(way.bounds.greeting_max).await? {
+        match connection.answer(dial.bounds.greeting_max).await? {
             Answer::Ready => Ok(connection),
             other => Err(ConnectionError::Protocol(format!("out of turn: {other:?}"))),
         }
@@ -113,14 +113,14 @@ impl Connection {
     /// # Errors
     /// When any of it fails or takes too long.
     pub async fn open_as_wished(
-        way: &Arc<Way>,
+        dial: &Arc<DialSettings>,
         host: &Arc<Host>,
         tell: impl FnOnce(&io::Error),
     ) -> Result<Self, ConnectionError> {
-        match Self::open(way, host, way.tls_wish()).await {
-            Err(ConnectionError::Handshake(why)) if way.tls_wish() == TlsWish::Opportunistic => {
+        match Self::open(dial, host, dial.tls_wish()).await {
+            Err(ConnectionError::Handshake(why)) if dial.tls_wish() == TlsWish::Opportunistic => {
                 tell(&why);
-                Self::open(way, host, TlsWish::None).await
+                Self::open(dial, host, TlsWish::None).await
             }
             opened => opened,
         }
@@ -244,11 +244,11 @@ impl Connection {
     }
 
     async fn start_tls(&mut self) -> Result<(), ConnectionError> {
-        let way = Arc::clone(&self.way);
-        let Some(config) = way.handshake() else {
+        let dial = Arc::clone(&self.dial);
+        let Some(config) = dial.handshake() else {
             return Err(ConnectionError::Protocol("TLS was not wanted".into()));
         };
-        let name = way.tls_name().unwrap_or(&self.host.host).to_owned();
+        let name = dial.tls_name().unwrap_or(&self.host.host).to_owned();
         let unfit = |error| ConnectionError::Handshake(io::Error::other(error));
         let name = ServerName::try_from(name).map_err(unfit)?;
         let stream = std::mem::replace(&mut self.stream, Stream::Gone);
@@ -257,7 +257,7 @@ impl Connection {
         };
         let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
         // Less than the greeting may take in all, so that it is known what took so long.
-        let shaking = timeout(way.bounds.greeting_max / 2, connector.connect(name, socket)).await;
+        let shaking = timeout(dial.bounds.greeting_max / 2, connector.connect(name, socket)).await;
         let tls = shaking.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         self.stream = Stream::Tls(Box::new(tls.map_err(ConnectionError::Handshake)?.into()));
         self.session.behind_tls();
@@ -302,7 +302,7 @@ impl Pooled for Connection {
     const MOVES: bool = true;
 
     fn is_fit(&self) -> bool {
-        self.session.is_idle() && self.messages < self.way.bounds.messages_max
+        self.session.is_idle() && self.messages < self.dial.bounds.messages_max
     }
 
     /// Replies that were due (to RSET) are taken.

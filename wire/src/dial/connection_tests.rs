@@ -1,7 +1,7 @@
 //! Connections to servers on loopback that say what they were told to.
 
 use super::*;
-use crate::dial::way::Bounds;
+use crate::dial::settings::Bounds;
 use crate::pool::{self, Pool};
 use crate::server::{NextHopHost, NextHopTls};
 use mail::address::Domain as Name;
@@ -47,10 +47,10 @@ async fn an_address_that_drops_every_packet_does_not_hide_the_next() {
 
 pub(in crate::dial) const LONG: Duration = Duration::from_secs(30);
 
-pub(in crate::dial) fn way(tls: &NextHopTls) -> Arc<Way> {
+pub(in crate::dial) fn dial(tls: &NextHopTls) -> Arc<DialSettings> {
     let bounds = Bounds { connect_max: LONG, greeting_max: LONG, messages_max: 100 };
     let name = Name::new("mx.example.test").unwrap();
-    Arc::new(Way::new(&name, tls, Introduction::None, bounds).unwrap())
+    Arc::new(DialSettings::new(&name, tls, Introduction::None, bounds).unwrap())
 }
 
 pub(in crate::dial) fn host(address: SocketAddr) -> Arc<Host> {
@@ -103,8 +103,8 @@ async fn envelope_answer(mail: &'static str) -> (EnvelopeAnswer, Connection) {
         socket.write_all(b"220 hi\r\n").unwrap();
         answer_all(socket, 4, mail);
     });
-    let way = way(&NextHopTls::None);
-    let mut connection = Connection::open_as_wished(&way, &host(address), |_| {}).await.unwrap();
+    let dial = dial(&NextHopTls::None);
+    let mut connection = Connection::open_as_wished(&dial, &host(address), |_| {}).await.unwrap();
     let recipients = paths(&["jones", "nobody", "later"]);
     let parameters = MailParameters::default();
     let envelope = Envelope {
@@ -174,15 +174,15 @@ fn tls_server(hang_up: Receiver<()>) -> (SocketAddr, JoinHandle<()>) {
 
 /// Leases a connection on a runtime of its own, names a recipient on it, and gives it back; whether
 /// it had been used before.
-fn use_once(pool: &Arc<Pool<Connection>>, way: &Arc<Way>, host: &Arc<Host>) -> bool {
+fn use_once(pool: &Arc<Pool<Connection>>, dial: &Arc<DialSettings>, host: &Arc<Host>) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (pool, way, host) = (Arc::clone(pool), Arc::clone(way), Arc::clone(host));
+    let (pool, dial, host) = (Arc::clone(pool), Arc::clone(dial), Arc::clone(host));
     let work = async move {
         let slot = pool.slot(Instant::now() + LONG, || {}).await.unwrap();
         let mut lease = match slot.reuse() {
             Ok(lease) => lease,
             Err(slot) => {
-                let opening = Connection::open_as_wished(&way, &host, |_| {});
+                let opening = Connection::open_as_wished(&dial, &host, |_| {});
                 slot.open(opening).await.map_err(|(_, error)| error).unwrap()
             }
         };
@@ -195,7 +195,7 @@ fn use_once(pool: &Arc<Pool<Connection>>, way: &Arc<Way>, host: &Arc<Host>) -> b
             details: None,
         };
         let connection = lease.connection();
-        assert_eq!(connection.is_encrypted(), way.tls_wish() != TlsWish::None);
+        assert_eq!(connection.is_encrypted(), dial.tls_wish() != TlsWish::None);
         let answer = connection.envelope(&envelope, LONG).await.unwrap();
         assert!(matches!(&answer, EnvelopeAnswer::Recipients(r) if r[0].code == 250), "{answer:?}");
         connection.session().reset();
@@ -218,8 +218,8 @@ fn a_connection_outlives_the_runtime_that_opened_it() {
         socket.write_all(b"220 hi\r\n").unwrap();
         answer_all(socket, 0, "250 ok");
     });
-    let (pool, way, host) = (pool(), way(&NextHopTls::None), host(address));
-    let used: Vec<bool> = (0..5).map(|_| use_once(&pool, &way, &host)).collect();
+    let (pool, dial, host) = (pool(), dial(&NextHopTls::None), host(address));
+    let used: Vec<bool> = (0..5).map(|_| use_once(&pool, &dial, &host)).collect();
     assert_eq!(used, [false, true, true, true, true]);
 }
 
@@ -227,8 +227,8 @@ fn a_connection_outlives_the_runtime_that_opened_it() {
 fn a_connection_under_tls_outlives_the_runtime_that_opened_it_and_is_missed_when_it_dies() {
     let (hang_up, hung_up) = channel();
     let (address, serving) = tls_server(hung_up);
-    let (pool, way, host) = (pool(), way(&NextHopTls::Opportunistic), host(address));
-    let used: Vec<bool> = (0..5).map(|_| use_once(&pool, &way, &host)).collect();
+    let (pool, dial, host) = (pool(), dial(&NextHopTls::Opportunistic), host(address));
+    let used: Vec<bool> = (0..5).map(|_| use_once(&pool, &dial, &host)).collect();
     assert_eq!(used, [false, true, true, true, true]);
     hang_up.send(()).unwrap();
     serving.join().unwrap();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::content::{Content, Room};
-use crate::dial::connection::tests::{LONG, host, server, way};
+use crate::dial::connection::tests::{LONG, dial, host, server};
 use crate::server::NextHopTls;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::client::Answer;
@@ -30,8 +30,8 @@ fn refuse_behind(socket: impl Read + Write, octets: usize) {
 /// The reply to a message of so many octets, of which the next hop reads less.
 async fn reply(octets: usize, read: usize) -> Result<HeardReply, Sending> {
     let address = server(move |socket| refuse_behind(socket, read));
-    let way = way(&NextHopTls::None);
-    let mut connection = Connection::open_as_wished(&way, &host(address), |_| {}).await.unwrap();
+    let dial = dial(&NextHopTls::None);
+    let mut connection = Connection::open_as_wished(&dial, &host(address), |_| {}).await.unwrap();
     let to = ForwardPath::parse("<jones@example.test>").unwrap();
     connection.session().begin(&ReversePath::Null, Default::default(), &to, None);
     assert!(matches!(connection.answer(LONG).await.unwrap(), Answer::Rcpt(_)));

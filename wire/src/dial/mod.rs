@@ -4,4 +4,4 @@
 pub mod connection;
 pub mod handover;
 pub mod host;
-pub mod way;
+pub mod settings;

@@ -35,7 +35,7 @@ const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// Where a connection leads, and how it is made.
 #[derive(Clone)]
-pub struct Way {
+pub struct DialSettings {
     /// A name, or an IP address without brackets.
     pub host: String,
     /// Never 0.
@@ -170,11 +170,11 @@ impl Link {
     /// Connects, begins TLS and binds, within `connect_max`.
     /// # Errors
     /// When any of that fails.
-    pub async fn open(way: Way, serial: u64) -> Result<Self, Problem> {
-        let patience = way.connect_max;
+    pub async fn open(dial: DialSettings, serial: u64) -> Result<Self, Problem> {
+        let patience = dial.connect_max;
         // The library panics over some answers that are none: in a task of its own, that costs
         // only this connection. The task also outlives an asker who has gone.
-        let opening = tokio::spawn(timeout(patience, Self::connect(way, serial)));
+        let opening = tokio::spawn(timeout(patience, Self::connect(dial, serial)));
         match opening.await {
             Ok(Ok(link)) => link,
             Ok(Err(_)) => {
@@ -191,18 +191,18 @@ impl Link {
         }
     }
 
-    async fn connect(way: Way, serial: u64) -> Result<Self, Problem> {
-        let stream = TcpStream::connect((way.host.as_str(), way.port)).await;
+    async fn connect(dial: DialSettings, serial: u64) -> Result<Self, Problem> {
+        let stream = TcpStream::connect((dial.host.as_str(), dial.port)).await;
         let mut stream = stream.map_err(|error| of_io(&error))?;
         // Many small requests follow each other: none waits for the acknowledgement of another.
         stream.set_nodelay(true).map_err(|error| of_io(&error))?;
         let (ours, theirs) = UnixStream::pair().map_err(|error| of_io(&error))?;
-        if way.protection == Protection::StartTls {
+        if dial.protection == Protection::StartTls {
             start_tls(&mut stream).await?;
         }
-        let socket = match way.tls {
+        let socket = match dial.tls {
             Some(tls) => {
-                let name = way.tls_name.unwrap_or(way.host);
+                let name = dial.tls_name.unwrap_or(dial.host);
                 let name = ServerName::try_from(name).map_err(|error| wrong_name(&error))?;
                 let stream = TlsConnector::from(tls).connect(name, stream).await;
                 tokio::spawn(screen(stream.map_err(|error| of_io(&error))?, theirs))
@@ -225,7 +225,7 @@ impl Link {
         let (used, heard) = (AtomicU64::new(now.0), AtomicU64::new(now.0));
         let outstanding = AtomicU32::new(0);
         let link = Self { ldap, socket, is_closed, outstanding, opened: now, used, heard, serial };
-        if let Some(bind) = &way.bind {
+        if let Some(bind) = &dial.bind {
             link.bind(bind).await?;
         }
         Ok(link)

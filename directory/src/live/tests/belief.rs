@@ -271,8 +271,8 @@ impl LiveSource for OnceLate {
         String::new()
     }
 
-    fn manners(&self) -> Manners {
-        Manners { is_late: true, ..Manners::default() }
+    fn behaviour(&self) -> Behaviour {
+        Behaviour { is_late: true, ..Behaviour::default() }
     }
 }
 

@@ -8,7 +8,7 @@ use super::class::Class;
 use super::memory::Lifetimes;
 use super::remembered::Remembered;
 use super::trust::{Doubt, Named, Trust, Unbelieved};
-use super::{Asking, LiveSource, Manners, Said, Trouble, TroubleKind};
+use super::{Asking, Behaviour, LiveSource, Said, Trouble, TroubleKind};
 use crate::list::DomainScope;
 use crate::store::{Forget, KeptAnswer, Store};
 use crate::{

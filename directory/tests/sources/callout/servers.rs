@@ -47,7 +47,7 @@ fn postfix_is_asked_as_honest_as_greylisting_as_refusing_bounces_and_as_an_accep
         let asker = Asker::of(server.address);
         assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
         assert_eq!(asker.ask("jones").unwrap(), EXISTS);
-        assert!(asker.callout.manners().refuses_null);
+        assert!(asker.callout.behaviour().refuses_null);
     }
 
     let server = Server::start("postfix", "");
@@ -70,7 +70,7 @@ fn postfix_that_refuses_behind_data_is_late() {
     assert_eq!(asker.ask("nobody").unwrap(), EXISTS);
     assert_eq!(asker.ask_until_data("nobody").unwrap(), Said::Unknown);
     assert_eq!(asker.ask_until_data("jones").unwrap(), EXISTS);
-    assert!(asker.callout.manners().is_late);
+    assert!(asker.callout.behaviour().is_late);
 }
 
 /// Exim that says this first at RCPT, and this at DATA.
@@ -103,14 +103,14 @@ fn exim_is_asked_as_honest_as_late_as_refusing_bounces_and_as_an_accept_all() {
     let asker = Asker::with(&Settings { until: Until::Data, ..settings(&[server.address]) });
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
     assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
-    assert!(asker.callout.manners().is_late);
+    assert!(asker.callout.behaviour().is_late);
 
     let (server, _folder) =
         exim(&format!("  deny message = no bounces\n       senders = :\n{honest}"), "");
     let asker = Asker::of(server.address);
     assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
-    assert!(asker.callout.manners().refuses_null);
+    assert!(asker.callout.behaviour().refuses_null);
 
     let (server, _folder) = exim("  defer message = greylisted", "");
     assert_eq!(Asker::of(server.address).trouble("nobody"), TroubleKind::Busy);

@@ -41,7 +41,7 @@ pub(super) async fn ask(answers: &Answers) -> Canary {
         Ok(manner) => manner,
         Err(trouble) => Manner::Unclear(trouble.to_string()),
     };
-    Canary { manner, refuses_null: callout.manners().refuses_null }
+    Canary { manner, refuses_null: callout.behaviour().refuses_null }
 }
 
 async fn manner(callout: &Arc<Callout>, recipient: Mailbox) -> Result<Manner, Trouble> {

@@ -3,7 +3,7 @@
 //! Nobody's password is used. What follows for the configuration is left to `sources.rs`.
 
 use super::root::{self, Root};
-use directory::ldap::{Link, NoReply, Preset, Protection, Reply, Search, Way};
+use directory::ldap::{DialSettings, Link, NoReply, Preset, Protection, Reply, Search};
 use ldap3::Scope;
 use std::cmp::Reverse;
 use std::net::Ipv6Addr;
@@ -189,7 +189,7 @@ async fn open(
         Protection::Plain => None,
         _ => client_config(tls).map_err(|error| error.to_string())?,
     };
-    let way = Way {
+    let way = DialSettings {
         host: host.to_owned(),
         port,
         protection,

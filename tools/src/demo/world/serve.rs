@@ -45,9 +45,9 @@ pub trait Host: Send + Sync + 'static {
 
 /// Accepts until dropped; whoever is too many waits in the queue of the system.
 pub async fn listen<H: Host>(listener: TcpListener, host: Arc<H>, connections_max: usize) {
-    let seats = Arc::new(Semaphore::new(connections_max));
+    let slots = Arc::new(Semaphore::new(connections_max));
     let mut sessions = JoinSet::new();
-    while let Ok(seat) = Arc::clone(&seats).acquire_owned().await {
+    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         while sessions.try_join_next().is_some() {}
         let Ok((socket, _)) = listener.accept().await else {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -57,7 +57,7 @@ pub async fn listen<H: Host>(listener: TcpListener, host: Arc<H>, connections_ma
         sessions.spawn(async move {
             // A client that is gone is no loss to anybody here.
             let _ = converse(socket, &*host).await;
-            drop(seat);
+            drop(slot);
         });
     }
 }

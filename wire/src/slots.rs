@@ -1,4 +1,4 @@
-//! Who is connected: how many in all and how many of each client. A seat is given back by itself.
+//! Who is connected: how many in all and how many of each client. A slot is given back by itself.
 
 use relay::client::Prefix;
 use relay::settings::Pressure;
@@ -7,18 +7,18 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// All seats.
+/// All slots.
 #[derive(Debug)]
-pub struct Seats {
+pub struct Slots {
     taken: AtomicU32,
     max: AtomicU32,
     clients: Mutex<HashMap<Prefix, u32>>,
 }
 
-/// One connection's seat.
+/// One connection's slot.
 #[derive(Debug)]
-pub struct Seat {
-    seats: Arc<Seats>,
+pub struct Slot {
+    slots: Arc<Slots>,
     /// Counted per client, unless its limits are lifted.
     client: Option<Prefix>,
     /// Connections in all, this one included.
@@ -27,7 +27,7 @@ pub struct Seat {
     pub taken_by_client: u32,
 }
 
-impl Seats {
+impl Slots {
     /// So many at most.
     #[must_use]
     pub fn new(max: u32) -> Self {
@@ -62,9 +62,9 @@ impl Seats {
         }
     }
 
-    /// Takes a seat, even beyond the limit: whoever is too many is told so, and leaves.
+    /// Takes a slot, even beyond the limit: whoever is too many is told so, and leaves.
     #[must_use]
-    pub fn take(self: &Arc<Self>, ip: IpAddr, limits_lifted: bool) -> Seat {
+    pub fn take(self: &Arc<Self>, ip: IpAddr, limits_lifted: bool) -> Slot {
         let taken = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
         let client = (!limits_lifted).then(|| Prefix::client(ip));
         let taken_by_client = client.map_or(1, |client| {
@@ -73,15 +73,15 @@ impl Seats {
             *count += 1;
             *count
         });
-        Seat { seats: Arc::clone(self), client, taken, taken_by_client }
+        Slot { slots: Arc::clone(self), client, taken, taken_by_client }
     }
 }
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.seats.taken.fetch_sub(1, Ordering::Relaxed);
+        self.slots.taken.fetch_sub(1, Ordering::Relaxed);
         let Some(client) = self.client else { return };
-        let mut clients = self.seats.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.slots.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = clients.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
@@ -97,13 +97,13 @@ mod tests {
 
     #[test]
     fn seats_are_counted_and_given_back() {
-        let seats = Arc::new(Seats::new(10));
+        let slots = Arc::new(Slots::new(10));
         let ip = "192.0.2.1".parse().unwrap();
-        let all: Vec<Seat> = (0..8).map(|_| seats.take(ip, false)).collect();
+        let all: Vec<Slot> = (0..8).map(|_| slots.take(ip, false)).collect();
         assert_eq!((all[7].taken, all[7].taken_by_client), (8, 8));
-        assert_eq!(seats.pressure(), Pressure::Busy);
+        assert_eq!(slots.pressure(), Pressure::Busy);
         drop(all);
-        assert_eq!((seats.taken(), seats.pressure()), (0, Pressure::Normal));
-        assert!(seats.clients.lock().unwrap().is_empty());
+        assert_eq!((slots.taken(), slots.pressure()), (0, Pressure::Normal));
+        assert!(slots.clients.lock().unwrap().is_empty());
     }
 }

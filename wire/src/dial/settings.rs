@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How connections are made and kept.
 #[derive(Clone, Debug)]
-pub struct Way {
+pub struct DialSettings {
     /// Our name in EHLO.
     pub hostname: Domain,
     /// How the server is told who the client is.
@@ -33,7 +33,7 @@ pub struct Bounds {
     pub messages_max: u32,
 }
 
-impl Way {
+impl DialSettings {
     /// Reads the authorities that are believed.
     /// # Errors
     /// When they cannot be loaded.
