@@ -87,7 +87,7 @@ impl Sources {
         }
         let accepts_all = |canary: &Canary| canary.manner == Manner::AcceptsAll;
         self.learns = seen.canary.as_ref().is_some_and(accepts_all)
-            && consent("  Also watch what mail shows of who exists? It refuses nobody.", true);
+            && consent("  Also watch what mail shows of who exists? No mail is refused because of it.", true);
         Ok(self)
     }
 
@@ -131,7 +131,7 @@ impl Sources {
             None => {}
         }
         if self.learns {
-            say("what mail shows: it refuses nobody; with a state_dir, `postern recipients report` \
+            say("what mail shows: no mail is refused because of it; with a state_dir, `postern recipients report` \
                  lists\n    whom it would refuse"
                 .to_owned());
         }

@@ -84,7 +84,7 @@ pub(super) fn text(diff: &Diff) -> String {
     }
     match (diff.added, diff.removed, diff.retargeted) {
         (Some(added), Some(removed), retargeted) => text.push_str(&format!(
-            "  {} come, {removed} go, {} with another target\n",
+            "  {} added, {removed} removed, {} with another target\n",
             count(added, "address"),
             retargeted.unwrap_or(0)
         )),
