@@ -64,7 +64,8 @@ table! {
         /// Where it is asked. `{address}`, `{local_part}` and `{domain}` stand for what is asked,
         /// each octet escaped that could mean something else.
         url: Option<Text> = required().like("https://people.example.test/v1/addresses/{address}"),
-        /// `POST` sends `{"address": …, "local_part": …, "domain": …}` as JSON.
+        /// `POST` sends `{"address": …, "local_part": …, "domain": …}` as JSON. A question changes
+        /// nothing over there: it may come twice.
         method: Given<Method> = choice("GET"),
         /// Where in the JSON of a 200 `true` or `false` stands (RFC 6901).
         json_pointer: Option<Text> = optional("the status alone decides").like("/user/exists"),

@@ -3,6 +3,7 @@
 //! `filter.rs`, what went wrong in `trouble.rs`. What was answered is remembered elsewhere
 //! (`live/`).
 
+mod account;
 mod export;
 mod filter;
 mod link;
@@ -14,16 +15,17 @@ pub(crate) mod table;
 mod trial;
 mod trouble;
 
+pub use account::{Account, Attempt, Stamp};
 pub use export::LdapList;
 pub use export::modes::{Export, Mode};
 pub use filter::{FilterError, Template};
 pub use link::entry::Entry;
-pub use link::{DialSettings, Link, NoReply, Reply, Search};
+pub use link::{DialSettings, Link, Login, NoReply, Reply, Search};
 pub use pool::Pool;
 pub use preset::{Preset, Protection};
 pub use server::Server;
 pub use settings::{Bind, Settings};
-pub use trouble::Problem;
+pub use trouble::{Problem, Refusal};
 
 use super::list::{self, DomainScope};
 use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
