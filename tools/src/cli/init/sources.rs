@@ -87,7 +87,10 @@ impl Sources {
         }
         let accepts_all = |canary: &Canary| canary.manner == Manner::AcceptsAll;
         self.learns = seen.canary.as_ref().is_some_and(accepts_all)
-            && consent("  Also watch what mail shows of who exists? No mail is refused because of it.", true);
+            && consent(
+                "  Also watch what mail shows of who exists? No mail is refused because of it.",
+                true,
+            );
         Ok(self)
     }
 
