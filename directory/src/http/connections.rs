@@ -3,13 +3,13 @@
 
 use super::OpenError;
 use super::settings::Settings;
-use crate::next_hop::tls::client_config;
-use crate::settings::server::{NextHopTls, Trust};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, Response};
 use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
+use wire::server::{NextHopTls, Trust};
+use wire::tls::client::client_config;
 
 /// How long a connection rests before it is closed.
 const IDLE_MAX: Duration = Duration::from_secs(20);

@@ -15,7 +15,6 @@ use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
-use crate::next_hop::tls::TrustError;
 use connections::Connections;
 use mail::address::Mailbox;
 use pause::Pause;
@@ -30,6 +29,7 @@ use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use wire::tls::client::TrustError;
 
 /// The largest body that a response may have, in octets.
 const BODY_OCTETS_MAX: usize = 64 << 10;

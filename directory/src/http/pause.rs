@@ -2,12 +2,12 @@
 //! §10.2.3, RFC 6585 §4). Held to minutes, whatever it says: it may have meant somebody else, and
 //! people wait for their mail.
 
-use crate::clock;
 use relay::moment::Moment;
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
+use wire::clock;
 use wire::lock::lock;
 
 /// The longest that a server is left alone because it said so.

@@ -1,11 +1,11 @@
 //! `[[http]]`: a web service that knows recipients, and how its answers are read.
 
 use super::template::{Template, TemplateError};
-use crate::settings::file;
-use crate::settings::keys::table;
-use crate::settings::site::Site;
-use crate::settings::value::{Given, Text, choice};
 use reqwest::Url;
+use settings::file;
+use settings::table::keys::table;
+use settings::table::site::Site;
+use settings::table::value::{Given, Text, choice};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -6,7 +6,6 @@
 //! back.
 
 use super::trouble::{Problem, Refusal};
-use crate::clock;
 use relay::moment::Moment;
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -15,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
+use wire::clock;
 use wire::lock::lock;
 
 /// Binds that are refused, since one was let in, before no more is tried.

@@ -32,13 +32,14 @@ use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
-use crate::next_hop::tls::TrustError;
 use ldap3::Scope;
+use link::entry::without_type;
 use mail::address::{Host, Mailbox};
 use relay::event::ProcessEvent;
 use std::sync::Arc;
 use std::time::Duration;
 use trouble::{Asked, of_code, shortened};
+use wire::tls::client::TrustError;
 
 /// The entries that are asked for: more than one is as good as one, but for where it leads.
 const ENTRIES_MAX: u32 = 2;
@@ -221,14 +222,6 @@ fn target_of(reply: &Reply, attribute: Option<&str>) -> Result<Option<Mailbox>, 
         }
     }
     Ok(target)
-}
-
-/// Exchange writes the type of an address before it: `SMTP:jones@example.test`.
-fn without_type(text: &str) -> &str {
-    let is_typed = text.get(..5).is_some_and(|kind| {
-        kind.eq_ignore_ascii_case("smtp:") || kind.eq_ignore_ascii_case("smtp$")
-    });
-    if is_typed { &text[5..] } else { text }
 }
 
 #[cfg(test)]

@@ -10,9 +10,6 @@ use super::preset::Protection;
 use super::server::{Server, server_name};
 use super::settings::Settings;
 use super::trouble::Problem;
-use crate::clock;
-use crate::next_hop::tls::{TrustError, client_config};
-use crate::settings::server::{NextHopHost, NextHopTls, Trust};
 use ldap3::Scope;
 use relay::breaker::Permit;
 use std::collections::HashMap;
@@ -22,8 +19,11 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+use wire::clock;
 use wire::lock::lock;
 use wire::pool::counted::Count;
+use wire::server::{NextHopHost, NextHopTls, Trust};
+use wire::tls::client::{TrustError, client_config};
 
 /// Askers that wait because all connections have as much under way as they may.
 const WAITING_MAX: u32 = 256;

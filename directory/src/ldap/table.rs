@@ -1,9 +1,9 @@
 //! The keys of `[[ldap]]`. What they mean is in `settings.rs`.
 
 use super::preset::{Preset, Protection};
-use crate::kinds::Use;
-use crate::settings::keys::table;
-use crate::settings::value::{Given, List, Text};
+use crate::mode::Use;
+use settings::table::keys::table;
+use settings::table::value::{Given, List, Text};
 use std::time::Duration;
 
 table! {

@@ -11,13 +11,13 @@ use directory::live::{LiveSource, Said, Trouble, TroubleKind};
 use kit::slapd::{ADMIN_PASSWORD, READER_PASSWORD, Setup, is_here};
 use kit::{FakeLdap, Folder, LdapAnswer, Shape, Slapd};
 use mail::address::Mailbox;
-use settings::server::NextHopHost;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
+use wire::server::NextHopHost;
 
 const PERSON: &str = "person0001@example.test";
 const NOBODY: &str = "nobody@example.test";

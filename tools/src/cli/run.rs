@@ -1,11 +1,11 @@
 //! `postern run`: relay mail until told to stop.
 
-use super::{EXIT_LATER, EXIT_MISTAKES};
-use crate::config::built::Config;
-use crate::run::StartError;
-use crate::run::signals::Signals;
-use crate::settings::mistake::{Mistake, render};
+use super::exit::{EXIT_LATER, EXIT_MISTAKES};
 use clap::Args;
+use gateway::config::built::Config;
+use gateway::run::StartError;
+use gateway::run::signals::Signals;
+use settings::mistake::{Mistake, render};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;

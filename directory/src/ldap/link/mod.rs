@@ -15,8 +15,7 @@ use super::account::Account;
 use super::preset::Protection;
 use super::settings::Bind;
 use super::trouble::{Asked, Problem, of_code, of_io, of_library};
-use crate::clock;
-use crate::directory::live::TroubleKind;
+use crate::live::TroubleKind;
 use ldap3::controls::RawControl;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapResult, Scope, SearchOptions, StdStream};
 use relay::moment::Moment;
@@ -29,6 +28,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
+use wire::clock;
 
 /// How long a farewell or an abandoned search may take to be written.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);

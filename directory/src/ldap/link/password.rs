@@ -2,7 +2,7 @@
 
 use super::super::account::Stamp;
 use super::super::trouble::Problem;
-use crate::directory::live::TroubleKind;
+use crate::live::TroubleKind;
 use std::path::Path;
 
 /// A file with a password is never longer.

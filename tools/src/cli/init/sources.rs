@@ -5,7 +5,7 @@
 use super::answers::Answers;
 use super::canary::{Canary, Manner};
 use super::directory::{Found, Shows};
-use crate::directory::ldap::Protection;
+use directory::ldap::Protection;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -184,7 +184,7 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::ldap::Preset;
+    use directory::ldap::Preset;
 
     fn found(preset: Preset, protection: Protection, shows: Shows) -> Found {
         Found {
