@@ -1,12 +1,10 @@
 //! What the process listens on, presents, writes and becomes.
 
-use crate::value::choice;
+use crate::table::value::choice;
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-pub use wire::tls::server::TlsFiles;
 
 /// One `[[listener]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,16 +65,3 @@ pub enum LogFormat {
 }
 
 choice!(LogFormat { Json = "json", Text = "text", Auto = "auto" });
-
-/// `user` and `group`, which exist.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DropTo {
-    /// Its name.
-    pub user: String,
-    /// Its number.
-    pub uid: u32,
-    /// The group's name.
-    pub group: String,
-    /// The group's number.
-    pub gid: u32,
-}

@@ -2,12 +2,13 @@
 
 use super::super::tables::{self, Written};
 use super::Placed;
-use crate::settings::process::{DropTo, ListenAddress, Log};
-use crate::settings::site::Site;
-use crate::settings::value::Text;
-use crate::settings::{address, file};
 use mail::address::Domain;
 use nix::unistd::{Group, User};
+use settings::process::{ListenAddress, Log};
+use settings::table::site::Site;
+use settings::table::value::Text;
+use settings::user::DropTo;
+use settings::{address, file};
 use std::net::SocketAddr;
 
 pub(super) fn hostname(name: &Text, site: &mut Site) -> Option<Domain> {
