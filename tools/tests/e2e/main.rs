@@ -20,3 +20,4 @@ mod next_hops;
 mod operations;
 mod probe;
 mod sessions;
+mod turns;
