@@ -209,8 +209,9 @@ impl NextHop {
 
     fn failed(&self, host: &Host, error: &ConnectionError) -> Refused {
         // It takes fewer connections than we may make, and those that it took go on: it is not
-        // down, and there may be room the next moment. Besides them there is the one that failed.
-        if matches!(error, ConnectionError::NoRoom(_)) && self.open_connections() > 1 {
+        // down, and there may be room the next moment.
+        let has_some = self.connections.standing_connections() > 0;
+        if matches!(error, ConnectionError::NoRoom(_)) && has_some {
             self.observer.tell(ProcessEvent::NextHopFailed, &host.name, &error.to_string());
             return Refused::Full;
         }

@@ -391,6 +391,31 @@ fn what_a_next_hop_says_before_the_final_dot_is_no_acceptance_and_may_be_a_refus
 }
 
 #[test]
+fn a_next_hop_that_takes_no_connection_at_all_keeps_nobody_waiting() {
+    let hop = Hop::acting(|stage, _| match stage {
+        Stage::Connect => Act::SayAndClose("421 4.3.2 not now"),
+        _ => Act::Obey,
+    });
+    let folder = Folder::new();
+    let hosts = table(&[hop.address], "breaker_failures = 100");
+    let postern = Postern::start(&folder, &config("inside", &hosts));
+    // At the same time: connections that are being refused are none that could become free.
+    let asking: Vec<_> = (0..8)
+        .map(|_| {
+            let address = postern.address();
+            std::thread::spawn(move || {
+                let begun = Instant::now();
+                (hear(address, "jones@example.test"), begun.elapsed())
+            })
+        })
+        .collect();
+    for asked in asking {
+        let (reply, took) = asked.join().unwrap();
+        assert!(reply.starts_with("451 4.4.1 "), "{reply} after {took:?}");
+    }
+}
+
+#[test]
 fn a_next_hop_that_takes_no_further_connection_is_not_left_alone() {
     let hop = Hop::start();
     let folder = Folder::new();

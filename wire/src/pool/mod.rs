@@ -64,8 +64,10 @@ pub struct Pool<T: Pooled> {
     bounds: Bounds,
     turns: Mutex<Turns<oneshot::Sender<Slot<T>>, Arc<Recall>>>,
     waiting: Arc<Count>,
-    /// Connections that exist, in use or not.
+    /// Connections that exist, in use or not, and those that are being made.
     open: Arc<Count>,
+    /// Those of them that are being made.
+    opening: Arc<Count>,
     idle: Mutex<Idle<T>>,
 }
 
@@ -106,6 +108,7 @@ impl<T: Pooled> Pool<T> {
             bounds,
             waiting: Arc::default(),
             open: Arc::default(),
+            opening: Arc::default(),
             idle: Mutex::default(),
         })
     }
@@ -114,6 +117,12 @@ impl<T: Pooled> Pool<T> {
     #[must_use]
     pub fn open_connections(&self) -> u32 {
         self.open.there()
+    }
+
+    /// Connections that stand: those that are being made may come to nothing.
+    #[must_use]
+    pub fn standing_connections(&self) -> u32 {
+        self.open.there().saturating_sub(self.opening.there())
     }
 
     /// A slot as soon as it is the party's turn. Holders that wait for somebody else lose theirs
@@ -270,6 +279,7 @@ impl<T: Pooled> Slot<T> {
     ) -> Result<Lease<T>, (Self, E)> {
         // Counted before it is made, so that no two callers make the last one.
         let (counted, before) = self.pool.open.add();
+        let (_opening, _) = self.pool.opening.add();
         if before >= self.pool.bounds.connections_max {
             let evicted = self.pool.idle().take_oldest();
             drop(evicted);
