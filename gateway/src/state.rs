@@ -22,6 +22,7 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
+use wire::dns::Resolver;
 
 pub use wire::lock::{lock, random_key};
 
@@ -35,6 +36,8 @@ pub struct Live {
     pub hops: Hops,
     /// What those who take it have shown themselves to be.
     pub meter: Arc<Meter>,
+    /// What the DNS calls clients, where a rule wants to know.
+    pub dns: Option<Arc<Resolver>>,
     /// What handshakes with clients go by.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }

@@ -5,7 +5,7 @@ use crate::directory::SourceSettings;
 use crate::directory::assembly::Configured;
 use crate::settings::mistake::Mistake;
 use crate::settings::networks::Networks;
-use crate::settings::process::{DropTo, Listener, Log, TlsFiles};
+use crate::settings::process::{Dns, DropTo, Listener, Log, TlsFiles};
 use crate::settings::server::NextHop;
 use relay::settings::{DomainId, Settings};
 use std::net::SocketAddr;
@@ -35,6 +35,8 @@ pub struct Config {
     pub log: Log,
     /// Where figures are read, when they are.
     pub metrics: Option<SocketAddr>,
+    /// Who is asked what the DNS says.
+    pub dns: Dns,
     /// Directory for what outlives a restart.
     pub state_dir: Option<PathBuf>,
     /// Who to become once the listeners are open.

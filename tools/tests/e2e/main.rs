@@ -19,4 +19,5 @@ mod listeners;
 mod next_hops;
 mod operations;
 mod probe;
+mod reverse_name;
 mod sessions;
