@@ -19,10 +19,10 @@ map: ## each room with its lines and what it uses
 demo: ## a forged flood at an accept-all server, without and with Postern
 	$(CARGO) run --release --locked -- demo
 
-check: ## format, lints, and all tests of mail and relay: dialogues and simulation, too
+check: ## format, lints, style, and all tests of mail and relay: dialogues and simulation, too
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) test --locked -p mail -p relay -p dialogue
+	$(CARGO) test --locked -p mail -p relay -p dialogue -p tidy
 
 test: servers ## everything: lints, units, properties, dialogues, simulation, fuzz smoke, real servers
 	$(CARGO) fmt --all --check

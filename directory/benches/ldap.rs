@@ -11,11 +11,11 @@ use kit::{Shape, Slapd};
 use mail::address::Mailbox;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use settings::server::NextHopHost;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
+use wire::server::NextHopHost;
 
 /// Lookups of each measurement.
 const LOOKUPS: usize = 100_000;

@@ -16,6 +16,8 @@ pub mod learned;
 pub mod list;
 pub mod live;
 pub mod load;
+#[cfg(any(feature = "ldap", feature = "sql"))]
+mod mode;
 pub mod pattern;
 pub mod question;
 pub mod report;
@@ -29,29 +31,8 @@ pub mod store;
 mod tests;
 pub mod watch;
 
-// Where things were before this was a crate of its own, while work on them is under way elsewhere.
-pub(crate) use crate as directory;
-#[allow(clippy::single_component_path_imports, reason = "as above")]
-pub(crate) use settings;
-pub(crate) use wire::clock;
-pub(crate) mod state {
-    pub use wire::lock::lock;
-}
-pub(crate) mod next_hop {
-    pub use wire::dial::{connection, host, settings};
-    pub use wire::tls::client as tls;
-}
-pub(crate) mod observe {
-    pub mod reports {
-        pub use crate::report::SourceReport;
-    }
-}
-
 pub use chain::{Answer, Bitbucket, Directory, DomainDirectory, Found, Leaver, Step, Trace};
 
 pub use kinds::{KINDS, MISSING, SourceSettings, open};
-pub use load::guard;
 pub use question::{Canonical, Finding, Matched, Question, SourceAnswer, Teller};
-pub use relay::belief::class;
-pub use snapshot::random_key;
 pub use source::{Account, Environment, Opened, RecipientSource, Word};

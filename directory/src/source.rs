@@ -1,7 +1,6 @@
 //! What a source of recipients is, and what it needs of the process. Lists and sources that ask
 //! elsewhere are made of this in `list` and `live`.
 
-use crate::class::Class;
 use crate::learned::Learned;
 use crate::load::guard::{Confirmation, Outcome};
 use crate::load::{LoadError, Preview, Recipient};
@@ -11,6 +10,7 @@ use crate::snapshot::{HashKey, random_key};
 use crate::statistics::Statistics;
 use crate::store::{Forget, Store};
 use mail::address::Domain;
+use relay::belief::class::Class;
 use relay::settings::DomainId;
 use std::io;
 use std::path::PathBuf;

@@ -1,15 +1,15 @@
 //! The chain of sources and what is configured around them, with sources made for the purpose.
 
 use super::*;
-use crate::directory::guard::Outcome;
-use crate::directory::list::DomainScope;
-use crate::directory::pattern::Pattern;
-use crate::directory::watch::Watcher;
-use crate::settings::recipients::{FileFormat, FileSettings};
+use crate::list::DomainScope;
+use crate::load::guard::Outcome;
+use crate::pattern::Pattern;
+use crate::watch::Watcher;
 use mail::address::Domain;
 use mail::address::{LocalPart, Mailbox};
 use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
+use settings::recipients::{FileFormat, FileSettings};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -260,7 +260,7 @@ fn a_source_that_cannot_be_opened_makes_nobody_unknown() {
 
 #[test]
 fn random_keys_differ() {
-    assert!(random_key().unwrap() != random_key().unwrap());
+    assert!(snapshot::random_key().unwrap() != snapshot::random_key().unwrap());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! where recipients are looked up. What a change is, and whether to adopt it, is the source's.
 
 use super::RecipientSource;
-use super::guard::Outcome;
+use super::load::guard::Outcome;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

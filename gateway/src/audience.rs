@@ -1,9 +1,9 @@
 //! Who hears what happens in sessions: one list. Whoever else is to hear of it joins it, and
 //! sessions need not know of them.
 
-use crate::directory::learned::{Circumstances, Learned};
 use crate::observe::Observer;
 use crate::state::{Ledgers, Live, State};
+use directory::learned::{Circumstances, Learned};
 use relay::event::Event;
 use relay::moment::Moment;
 

@@ -2,14 +2,12 @@
 //! [`Live`] is swapped whole on reload; a session keeps the one it began with.
 
 use crate::config::built::Config;
-use crate::directory::Directory;
-use crate::directory::learned::Learned;
-use crate::listen::content::Room;
-use crate::listen::slots::Slots;
 use crate::next_hop::Hops;
 use crate::next_hop::meter::Meter;
 use crate::observe::Observer;
 use arc_swap::ArcSwap;
+use directory::Directory;
+use directory::learned::Learned;
 use mail::smtp::extension::Offer;
 use relay::client::{Client, Prefix};
 use relay::event::Event;
@@ -22,9 +20,10 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
+use wire::content::Room;
 use wire::dns::Resolver;
-
-pub use wire::lock::{lock, random_key};
+use wire::lock::{lock, random_key};
+use wire::slots::Slots;
 
 /// One configuration, ready to use.
 pub struct Live {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
 
 use gateway::run::build::load;
-use gateway::settings::mistake::render;
+use settings::mistake::render;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -8,7 +8,6 @@ use super::wait_until;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -117,7 +116,7 @@ type Answer = dyn Fn(&Search) -> Vec<LdapAnswer> + Send + Sync;
 
 struct Shared {
     answer: Mutex<Arc<Answer>>,
-    bind_code: AtomicU32,
+    bind_answer: Mutex<(u32, String)>,
     searches: Mutex<Vec<Search>>,
     binds: Mutex<Vec<Bind>>,
     connections: Mutex<usize>,
@@ -137,7 +136,7 @@ impl FakeLdap {
     pub fn start(answer: impl Fn(&Search) -> Vec<LdapAnswer> + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared {
             answer: Mutex::new(Arc::new(answer)),
-            bind_code: AtomicU32::new(0),
+            bind_answer: Mutex::default(),
             searches: Mutex::default(),
             binds: Mutex::default(),
             connections: Mutex::default(),
@@ -163,7 +162,12 @@ impl FakeLdap {
 
     /// Answers a bind with this code from now on: 0 lets in, 49 says that the password is wrong.
     pub fn answer_binds(&self, code: u32) {
-        self.shared.bind_code.store(code, Ordering::SeqCst);
+        self.answer_binds_with(code, "");
+    }
+
+    /// The same, with this text behind the code.
+    pub fn answer_binds_with(&self, code: u32, said: &str) {
+        *self.shared.bind_answer.lock().unwrap() = (code, said.to_owned());
     }
 
     /// `ldap://` and where it is.
@@ -258,10 +262,10 @@ impl Connection<'_> {
         match tag {
             0x60 => {
                 let bind = read_bind(content).ok_or_else(over)?;
-                let code = self.shared.bind_code.load(Ordering::SeqCst);
+                let (code, said) = self.shared.bind_answer.lock().unwrap().clone();
                 self.bound_as = if code == 0 { bind.name.clone() } else { String::new() };
                 self.shared.binds.lock().unwrap().push(bind);
-                self.send(&mut manner, &element(0x61, &result(code, "", &[])), &[])
+                self.send(&mut manner, &element(0x61, &result(code, &said, &[])), &[])
             }
             0x63 => {
                 let mut search = read_search(content, parts.expect(0xa0)).ok_or_else(over)?;

@@ -25,6 +25,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// As it came.
     pub body: Vec<u8>,
+    /// How many came before it on its connection.
+    pub earlier: usize,
 }
 
 impl Request {
@@ -47,13 +49,15 @@ pub struct Response {
     pub delay: Duration,
     /// After so many octets of head and body the connection is closed.
     pub octets_max: Option<usize>,
+    /// The connection is closed behind it, without a word.
+    pub is_last: bool,
 }
 
 impl Response {
     /// This status and body, at once.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         let (headers, delay) = (Vec::new(), Duration::ZERO);
-        Self { status, headers, body: body.into(), delay, octets_max: None }
+        Self { status, headers, body: body.into(), delay, octets_max: None, is_last: false }
     }
 
     /// With one more header.
@@ -70,6 +74,11 @@ impl Response {
     /// Only its beginning.
     pub fn cut_at(self, octets: usize) -> Self {
         Self { octets_max: Some(octets), ..self }
+    }
+
+    /// The last of its connection, which nothing in it says.
+    pub fn and_close(self) -> Self {
+        Self { is_last: true, ..self }
     }
 }
 
@@ -131,7 +140,10 @@ impl Http {
 fn serve(stream: TcpStream, answer: &Mutex<Arc<Answer>>, count: &AtomicUsize) -> io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
+    let mut earlier = 0;
     while let Some(request) = read(&mut reader)? {
+        let request = Request { earlier, ..request };
+        earlier += 1;
         count.fetch_add(1, Ordering::SeqCst);
         let answer = Arc::clone(&answer.lock().unwrap());
         let response = answer(&request);
@@ -145,7 +157,8 @@ fn serve(stream: TcpStream, answer: &Mutex<Arc<Answer>>, count: &AtomicUsize) ->
         let whole = octets.len();
         octets.truncate(response.octets_max.unwrap_or(whole));
         writer.write_all(&octets)?;
-        if octets.len() < whole || request.header("connection") == Some("close") {
+        if response.is_last || octets.len() < whole || request.header("connection") == Some("close")
+        {
             break;
         }
     }
@@ -165,7 +178,7 @@ fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     while let Some((name, value)) = line(reader)?.split_once(':') {
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut request = Request { method, path, headers, body: Vec::new() };
+    let mut request = Request { method, path, headers, body: Vec::new(), earlier: 0 };
     let octets = request.header("content-length").and_then(|value| value.parse().ok());
     request.body = vec![0; octets.unwrap_or(0).min(BODY_OCTETS_MAX)];
     reader.read_exact(&mut request.body)?;

@@ -1,12 +1,12 @@
 //! Addresses, names and `host:port` as operators write them.
 
 use crate::mistake::Mistake;
-use crate::server::NextHopHost;
-use crate::site::Site;
-use crate::value::{Given, Text};
+use crate::table::site::Site;
+use crate::table::value::{Given, Text};
 use ipnet::IpNet;
 use mail::address::{AddressError, Domain, Host, Mailbox};
 use std::net::{IpAddr, SocketAddr};
+use wire::server::NextHopHost;
 
 /// A domain; U-labels allowed.
 /// # Errors

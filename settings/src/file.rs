@@ -3,8 +3,8 @@
 
 use crate::mistake::Mistake;
 use crate::rights::Use;
-use crate::site::{Site, absolute};
-use crate::value::Text;
+use crate::table::site::{Site, absolute};
+use crate::table::value::Text;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 use rustls::pki_types::CertificateDer;

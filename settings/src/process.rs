@@ -1,12 +1,10 @@
 //! What the process listens on, presents, writes and becomes.
 
-use crate::value::choice;
+use crate::table::value::choice;
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-pub use wire::tls::server::TlsFiles;
 
 /// One `[[listener]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,17 +71,4 @@ choice!(LogFormat { Json = "json", Text = "text", Auto = "auto" });
 pub struct Dns {
     /// None: those of `/etc/resolv.conf`.
     pub servers: Vec<SocketAddr>,
-}
-
-/// `user` and `group`, which exist.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DropTo {
-    /// Its name.
-    pub user: String,
-    /// Its number.
-    pub uid: u32,
-    /// The group's name.
-    pub group: String,
-    /// The group's number.
-    pub gid: u32,
 }

@@ -1,34 +1,7 @@
-//! What is said of the recipients of a domain beside its sources; files of addresses; and tables
-//! that the kinds of sources read.
+//! What is said of the recipients of a domain beside its sources; and files of addresses.
 
-use crate::keys::{Kind, Table};
-use crate::reader::{Fields, Raw};
-use crate::site::Site;
-use crate::value::{At, Element, Value, choice};
+use crate::table::value::choice;
 use std::path::PathBuf;
-
-/// An entry of `recipients`: its keys come from the kinds of sources, each of which reads its own.
-pub const RECIPIENTS: Table = Table {
-    path: "domain.recipients",
-    head: "recipients = [{ … }]",
-    help: "A source of addresses that exist: a file, or the name of a table that says more.",
-    keys: &[],
-};
-
-/// A table that its kind of source will read.
-#[derive(Clone, Debug)]
-pub struct Unread(pub Fields);
-
-impl Value for Unread {
-    const KIND: Kind = Kind::Table(&RECIPIENTS);
-    fn read(raw: Raw, at: &At<'_>, site: &mut Site) -> Option<Self> {
-        if let Raw::Table(fields) = raw { Some(Self(fields)) } else { at.wrong_kind(site) }
-    }
-}
-
-impl Element for Unread {
-    const LIST: Kind = Kind::Tables(&RECIPIENTS);
-}
 
 /// A file of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -4,9 +4,9 @@
 //! that these are warnings.
 
 use crate::mistake::Mistake;
-use crate::process::DropTo;
-use crate::site::Site;
-use crate::value::Text;
+use crate::table::site::Site;
+use crate::table::value::Text;
+use crate::user::DropTo;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
 //! What a table of keys promises: all mistakes at once, each with its key and its place; a default
 //! where nothing right is written.
 
-use crate::keys::{Default, Kind, table};
 use crate::mistake::{Mistakes, Report};
-use crate::reader::{Fields, FromTable, Reader};
-use crate::site::Site;
-use crate::value::{Given, List, Text, all, choice};
+use crate::table::keys::{Default, Kind, table};
+use crate::table::reader::{Fields, FromTable, Reader};
+use crate::table::site::Site;
+use crate::table::value::{Given, List, Text, all, choice};
 use miette::NamedSource;
 use std::sync::Arc;
 use std::time::Duration;

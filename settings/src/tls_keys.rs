@@ -1,11 +1,11 @@
 //! `tls`, `tls_ca`, `tls_fingerprint` and `tls_name` of a table that describes SMTP servers.
 
 use crate::file;
-use crate::server::{NextHopTls, Trust};
-use crate::site::Site;
-use crate::value::{Text, choice};
+use crate::table::site::Site;
+use crate::table::value::{Text, choice};
 use hex::FromHex;
 use rustls::pki_types::ServerName;
+use wire::server::{NextHopTls, Trust};
 
 /// `tls` of a server: whether TLS is used towards it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

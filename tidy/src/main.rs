@@ -1,6 +1,6 @@
 //! Prints the map: each room with its lines of code, what it uses, and what stands in a circle.
 
-use tidy::rooms::{Graph, circles, folder, gathered, lines, room};
+use tidy::rooms::{Graph, between_folders, circles, gathered, lines, room};
 use tidy::source::{CRATES, Module, modules};
 use tidy::uses::read;
 
@@ -27,7 +27,7 @@ fn main() -> Result<(), String> {
         }
     };
     circle("rooms", &rooms);
-    circle("folders", &gathered(&uses, |module| folder(module, &modules[module])));
+    circle("folders", &between_folders(&modules, &uses));
     circle("files", &gathered(&uses, |module: &Module| modules[module].path.clone()));
     Ok(())
 }

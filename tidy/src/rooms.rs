@@ -13,12 +13,29 @@ pub fn room(module: &Module) -> String {
     format!("{}/{}", module[0], module.get(1).map_or("lib", String::as_str))
 }
 
-/// The folder of a module among the rooms and what they hold: `directory/ldap/export`. A file
-/// that stands alone is its own folder.
+/// The folder of a file: `directory/src/ldap/export`. One that stands directly below `src` belongs
+/// to the folder of its own name.
 #[must_use]
-pub fn folder(module: &Module, file: &File) -> String {
+pub fn folder(file: &File) -> String {
     let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    if folder.ends_with("/src") { room(module) } else { folder.to_owned() }
+    if folder.ends_with("/src") { file.path.trim_end_matches(".rs") } else { folder }.to_owned()
+}
+
+/// The arrows between folders, without those between a folder and what it holds: a module may use
+/// its own children, and they what it defines for them.
+#[must_use]
+pub fn between_folders(
+    modules: &BTreeMap<Module, File>,
+    uses: &BTreeMap<Module, BTreeSet<Module>>,
+) -> Graph {
+    let mut graph = gathered(uses, |module| folder(&modules[module]));
+    let holds = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
+    };
+    for (from, targets) in &mut graph {
+        targets.retain(|to| !holds(from, to) && !holds(to, from));
+    }
+    graph
 }
 
 /// The same arrows between what `name` makes of modules, without those within one.

@@ -225,6 +225,9 @@ impl<'ast> Visit<'ast> for Reader {
         self.take(&item.tree, Vec::new(), is_reexport);
     }
 
+    /// Who may see a thing is no use of them: `pub(in super::super)`.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names: Vec<String> = path.segments.iter().map(|part| part.ident.to_string()).collect();
         if names.len() > 1 {

@@ -7,6 +7,3 @@ pub mod cli;
 pub mod demo;
 pub mod probe;
 pub mod talk;
-
-// Where things were before this was a crate of its own, while work on them is under way elsewhere.
-use gateway::{clock, config, control, directory, explain, listen, next_hop, run, settings, state};

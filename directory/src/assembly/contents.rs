@@ -2,14 +2,14 @@
 //! files are read by the same source that serves mail, without its state directory.
 
 use super::{Configured, ListedSource, doubts, listed, scopes};
-use crate::directory::file;
-use crate::directory::guard::{Hold, Outcome};
-use crate::directory::kinds::{self, file_source};
-use crate::directory::list::{LineError, LoadError, Malformed, Scope};
-use crate::directory::statistics::Statistics;
-use crate::directory::{Environment, RecipientSource};
-use crate::settings::mistake::Mistake;
+use crate::file;
+use crate::kinds::{self, file_source};
+use crate::list::{LineError, LoadError, Malformed, Scope};
+use crate::load::guard::{Hold, Outcome};
+use crate::statistics::Statistics;
+use crate::{Environment, RecipientSource};
 use mail::address::Domain;
+use settings::mistake::Mistake;
 use std::io;
 use std::ops::Range;
 use std::path::Path;

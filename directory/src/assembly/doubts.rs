@@ -3,10 +3,10 @@
 
 use super::contents::shown;
 use super::{ListedSource, leavers};
-use crate::directory::guard::Outcome;
-use crate::directory::list::{Listed, Recipient};
+use crate::list::{Listed, Recipient};
+use crate::load::guard::Outcome;
 use crate::question::is_reserved;
-use crate::settings::mistake::Mistake;
+use settings::mistake::Mistake;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 

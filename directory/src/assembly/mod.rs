@@ -8,9 +8,9 @@ mod trial;
 
 pub use configured::{Configured, DomainSources, ListedSource, SourceEntry, listed};
 
-use crate::guard::Outcome;
 use crate::learned::Learned;
 use crate::list::DomainScope;
+use crate::load::guard::Outcome;
 use crate::pattern::Pattern;
 use crate::store::Store;
 use crate::{

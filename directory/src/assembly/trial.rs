@@ -3,12 +3,12 @@
 //! to look into one is to read it whole.
 
 use super::{ListedSource, scopes};
-use crate::directory::kinds;
-use crate::directory::live::TroubleKind;
-use crate::directory::{Canonical, Environment, Finding, Question, RecipientSource, SourceAnswer};
+use crate::kinds;
+use crate::live::TroubleKind;
 use crate::report::SourceReport;
-use crate::settings::mistake::Mistake;
+use crate::{Canonical, Environment, Finding, Question, RecipientSource, SourceAnswer};
 use mail::address::LocalPart;
+use settings::mistake::Mistake;
 use std::time::Duration;
 
 /// Domains of one source that it is asked about; more would keep a person waiting.

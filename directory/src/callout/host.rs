@@ -2,20 +2,20 @@
 
 use super::line::{Line, Lost};
 use super::pace::{Pace, Rate};
-use crate::clock;
-use crate::directory::live::{Trouble, TroubleKind};
-use crate::next_hop::connection::{Connection, ConnectionError};
-use crate::next_hop::host::Host;
-use crate::next_hop::settings::DialSettings;
-use crate::settings::server::NextHopHost;
+use crate::live::{Trouble, TroubleKind};
 use mail::smtp::client::Answer;
 use relay::breaker;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use wire::clock;
+use wire::dial::connection::{Connection, ConnectionError};
+use wire::dial::host::Host;
+use wire::dial::settings::DialSettings;
 use wire::lock::lock;
 use wire::pool::{Bounds, Busy, Lease, Pool, Slot};
+use wire::server::NextHopHost;
 
 /// Failures that took as long count: only they cost those who wait.
 const FAILURE_TO_BE_SPARED: Duration = Duration::from_millis(200);

@@ -4,8 +4,7 @@
 use super::host::AskedHost;
 use super::reply::{Verdict, verdict};
 use super::settings::Until;
-use crate::directory::live::{Trouble, TroubleKind};
-use crate::next_hop::connection::{Connection, ConnectionError};
+use crate::live::{Trouble, TroubleKind};
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::client::Answer;
 use mail::smtp::parameter::MailParameters;
@@ -13,6 +12,7 @@ use mail::smtp::reply::{Class, HeardReply};
 use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
+use wire::dial::connection::{Connection, ConnectionError};
 use wire::pool::Pooled;
 
 /// Refusals on one connection. Exchange hangs up after five "protocol errors", Postfix slows down

@@ -18,8 +18,6 @@ use super::live::memory::Lifetimes;
 use super::live::remembered;
 use super::live::{Asking, Behaviour, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
-use crate::next_hop::settings::{Bounds, DialSettings};
-use crate::next_hop::tls::TrustError;
 use banner::Banners;
 use host::{AskedHost, NullPath};
 use line::{Line, Lost, Stage, Words};
@@ -29,8 +27,10 @@ use question::Known;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
+use wire::dial::settings::{Bounds, DialSettings};
 use wire::lock::lock;
 use wire::pool::{Lease, Slot};
+use wire::tls::client::TrustError;
 
 /// How long a server that knew its canary is believed to know people, in milliseconds: of the
 /// questions that it stands a second, one in a hundred is for that.

@@ -3,7 +3,7 @@
 
 use super::host::{AskedHost, NullPath};
 use super::line::{Heard, Line, Lost, Stage, Words};
-use crate::directory::live::Trouble;
+use crate::live::Trouble;
 use mail::address::ReversePath;
 
 /// What is known now.

@@ -1,14 +1,14 @@
 //! `[[callout]]`, and `{ callout = true }`, which asks the domain's own next hop.
 
-use crate::settings::address;
-use crate::settings::keys::{Kind, table};
-use crate::settings::reader::{FromTable, Raw};
-use crate::settings::server::{NextHop, NextHopHost, NextHopTls};
-use crate::settings::site::Site;
-use crate::settings::tls_keys::{TlsKeys, TlsUse};
-use crate::settings::value::{At, Given, List, Text, Value, choice};
 use mail::address::Host;
+use settings::address;
+use settings::table::keys::{Kind, table};
+use settings::table::reader::{FromTable, Raw};
+use settings::table::site::Site;
+use settings::table::value::{At, Given, List, Text, Value, choice};
+use settings::tls_keys::{TlsKeys, TlsUse};
 use std::time::Duration;
+use wire::server::{NextHop, NextHopHost, NextHopTls};
 
 /// Whom to ask, and how far. Plain data.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

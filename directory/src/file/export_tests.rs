@@ -1,7 +1,7 @@
 //! Exports as their tools write them: each is read, or refused with what it is and what to do.
 
 use super::tests::{Bench, check};
-use crate::directory::list::{LineProblem as P, LoadError};
+use crate::list::{LineProblem as P, LoadError};
 
 /// Those who are found, and how many addresses there are.
 fn has(file: &'static str, content: &str, people: &[&str]) {

@@ -3,7 +3,7 @@
 //! is no list of people, and an address in base64 is a malformed line.
 
 use super::table::is_address_column;
-use crate::directory::list::{Intake, LineProblem};
+use crate::list::{Intake, LineProblem};
 use std::io::{self, BufRead, Read as _};
 
 /// Octets of a line, folded or not, that are looked at: an address, its attribute, room to spare.

@@ -16,9 +16,9 @@ mod table;
 mod tests;
 mod text;
 
-use crate::directory::Environment;
-use crate::directory::guard::Outcome;
-use crate::directory::list::{Allowances, Intake, Listed, Lister, LoadError, Rows, Scope, Version};
+use crate::Environment;
+use crate::list::{Allowances, Intake, Listed, Lister, LoadError, Rows, Scope, Version};
+use crate::load::guard::Outcome;
 use line_ends::LineEnds;
 use quiet::Quiet;
 use shape::Shape;

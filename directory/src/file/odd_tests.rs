@@ -2,9 +2,9 @@
 //! cannot be used.
 
 use super::tests::{Bench, PLAIN, holds, people, to};
-use crate::directory::RecipientSource;
-use crate::directory::guard::{Confirmation, Outcome};
-use crate::directory::list::{LineProblem as P, LoadError};
+use crate::RecipientSource;
+use crate::list::{LineProblem as P, LoadError};
+use crate::load::guard::{Confirmation, Outcome};
 use mail::address::AddressError;
 use relay::recipient::RecipientStatus;
 
@@ -93,7 +93,7 @@ fn a_newer_list_that_cannot_be_read_makes_nobody_unknown_and_is_told_each_hour()
     let bench = Bench::new("users.txt");
     let source = bench.with(people(1_000));
     bench.write(people(1_001) + "bad@\n");
-    let now = || crate::clock::unix_nanoseconds();
+    let now = || wire::clock::unix_nanoseconds();
     source.poll();
     let outcomes = source.poll();
     assert!(outcomes[0].to_string().contains("hear 451"), "{}", outcomes[0]);

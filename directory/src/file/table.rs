@@ -2,7 +2,7 @@
 //! Active Directory (`csvde`) and of people. Every column that is known to hold addresses is
 //! read, and within a value every SMTP address; X.400, X.500 and the like are passed over.
 
-use crate::directory::list::{Intake, LineProblem, is_shown_list, typed};
+use crate::list::{Intake, LineProblem, is_shown_list, typed};
 use csv::ByteRecord;
 use std::io::{self, BufRead, BufReader, Read};
 

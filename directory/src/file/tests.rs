@@ -1,12 +1,12 @@
 //! What operators feed: text and CSV in every shape, and every malformed line told.
 
 use super::*;
-use crate::directory::chain::{Answer, Directory, DomainDirectory};
-use crate::directory::guard::{Confirmation, Hold, Origin, Outcome};
-use crate::directory::list::{self, Checked, DomainScope, LineProblem as P, MALFORMED_KEPT_MAX};
-use crate::directory::snapshot::HashKey;
-use crate::directory::snapshot::overlay::Change;
-use crate::directory::{Environment, RecipientSource};
+use crate::chain::{Answer, Directory, DomainDirectory};
+use crate::list::{self, Checked, DomainScope, LineProblem as P, MALFORMED_KEPT_MAX};
+use crate::load::guard::{Confirmation, Hold, Origin, Outcome};
+use crate::snapshot::HashKey;
+use crate::snapshot::overlay::Change;
+use crate::{Environment, RecipientSource};
 use mail::address::{AddressError, Domain, LocalPart, Mailbox};
 use proptest::collection::hash_set;
 use proptest::prelude::*;
@@ -206,7 +206,7 @@ fn every_malformed_line_is_told_with_its_number() {
         (3, P::Address(A::LocalPartSyntax)),
         (4, P::ColumnsTooMany),
         (5, P::Address(A::DomainSyntax)),
-        (6, P::Pattern(crate::directory::pattern::PatternError::Stars)),
+        (6, P::Pattern(crate::pattern::PatternError::Stars)),
         (7, P::Target(A::DomainMissing)),
         (8, P::Target(A::DomainMissing)),
         (9, P::Address(A::NotAscii)),

@@ -1,7 +1,7 @@
 //! A recipients file as text: one address or pattern a line, an optional target behind it,
 //! comments behind `#`, blank lines. Reads in pieces and looks at octets only.
 
-use crate::directory::list::{Intake, LineProblem};
+use crate::list::{Intake, LineProblem};
 use std::io::{self, Read};
 
 /// A line with an address, a target and room to spare, in octets.

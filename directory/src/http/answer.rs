@@ -2,7 +2,7 @@
 //! value in JSON; everything else is trouble.
 
 use super::settings::Answer;
-use crate::directory::live::{Said, Trouble, TroubleKind};
+use crate::live::{Said, Trouble, TroubleKind};
 use mail::address::Mailbox;
 use serde_json::Value;
 

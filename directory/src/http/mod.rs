@@ -3,6 +3,8 @@
 //! Limits: HTTP/1.1; a connection belongs to no thread, since what drives it does not either.
 
 mod answer;
+mod connections;
+mod pause;
 pub mod settings;
 mod template;
 
@@ -13,22 +15,21 @@ use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
-use crate::next_hop::tls::{TrustError, client_config};
-use crate::settings::server::{NextHopTls, Trust};
+use connections::Connections;
 use mail::address::Mailbox;
+use pause::Pause;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
-use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{RequestBuilder, Response};
 use std::error::Error as StdError;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 use template::{Template, TemplateError};
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use wire::tls::client::TrustError;
 
 /// The largest body that a response may have, in octets.
 const BODY_OCTETS_MAX: usize = 64 << 10;
@@ -38,9 +39,6 @@ const TOKEN_OCTETS_MAX: u64 = 8 << 10;
 
 /// Questions that wait for one of the connections.
 const WAITING_MAX: usize = 256;
-
-/// How long a connection rests before it is closed.
-const IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// Why a source cannot be opened.
 #[derive(Debug, Error)]
@@ -63,8 +61,10 @@ pub struct Http {
     template: Template,
     /// Scheme, host and port, for the log.
     place: String,
-    client: Client,
-    connections: Semaphore,
+    client: Connections,
+    /// While the server asked to be left alone.
+    pause: Pause,
+    turns: Semaphore,
     waiting: AtomicUsize,
 }
 
@@ -76,25 +76,12 @@ impl Http {
         let no_url = |error: TemplateError| OpenError::Url(error.to_string());
         let template = Template::parse(&settings.url).map_err(no_url)?;
         let origin = template.origin().map(|url| url.to_string()).unwrap_or_default();
-        let trust = settings.tls_ca.clone().map_or(Trust::SystemRoots, Trust::Authorities);
-        let mut builder = Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .http1_only()
-            .retry(reqwest::retry::never())
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(settings.connections_max as usize)
-            .connect_timeout(settings.question_max)
-            .timeout(settings.question_max)
-            .user_agent("postern");
-        if let Some(tls) = client_config(&NextHopTls::Require { trust, name: None })? {
-            builder = builder.tls_backend_preconfigured(Arc::unwrap_or_clone(tls));
-        }
         Ok(Arc::new(Self {
             name: format!("http {}", settings.name).into(),
             place: origin.trim_end_matches('/').to_owned(),
-            client: builder.build()?,
-            connections: Semaphore::new(settings.connections_max.max(1) as usize),
+            client: Connections::new(settings)?,
+            pause: Pause::default(),
+            turns: Semaphore::new(settings.connections_max.max(1) as usize),
             waiting: AtomicUsize::new(0),
             template,
             settings: settings.clone(),
@@ -114,27 +101,32 @@ impl Http {
     }
 
     async fn ask_in_turn(&self, mailbox: &Mailbox) -> Result<Said, Trouble> {
-        let _turn = match self.connections.try_acquire() {
+        let _turn = match self.turns.try_acquire() {
             Ok(turn) => turn,
             Err(_) => {
                 let _waits = Waits::begin(&self.waiting).ok_or_else(|| self.busy())?;
-                self.connections.acquire().await.map_err(|_| self.busy())?
+                self.turns.acquire().await.map_err(|_| self.busy())?
             }
         };
-        let request = self.request(mailbox).await?;
-        let again = request.try_clone();
-        let response = match (request.send().await, again) {
-            // The server may have closed a connection that rested, just as we used it. To ask
-            // twice changes nothing.
-            (Err(error), Some(again)) if error.is_request() && !error.is_connect() => {
-                again.send().await
-            }
-            (sent, _) => sent,
-        };
-        let mut response = response.map_err(|error| self.failed(&error))?;
+        // Those who waited hear of it as well.
+        self.look()?;
+        let request = self.request(mailbox).await?.build().map_err(|error| self.failed(&error))?;
+        let sent = self.client.send(request).await;
+        let mut response = sent.map_err(|error| self.failed(&error))?;
+        if self.pause.heed(response.status(), response.headers()) {
+            self.look()?;
+        }
         let body = self.body(&mut response).await?;
         let status = response.status().as_u16();
         answer::read(status, &body, &self.settings.answer, mailbox, &self.place)
+    }
+
+    /// Trouble while the server is left alone because it asked for that.
+    fn look(&self) -> Result<(), Trouble> {
+        let Some((status, seconds)) = self.pause.lasts() else { return Ok(()) };
+        let what = format!("{}: answered {status}, and is not asked for {seconds} s", self.place);
+        Err(Trouble::new(TroubleKind::Busy, what)
+            .remedy("let the server answer more often, or raise `positive_seconds`"))
     }
 
     async fn request(&self, mailbox: &Mailbox) -> Result<RequestBuilder, Trouble> {
@@ -144,8 +136,8 @@ impl Http {
             return Err(Trouble::new(TroubleKind::Unexpected, what).remedy(remedy));
         };
         let request = match self.settings.method {
-            Method::Get => self.client.get(url),
-            Method::Post => self.client.post(url).json(&serde_json::json!({
+            Method::Get => self.client.client().get(url),
+            Method::Post => self.client.client().post(url).json(&serde_json::json!({
                 "address": template::address(mailbox),
                 "local_part": mailbox.local_part.as_str(),
                 "domain": template::domain(mailbox),

@@ -1,11 +1,11 @@
 //! `[[http]]`: a web service that knows recipients, and how its answers are read.
 
 use super::template::{Template, TemplateError};
-use crate::settings::file;
-use crate::settings::keys::table;
-use crate::settings::site::Site;
-use crate::settings::value::{Given, Text, choice};
 use reqwest::Url;
+use settings::file;
+use settings::table::keys::table;
+use settings::table::site::Site;
+use settings::table::value::{Given, Text, choice};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -64,7 +64,8 @@ table! {
         /// Where it is asked. `{address}`, `{local_part}` and `{domain}` stand for what is asked,
         /// each octet escaped that could mean something else.
         url: Option<Text> = required().like("https://people.example.test/v1/addresses/{address}"),
-        /// `POST` sends `{"address": …, "local_part": …, "domain": …}` as JSON.
+        /// `POST` sends `{"address": …, "local_part": …, "domain": …}` as JSON. A question changes
+        /// nothing over there: it may come twice.
         method: Given<Method> = choice("GET"),
         /// Where in the JSON of a 200 `true` or `false` stands (RFC 6901).
         json_pointer: Option<Text> = optional("the status alone decides").like("/user/exists"),

@@ -3,8 +3,8 @@
 use super::{Described, Kind, Listed, SourceSettings};
 use crate::callout::settings::{self, Entry, NameOrTrue, Settings, Written};
 use crate::callout::{self, Callout};
-use crate::directory::live::try_out;
-use crate::settings::reader::FromTable;
+use crate::live::try_out;
+use ::settings::table::reader::FromTable;
 use std::sync::Arc;
 
 /// `callout` in the table of kinds.

@@ -2,14 +2,14 @@
 
 use super::Listed;
 use super::{Kind, SourceSettings, file_source};
-use crate::directory::Opened;
-use crate::directory::list::Scope;
-use crate::settings::file as written;
-use crate::settings::keys::table;
-use crate::settings::reader::FromTable;
-use crate::settings::recipients::{FileFormat, FileSettings};
-use crate::settings::site::Site;
-use crate::settings::value::{Given, Text};
+use crate::Opened;
+use crate::list::Scope;
+use settings::file as written;
+use settings::recipients::{FileFormat, FileSettings};
+use settings::table::keys::table;
+use settings::table::reader::FromTable;
+use settings::table::site::Site;
+use settings::table::value::{Given, Text};
 use std::sync::Arc;
 
 /// `file` in the table of kinds.

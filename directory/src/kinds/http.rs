@@ -1,10 +1,10 @@
 //! `http` in the table of kinds.
 
 use super::{Described, Kind, Listed, SourceSettings};
-use crate::directory::live::try_out;
 use crate::http::settings::{Entry, Written};
 use crate::http::{self, Http, settings};
-use crate::settings::reader::FromTable;
+use crate::live::try_out;
+use ::settings::table::reader::FromTable;
 use std::sync::Arc;
 
 /// `http` in the table of kinds.

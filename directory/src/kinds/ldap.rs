@@ -1,11 +1,11 @@
 //! `ldap` in the table of kinds.
 
 use super::{Described, Kind, Listed, SourceSettings};
-use crate::directory::live::try_out;
 use crate::ldap::settings::read;
 use crate::ldap::table::{Entry, Written};
 use crate::ldap::{self, Ldap};
-use crate::settings::reader::FromTable;
+use crate::live::try_out;
+use settings::table::reader::FromTable;
 use std::sync::Arc;
 
 /// `ldap` in the table of kinds.

@@ -5,7 +5,7 @@ use crate::learned::{Belief, Learned, LearnedSettings, Mode, Name, Names, Unseen
 use crate::question::{Finding, Matched, Question, SourceAnswer};
 use crate::report::SourceReport;
 use crate::source::{Opened, RecipientSource};
-use ::settings::reader::FromTable;
+use ::settings::table::reader::FromTable;
 use mail::address::Domain;
 use relay::recipient::Ground;
 use relay::settings::DomainId;

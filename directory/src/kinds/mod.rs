@@ -17,12 +17,13 @@ use super::learned::LearnedSettings;
 use super::list::{Allowances, DomainScope};
 use super::live::Trouble;
 use super::{Account, Environment, Finding, Opened, Question, RecipientSource, SourceAnswer};
-use crate::settings::keys::{Description, Table};
-use crate::settings::recipients::{FileFormat, FileSettings, Unread};
-use crate::settings::server::NextHop;
-use crate::settings::site::Site;
-use crate::settings::value::{Given, Text, choice};
+use settings::recipients::{FileFormat, FileSettings};
+use settings::table::keys::{Description, Table};
+use settings::table::site::Site;
+use settings::table::unread::Unread;
+use settings::table::value::{Given, Text};
 use std::sync::Arc;
+use wire::server::NextHop;
 
 /// What the operator wrote about one source, understood. Equal settings are one source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -62,17 +63,6 @@ pub struct Kind {
     /// Opens it for the domains that list it, when the settings are of this kind.
     pub open: fn(&SourceSettings, &[DomainScope], &Environment) -> Option<Opened>,
 }
-
-/// `mode` of a source that can be asked and listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// It is asked for each address.
-    Live,
-    /// All addresses are listed.
-    Snapshot,
-}
-
-choice!(Use { Live = "live", Snapshot = "snapshot" });
 
 /// What an entry of `recipients` is.
 pub enum Listed {

@@ -4,7 +4,7 @@ use super::{Described, Kind, Listed, SourceSettings};
 use crate::live::try_out;
 use crate::sql::table::{Entry, Written};
 use crate::sql::{Sql, SqlList, open, written};
-use settings::reader::FromTable;
+use settings::table::reader::FromTable;
 
 /// `sql` in the table of kinds.
 pub const KIND: Kind = Kind {

@@ -3,6 +3,7 @@
 //! `filter.rs`, what went wrong in `trouble.rs`. What was answered is remembered elsewhere
 //! (`live/`).
 
+mod account;
 mod export;
 mod filter;
 mod link;
@@ -14,29 +15,31 @@ pub(crate) mod table;
 mod trial;
 mod trouble;
 
+pub use account::{Account, Attempt, Stamp};
 pub use export::LdapList;
 pub use export::modes::{Export, Mode};
 pub use filter::{FilterError, Template};
 pub use link::entry::Entry;
-pub use link::{DialSettings, Link, NoReply, Reply, Search};
+pub use link::{DialSettings, Link, Login, NoReply, Reply, Search};
 pub use pool::Pool;
 pub use preset::{Preset, Protection};
 pub use server::Server;
 pub use settings::{Bind, Settings};
-pub use trouble::Problem;
+pub use trouble::{Problem, Refusal};
 
 use super::list::{self, DomainScope};
 use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
 use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
 use super::{Environment, Opened};
-use crate::next_hop::tls::TrustError;
 use ldap3::Scope;
+use link::entry::without_type;
 use mail::address::{Host, Mailbox};
 use relay::event::ProcessEvent;
 use std::sync::Arc;
 use std::time::Duration;
 use trouble::{Asked, of_code, shortened};
+use wire::tls::client::TrustError;
 
 /// The entries that are asked for: more than one is as good as one, but for where it leads.
 const ENTRIES_MAX: u32 = 2;
@@ -219,14 +222,6 @@ fn target_of(reply: &Reply, attribute: Option<&str>) -> Result<Option<Mailbox>, 
         }
     }
     Ok(target)
-}
-
-/// Exchange writes the type of an address before it: `SMTP:jones@example.test`.
-fn without_type(text: &str) -> &str {
-    let is_typed = text.get(..5).is_some_and(|kind| {
-        kind.eq_ignore_ascii_case("smtp:") || kind.eq_ignore_ascii_case("smtp$")
-    });
-    if is_typed { &text[5..] } else { text }
 }
 
 #[cfg(test)]

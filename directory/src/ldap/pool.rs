@@ -4,14 +4,12 @@
 //! A connection belongs to the thread that opened it, since its socket is watched there.
 
 use super::super::live::TroubleKind;
-use super::link::{DialSettings, Link, NoReply, Reply, Search, Standing, keep};
+use super::account::Account;
+use super::link::{DialSettings, Link, Login, NoReply, Reply, Search, Standing, keep};
 use super::preset::Protection;
-use super::server::Server;
+use super::server::{Server, server_name};
 use super::settings::Settings;
 use super::trouble::Problem;
-use crate::clock;
-use crate::next_hop::tls::{TrustError, client_config};
-use crate::settings::server::{NextHopTls, Trust};
 use ldap3::Scope;
 use relay::breaker::Permit;
 use std::collections::HashMap;
@@ -21,8 +19,11 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+use wire::clock;
 use wire::lock::lock;
 use wire::pool::counted::Count;
+use wire::server::{NextHopHost, NextHopTls, Trust};
+use wire::tls::client::{TrustError, client_config};
 
 /// Askers that wait because all connections have as much under way as they may.
 const WAITING_MAX: u32 = 256;
@@ -79,6 +80,12 @@ impl Pool {
             Protection::Ldaps | Protection::StartTls => NextHopTls::Require { trust, name: None },
         };
         let tls = client_config(&tls)?;
+        let account = Arc::new(Account::default());
+        let login = |server: &NextHopHost| {
+            let bind = settings.bind.clone()?;
+            let server = server_name(&server.host, server.port).into();
+            Some(Login { bind, server, account: Arc::clone(&account) })
+        };
         let servers = settings.servers.iter().map(|server| {
             let dial = DialSettings {
                 host: server.host.clone(),
@@ -86,7 +93,7 @@ impl Pool {
                 protection: settings.protection,
                 tls: tls.clone(),
                 tls_name: settings.tls_name.clone(),
-                bind: settings.bind.clone(),
+                bind: login(server),
                 connect_max: settings.connect_max,
             };
             Arc::new(Server::new(dial))

@@ -1,6 +1,6 @@
 //! The directories that we know: what their entries look like, and where they listen.
 
-use crate::settings::value::choice;
+use settings::table::value::choice;
 
 /// What connections are protected by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

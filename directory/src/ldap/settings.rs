@@ -5,16 +5,16 @@ use super::export::modes::{Mode, finding, live, malformed, snapshot};
 use super::filter::Template;
 use super::preset::{Preset, Protection};
 use super::table::Written;
-use crate::kinds::Use;
-use crate::settings::mistake::Mistake;
-use crate::settings::server::NextHopHost;
-use crate::settings::site::Site;
-use crate::settings::tls_keys::certificate_name;
-use crate::settings::value::{Given, Text, all};
-use crate::settings::{address, file};
+use crate::mode::Use;
+use settings::mistake::Mistake;
+use settings::table::site::Site;
+use settings::table::value::{Given, Text, all};
+use settings::tls_keys::certificate_name;
+use settings::{address, file};
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
+use wire::server::NextHopHost;
 
 /// One `[[ldap]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

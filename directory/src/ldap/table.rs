@@ -1,9 +1,9 @@
 //! The keys of `[[ldap]]`. What they mean is in `settings.rs`.
 
 use super::preset::{Preset, Protection};
-use crate::kinds::Use;
-use crate::settings::keys::table;
-use crate::settings::value::{Given, List, Text};
+use crate::mode::Use;
+use settings::table::keys::table;
+use settings::table::value::{Given, List, Text};
 use std::time::Duration;
 
 table! {
@@ -30,7 +30,9 @@ table! {
         /// Who Postern is to the directory.
         bind_dn: Option<Text> =
             optional("anonymous").like("cn=postern,ou=services,dc=example,dc=test"),
-        /// A file with the password of `bind_dn` in its one line. It is read at each bind.
+        /// A file with the password of `bind_dn` in its one line. It is read at each bind. One that
+        /// is refused is tried twice, then again in six hours, or once the file was written or
+        /// touched.
         password_file: Option<Text> = optional("anonymous").like("ldap-password"),
         /// The entry below which addresses are found.
         base: Option<Text> = required().like("dc=example,dc=test"),

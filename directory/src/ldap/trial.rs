@@ -51,7 +51,7 @@ fn found(settings: &Settings, listed: Option<String>) -> String {
 
 /// Says what was found of people, where they are to be listed.
 async fn try_one(settings: &Settings, server: &Server) -> Result<Option<String>, Problem> {
-    let link = server.open_anyway().await?;
+    let link = server.open(0).await?;
     let base = Search {
         scope: Scope::Base,
         entries_max: 1,

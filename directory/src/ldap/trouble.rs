@@ -17,15 +17,24 @@ pub struct Problem {
     pub what: String,
     /// What a person may do about it; empty when nothing.
     pub remedy: &'static str,
-    /// The server refused who we are: asking again at once would be counted against the account.
-    pub is_refused_bind: bool,
+    /// What the server refused of a bind: to try again at once would count against the account.
+    pub refusal: Option<Refusal>,
+}
+
+/// What of a bind is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The password, as far as is said: each further try may lock the account.
+    Password,
+    /// Another thing of the account or of the way in, which is mended over there.
+    Account,
 }
 
 impl Problem {
     pub(super) fn new(kind: TroubleKind, what: impl Into<String>, remedy: &'static str) -> Self {
         // What a server says ends up in logs and on terminals.
         let what = what.into().replace(char::is_control, " ");
-        Self { kind, what, remedy, is_refused_bind: false }
+        Self { kind, what, remedy, refusal: None }
     }
 
     /// The same, said of a server.
@@ -73,7 +82,7 @@ pub fn of_code(asked: Asked, code: u32, said: &str) -> Problem {
             "will not begin TLS",
             "`tls`: \"ldaps\" with the port of LDAPS, or a certificate for the server",
         )),
-        Asked::Bind => of_bind(code),
+        Asked::Bind => of_active_directory(code, said).or_else(|| of_bind(code)),
         Asked::Search => of_search(code),
     };
     let (kind, name, remedy) = meaning.or_else(|| of_either(code)).unwrap_or((
@@ -86,15 +95,71 @@ pub fn of_code(asked: Asked, code: u32, said: &str) -> Problem {
         what.push_str(": ");
         what.push_str(shortened(said));
     }
-    let is_refused_bind = asked == Asked::Bind && kind == TroubleKind::Misconfigured;
-    Problem { is_refused_bind, ..Problem::new(kind, what, remedy) }
+    let is_refused = asked == Asked::Bind && kind == TroubleKind::Misconfigured;
+    let refusal = is_refused.then(|| refusal(code, said));
+    Problem { refusal, ..Problem::new(kind, what, remedy) }
 }
 
 /// Kind, name and remedy.
 type Meaning = (TroubleKind, &'static str, &'static str);
 
+fn refusal(code: u32, said: &str) -> Refusal {
+    match (code, active_directory_data(said)) {
+        (49, Some("525" | "530" | "531" | "532" | "533" | "701" | "773" | "775")) => {
+            Refusal::Account
+        }
+        (49 | 53, _) => Refusal::Password,
+        _ => Refusal::Account,
+    }
+}
+
+/// The reason that Active Directory has for code 49, a Windows error in hexadecimal:
+/// `… AcceptSecurityContext error, data 52e, v4563`.
+fn active_directory_data(said: &str) -> Option<&str> {
+    let (_, behind) = said.split_once("AcceptSecurityContext error, data ")?;
+    behind.split(|c: char| !c.is_ascii_hexdigit()).next()
+}
+
+fn of_active_directory(code: u32, said: &str) -> Option<Meaning> {
+    let data = active_directory_data(said).filter(|_| code == 49)?;
+    let (name, remedy) = match data {
+        "525" => ("there is no such account", "`bind_dn`: the name of an account that exists"),
+        "52e" => (
+            "the password is wrong",
+            "`password_file`: the password of `bind_dn`; or `bind_dn` names another account",
+        ),
+        "530" => ("the account may not log on at this time", "lift its logon hours"),
+        "531" => (
+            "the account may not log on from this machine",
+            "let it log on to the domain controllers (\"Log On To\" of the account)",
+        ),
+        "532" => (
+            "the account's password has expired",
+            "set a new one, write it to `password_file`, and let it never expire",
+        ),
+        "533" => ("the account is disabled", "enable the account of `bind_dn`"),
+        "701" => ("the account has expired", "lift the date at which the account expires"),
+        "773" => (
+            "the account's password must be changed first",
+            "set one without \"must change password at next logon\", and write it to \
+             `password_file`",
+        ),
+        "775" => (
+            "the account is locked",
+            "unlock the account of `bind_dn`, and find out who binds with a wrong password",
+        ),
+        _ => return None,
+    };
+    Some((TroubleKind::Misconfigured, name, remedy))
+}
+
 fn of_bind(code: u32) -> Option<Meaning> {
     let (name, remedy) = match code {
+        // 389 Directory Server says so of an account that is locked.
+        19 => (
+            "will not have this account",
+            "the account of `bind_dn` may be locked, or its password too old: see the server's log",
+        ),
         32 | 34 => (
             "does not know who binds",
             "`bind_dn`: the whole name of the entry, for example cn=postern,dc=example,dc=test",
@@ -279,9 +344,38 @@ mod tests {
 
     #[test]
     fn only_a_refused_bind_holds_further_binds_back() {
-        assert!(of_code(Asked::Bind, 49, "").is_refused_bind);
-        assert!(!of_code(Asked::Bind, 51, "").is_refused_bind);
-        assert!(!of_code(Asked::Search, 50, "").is_refused_bind);
+        assert_eq!(of_code(Asked::Bind, 49, "").refusal, Some(Refusal::Password));
+        assert_eq!(of_code(Asked::Bind, 53, "").refusal, Some(Refusal::Password));
+        assert_eq!(of_code(Asked::Bind, 32, "").refusal, Some(Refusal::Account));
+        assert_eq!(of_code(Asked::Bind, 51, "").refusal, None);
+        assert_eq!(of_code(Asked::Search, 50, "").refusal, None);
+    }
+
+    #[test]
+    fn what_active_directory_has_against_an_account_is_told_in_words() {
+        for (data, words, refusal) in [
+            ("525", "no such account", Refusal::Account),
+            ("52e", "password is wrong", Refusal::Password),
+            ("530", "at this time", Refusal::Account),
+            ("531", "from this machine", Refusal::Account),
+            ("532", "password has expired", Refusal::Account),
+            ("533", "is disabled", Refusal::Account),
+            ("701", "account has expired", Refusal::Account),
+            ("773", "must be changed", Refusal::Account),
+            ("775", "is locked", Refusal::Account),
+            // Nobody knows what it means: as if nothing had been said.
+            ("57", "name or password", Refusal::Password),
+        ] {
+            let said = format!(
+                "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, \
+                 data {data}, v4563\0"
+            );
+            let problem = of_code(Asked::Bind, 49, &said);
+            assert!(problem.what.contains(words), "{data}: {}", problem.what);
+            assert_eq!(problem.refusal, Some(refusal), "{data}");
+            assert_eq!(problem.kind, TroubleKind::Misconfigured);
+            assert!(!problem.remedy.is_empty());
+        }
     }
 
     #[test]

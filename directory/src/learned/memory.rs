@@ -6,12 +6,12 @@ use super::evidence::{Belief, Kind, Record, Sighting};
 use super::table::Table;
 use super::would_refuse::WouldRefuse;
 use super::{Names, Unseen};
-use crate::clock;
-use crate::directory::store::{KeptDoubt, KeptEvidence, Store, StoreError};
+use crate::store::{KeptDoubt, KeptEvidence, Store, StoreError};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use wire::clock;
 
 /// Addresses with evidence for them; beyond these the weakest of a few goes.
 pub const POSITIVE_ADDRESSES_MAX: usize = 500_000;

@@ -3,7 +3,6 @@
 use super::evidence::Kind;
 use super::memory::{Learned, now};
 use super::{Names, Unseen};
-use crate::settings::networks::Networks;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::reply::Reply;
 use relay::event::{self, Event, Scene};
@@ -11,6 +10,7 @@ use relay::policy::Stage;
 use relay::policy::verdict::Words;
 use relay::recipient::Ground;
 use relay::settings::{DomainId, NextHopId, Settings};
+use settings::networks::Networks;
 
 /// What an event does not say itself.
 #[derive(Clone, Copy)]

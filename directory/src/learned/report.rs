@@ -5,7 +5,7 @@
 use super::evidence::{Belief, Kind, Record};
 use super::memory::{Learned, now, record};
 use super::would_refuse::WouldRefuse;
-use crate::directory::store::{KeptDoubt, KeptEvidence, Store, StoreError};
+use crate::store::{KeptDoubt, KeptEvidence, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;

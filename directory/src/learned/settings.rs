@@ -1,11 +1,11 @@
 //! `{ learned = true }`: what the operator may say about it.
 
-use crate::settings::keys::table;
-use crate::settings::mistake::Mistake;
-use crate::settings::recipients::RECIPIENTS;
-use crate::settings::site::Site;
-use crate::settings::value::{Given, choice};
 pub use relay::recipient::Unseen;
+use settings::mistake::Mistake;
+use settings::table::keys::table;
+use settings::table::site::Site;
+use settings::table::unread::RECIPIENTS;
+use settings::table::value::{Given, choice};
 
 /// One `{ learned = true }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,10 +3,10 @@
 //! counts, which the guards compare with.
 
 use super::{Lister, Version};
-use crate::directory::pattern::Pattern;
-use crate::directory::snapshot::stored::{self, StoredError};
 use crate::load::part::{DomainPart, Load, PatternEntry, Skipped};
 use crate::load::scope::Scope;
+use crate::pattern::Pattern;
+use crate::snapshot::stored::{self, StoredError};
 use mail::address::Mailbox;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
@@ -145,9 +145,9 @@ pub(super) fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::file::{FileLister, FileSource};
-    use crate::directory::list::DomainScope;
-    use crate::directory::snapshot::{Builder, HashKey};
+    use crate::file::{FileLister, FileSource};
+    use crate::list::DomainScope;
+    use crate::snapshot::{Builder, HashKey};
     use mail::address::Domain;
     use relay::settings::{DomainId, LocalPartCase};
 

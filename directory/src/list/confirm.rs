@@ -2,7 +2,7 @@
 //! directory: `postern recipients confirm` leaves it, the source that holds the load back takes
 //! it at its next poll. It counts once.
 
-use crate::directory::guard::Confirmation;
+use crate::load::guard::Confirmation;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};

@@ -5,9 +5,9 @@
 use super::source::{Listed, Loading};
 use super::state::State;
 use super::{Changes, ListChange, Version};
-use crate::clock;
-use crate::directory::guard::{Outcome, judge};
+use crate::load::guard::{Outcome, judge};
 use std::sync::{Arc, PoisonError};
+use wire::clock;
 
 impl Listed {
     /// Takes single changes over; the list is read whole when they cannot say it all, or when a

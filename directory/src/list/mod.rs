@@ -29,7 +29,7 @@ pub(crate) use crate::load::parse_target;
 #[cfg(feature = "ldap")]
 pub(crate) use cache::path_for;
 
-use crate::directory::snapshot::overlay::Change;
+use crate::snapshot::overlay::Change;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ pub enum Changes {
     /// These addresses, in the order they changed.
     Some {
         /// Bounded by the lister; the overlay takes
-        /// [`CHANGES_MAX`](crate::directory::snapshot::overlay::CHANGES_MAX) in all.
+        /// [`CHANGES_MAX`](crate::snapshot::overlay::CHANGES_MAX) in all.
         changes: Vec<ListChange>,
         /// What the list is of with them.
         version: Version,

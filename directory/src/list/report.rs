@@ -4,15 +4,15 @@
 use super::source::Listed;
 use super::state::snapshots;
 use super::{Lister, LoadError, Malformed, Scope};
-use crate::clock;
-use crate::directory::Account;
-use crate::directory::snapshot::{HashKey, Snapshot};
-use crate::directory::statistics::{Age, DomainStatistics, Statistics};
+use crate::Account;
 use crate::load::intake::{Intake, Progress};
-use crate::observe::reports::SourceReport;
-use crate::state::lock;
+use crate::report::SourceReport;
+use crate::snapshot::{HashKey, Snapshot};
+use crate::statistics::{Age, DomainStatistics, Statistics};
 use mail::address::Domain;
 use relay::settings::DomainId;
+use wire::clock;
+use wire::lock::lock;
 
 /// What a list would bring.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -57,7 +57,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::list::Failing;
+    use crate::list::Failing;
 
     #[test]
     fn a_list_is_read_at_once_then_by_its_period_and_sooner_after_a_failure() {

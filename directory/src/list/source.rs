@@ -5,18 +5,16 @@
 use super::state::newer::{Newer, REMINDER_NANOSECONDS, Unused};
 use super::state::{DomainState, State};
 use super::{Lister, LoadError, Version, cache, confirm};
-use crate::clock;
-use crate::directory::guard::{Confirmation, Hold, Judgement, Origin, Outcome, judge};
-use crate::directory::snapshot::HashKey;
-use crate::directory::snapshot::overlay::{Change, OverlayFull};
-use crate::directory::statistics::Statistics;
-use crate::directory::{Account, Environment, Question, RecipientSource, SourceAnswer};
+use crate::load::guard::{Confirmation, Hold, Judgement, Origin, Outcome, judge};
 use crate::load::intake::{Intake, Progress, Rows};
 use crate::load::part::Load;
 use crate::load::preview::{Named, Preview, Recipient};
 use crate::load::scope::Scope;
-use crate::observe::reports::SourceReport;
-use crate::state::lock;
+use crate::report::SourceReport;
+use crate::snapshot::HashKey;
+use crate::snapshot::overlay::{Change, OverlayFull};
+use crate::statistics::Statistics;
+use crate::{Account, Environment, Question, RecipientSource, SourceAnswer};
 use arc_swap::ArcSwap;
 use relay::settings::DomainId;
 use std::io;
@@ -24,6 +22,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
+use wire::clock;
+use wire::lock::lock;
 
 /// How long whoever looks something up may hold the list before.
 const OLD_STATE_PATIENCE: Duration = Duration::from_secs(1);

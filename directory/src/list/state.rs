@@ -3,11 +3,11 @@
 
 pub(super) mod newer;
 
-use crate::directory::snapshot::overlay::{Change, Overlay, OverlayFull};
-use crate::directory::snapshot::{Entry, Snapshot};
-use crate::directory::{Finding, Matched};
 use crate::load::part::{DomainPart, Load, PatternEntry};
 use crate::load::scope::{Place, Scope};
+use crate::snapshot::overlay::{Change, Overlay, OverlayFull};
+use crate::snapshot::{Entry, Snapshot};
+use crate::{Finding, Matched};
 use mail::address::Mailbox;
 use relay::settings::LocalPartCase;
 use std::sync::Arc;

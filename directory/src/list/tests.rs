@@ -1,12 +1,12 @@
 //! Lists that are no files: odd rows, changes in between, servers that hang, and previews.
 
 use super::*;
-use crate::directory::file::{self, FileSource};
-use crate::directory::guard::{Confirmation, Hold, Outcome};
-use crate::directory::snapshot::Differences;
-use crate::directory::snapshot::overlay::CHANGES_MAX;
-use crate::directory::watch::Watcher;
-use crate::directory::{Canonical, Environment, Finding, Question, RecipientSource, SourceAnswer};
+use crate::file::{self, FileSource};
+use crate::load::guard::{Confirmation, Hold, Outcome};
+use crate::snapshot::Differences;
+use crate::snapshot::overlay::CHANGES_MAX;
+use crate::watch::Watcher;
+use crate::{Canonical, Environment, Finding, Question, RecipientSource, SourceAnswer};
 use mail::address::{Domain, LocalPart, Mailbox};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
 use std::collections::VecDeque;
@@ -376,8 +376,8 @@ fn what_is_read_out_says_the_same_as_a_file_of_it() {
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), lines.join("\n")).unwrap();
-    let file = crate::directory::file::FileSource::new(file.path());
-    let (read, outcomes) = crate::directory::file::open(file, scope(None), &environment(None));
+    let file = crate::file::FileSource::new(file.path());
+    let (read, outcomes) = crate::file::open(file, scope(None), &environment(None));
     assert!(outcomes[0].is_adopted(), "{}", outcomes[0]);
     assert!(exists(&read, "a*b") && !exists(&read, "axb"));
     assert!(exists(&read, "#c") && exists(&read, "jones"));

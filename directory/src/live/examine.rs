@@ -3,12 +3,12 @@
 
 use super::trust::{Doubt, Trust, Unbelieved, now};
 use super::{Said, Trouble, TroubleKind};
-use crate::state::lock;
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use relay::belief::word::Word;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use wire::lock::lock;
 
 /// How long a test may take whatever the source itself thinks: others wait for it.
 const TEST_MAX: Duration = Duration::from_secs(30);

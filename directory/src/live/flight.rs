@@ -3,12 +3,12 @@
 
 use super::remembered::{Place, Remembered, Settled};
 use super::{Trouble, TroubleKind};
-use crate::state::lock;
 use mail::address::{Host, LocalPart, Mailbox};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use wire::lock::lock;
 
 /// Addresses that one source may be asked for at a time; more are not answered.
 const FLIGHTS_MAX: usize = 256;

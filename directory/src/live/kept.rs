@@ -5,13 +5,13 @@
 use super::LiveSource;
 use super::memory::{Kept, Recalled};
 use super::remembered::{Place, Remembered, unix_seconds};
-use crate::clock;
-use crate::directory::store::StoreError;
+use crate::store::StoreError;
 use mail::address::Mailbox;
 use relay::event::ProcessEvent;
 use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
 use std::sync::Arc;
+use wire::clock;
 
 /// Of the settings that decide about a source's answers: SipHash with a fixed key over text. The
 /// text may be written otherwise by another version of this program (parts of it are the `Debug`

@@ -25,7 +25,7 @@ pub const VOUCH_MILLISECONDS: u32 = 10;
 pub struct Kept {
     /// In canonical form, with its domain.
     pub address: Arc<str>,
-    /// When it was given, in seconds of [`crate::clock::uptime_seconds`].
+    /// When it was given, in seconds of [`wire::clock::uptime_seconds`].
     pub asked: i64,
     /// The address that the next hop hears instead.
     pub target: Option<Arc<Mailbox>>,

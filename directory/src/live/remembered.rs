@@ -8,12 +8,10 @@ use super::kept::fingerprint;
 use super::memory::{Kept, Lifetimes, Memory, Recalled};
 use super::trust::{self, Doubt, Named, Trust, Unbelieved};
 use super::{LiveSource, Said, Trouble, TroubleKind, within_patience};
-use crate::clock;
-use crate::directory::list::DomainScope;
-use crate::directory::store::{KeptAnswer, Store};
-use crate::directory::{Environment, Opened};
+use crate::list::DomainScope;
 use crate::question::Teller;
-use crate::state::lock;
+use crate::store::{KeptAnswer, Store};
+use crate::{Environment, Opened};
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use relay::event::ProcessEvent;
 use relay::settings::{DomainId, LocalPartCase};
@@ -24,6 +22,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use wire::clock;
+use wire::lock::lock;
 
 /// How soon the same kind of trouble is told of again, in seconds.
 const TOLD_AGAIN_SECONDS: i64 = 600;

@@ -6,16 +6,16 @@ use super::TroubleKind;
 use super::flight::Wanted;
 use super::memory::{Recalled, is_of};
 use super::remembered::{Remembered, Remembrance, Settled};
-use crate::clock;
-use crate::directory::store::Forget;
-use crate::directory::{Account, Finding, Matched, Question, RecipientSource, SourceAnswer, Word};
-use crate::observe::reports::SourceReport;
-use crate::state::lock;
+use crate::report::SourceReport;
+use crate::store::Forget;
+use crate::{Account, Finding, Matched, Question, RecipientSource, SourceAnswer, Word};
 use mail::address::Mailbox;
 use relay::settings::DomainId;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use wire::clock;
+use wire::lock::lock;
 
 impl RecipientSource for Remembered {
     fn name(&self) -> &Arc<str> {

@@ -6,13 +6,11 @@ pub use relay::belief::doubt::Doubt;
 pub use relay::belief::word::Named;
 
 use super::{LiveSource, Trouble, TroubleKind};
-use crate::class::Class;
-use crate::clock;
-use crate::directory::store::{Store, StoredVanished};
 use crate::question::Teller;
-use crate::state::lock;
+use crate::store::{Store, StoredVanished};
 use mail::address::{Domain, Mailbox};
 use relay::belief::changes::{Changes, Step};
+use relay::belief::class::Class;
 use relay::belief::silence::Silence;
 use relay::belief::word::{Whom, Word};
 use relay::event::ProcessEvent;
@@ -20,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use wire::clock;
+use wire::lock::lock;
 
 /// What is known of a source for one domain.
 pub struct DomainTrust {

@@ -1,14 +1,17 @@
 //! What is wrong with a list of recipients, and with each line of it: what was found, what was
 //! expected, an example.
 
-use super::intake::{ENTRIES_MAX, PATTERNS_MAX};
 use super::part::Malformed;
-use crate::directory::pattern::PatternError;
+use crate::pattern::PatternError;
 use mail::address::AddressError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+/// Patterns of one domain in one file: each costs every unknown recipient one comparison.
+pub const PATTERNS_MAX: usize = 1_000;
+/// Addresses in one list, duplicates and those of other domains included: 2 GiB of hashes.
+pub const ENTRIES_MAX: u64 = 256 << 20;
 /// Malformed lines that are kept; the rest is counted.
 pub const MALFORMED_KEPT_MAX: usize = 100;
 /// Octets of a malformed line that are shown.

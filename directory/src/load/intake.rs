@@ -6,23 +6,21 @@
 mod bare;
 pub(super) mod filler;
 
-use super::error::{LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
+use super::error::{
+    ENTRIES_MAX, LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX, PATTERNS_MAX,
+};
 use super::part::{DomainPart, Load, Malformed, PatternEntry, Skipped};
 use super::preview::{Named, Recipient};
 use super::scope::{Place, Scope};
 use super::written::{Shape, parse_local_part, parse_target, shape, split, typed, unquoted};
-use crate::directory::pattern::Pattern;
-use crate::directory::snapshot::{Builder, HashKey};
+use crate::pattern::Pattern;
+use crate::snapshot::{Builder, HashKey};
 use bare::Bare;
 use mail::address::{AddressError, LOCAL_PART_OCTETS_MAX, Mailbox};
 use relay::settings::LocalPartCase;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Patterns of one domain in one file: each costs every unknown recipient one comparison.
-pub const PATTERNS_MAX: usize = 1_000;
-/// Addresses in one list, duplicates and those of other domains included: 2 GiB of hashes.
-pub const ENTRIES_MAX: u64 = 256 << 20;
 /// Entries that are reserved at most before the first row is read.
 const RESERVED_ENTRIES_MAX: u64 = 128 << 20;
 /// Entries between two looks at whether to stop.

@@ -10,8 +10,10 @@ pub mod preview;
 pub mod scope;
 pub mod written;
 
-pub use error::{Failing, LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX};
-pub use intake::{Allowances, ENTRIES_MAX, Intake, PATTERNS_MAX, Rows};
+pub use error::{
+    ENTRIES_MAX, Failing, LineError, LineProblem, LoadError, MALFORMED_KEPT_MAX, PATTERNS_MAX,
+};
+pub use intake::{Allowances, Intake, Rows};
 pub use part::{DomainPart, Load, Malformed, PatternEntry, Skipped};
 pub use preview::{ADDED_NAMED_MAX, Preview, Recipient};
 pub use scope::{DomainScope, Scope};

@@ -1,8 +1,8 @@
 //! What was read from a list, before a guard has judged it. Made by `intake.rs`.
 
 use super::error::LineError;
-use crate::directory::pattern::Pattern;
-use crate::directory::snapshot::Snapshot;
+use crate::pattern::Pattern;
+use crate::snapshot::Snapshot;
 use mail::address::Mailbox;
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 
 use super::guard::Judgement;
 use super::part::Skipped;
-use crate::directory::snapshot::{Differences, Snapshot};
+use crate::snapshot::{Differences, Snapshot};
 use mail::address::LocalPart;
 use std::collections::HashSet;
 use std::fmt;
@@ -18,7 +18,7 @@ pub const ADDED_NAMED_MAX: usize = 1_000;
 #[derive(Debug)]
 pub struct Preview {
     /// Addresses and patterns of all domains: what a
-    /// [`Confirmation`](crate::directory::guard::Confirmation) repeats.
+    /// [`Confirmation`](crate::load::guard::Confirmation) repeats.
     pub entries: u64,
     /// Addresses of domains the source is not read for.
     pub foreign: u64,

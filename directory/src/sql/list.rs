@@ -11,12 +11,12 @@ use super::remote::{Listed, Remote};
 use super::settings::{Database, Mode, Settings};
 use super::statement::Statement;
 use super::{failure, sqlite_list};
-use crate::clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
+use wire::clock;
 
 /// How long no row may come.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -10,7 +10,6 @@ use super::answer::{Cell, EXISTS, ROWS_MAX, Row, TARGET, Values};
 use super::failure::{Failure, slow};
 use super::pool::WAITING_MAX;
 use super::statement::Statement;
-use crate::clock;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 use std::io;
@@ -21,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
+use wire::clock;
 
 /// How old a change must be, in nanoseconds, for a file's times to show another: they are as exact
 /// as the clock of the file system, on some as coarse as two seconds.

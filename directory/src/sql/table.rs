@@ -1,8 +1,8 @@
 //! The keys of `[[sql]]`. What they mean is in `written.rs`.
 
-use crate::kinds::Use;
-use crate::settings::keys::table;
-use crate::settings::value::{Given, Text, choice};
+use crate::mode::Use;
+use settings::table::keys::table;
+use settings::table::value::{Given, Text, choice};
 use std::time::Duration;
 
 table! {

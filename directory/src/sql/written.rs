@@ -4,11 +4,11 @@
 use super::settings::{Database, Mode, Place, Server, Settings, Tls};
 use super::statement::{Dialect, Fault, Statement};
 use super::table::{TlsUse, Written};
-use crate::kinds::Use;
-use crate::settings::file;
-use crate::settings::mistake::Mistake;
-use crate::settings::site::Site;
-use crate::settings::value::{Given, Text};
+use crate::mode::Use;
+use settings::file;
+use settings::mistake::Mistake;
+use settings::table::site::Site;
+use settings::table::value::{Given, Text};
 use std::net::IpAddr;
 
 /// An example that works.

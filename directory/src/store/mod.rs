@@ -217,7 +217,7 @@ impl Drop for Opened {
     fn drop(&mut self) {
         // Before the writer's, which closes as soon as it is hung up on: the last connection that
         // closes puts everything into the one file, and a reader cannot.
-        *crate::state::lock(&self.reader) = None;
+        *wire::lock::lock(&self.reader) = None;
         self.changes = None;
         // A panic of the thread was reported when it happened.
         let _ = self.writer.take().map(JoinHandle::join);
@@ -426,7 +426,7 @@ impl Store {
         read: impl FnOnce(&Connection) -> rusqlite::Result<Vec<T>>,
     ) -> Result<Vec<T>, StoreError> {
         let Some(opened) = &self.0 else { return Ok(Vec::new()) };
-        let connection = crate::state::lock(&opened.reader);
+        let connection = wire::lock::lock(&opened.reader);
         let Some(connection) = connection.as_ref() else { return Ok(Vec::new()) };
         read(connection).map_err(|source| StoreError::Sqlite { path: opened.path.clone(), source })
     }

@@ -4,12 +4,12 @@
 use super::{
     ANSWER_SECONDS_MAX, SOURCE_ANSWERS_MAX, StoreError, StoreOutcome, TURNED_SECONDS_MAX, rows,
 };
-use crate::clock;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use wire::clock;
 
 /// How long another process may hold the file.
 const BUSY_PATIENCE: Duration = Duration::from_secs(2);

@@ -9,7 +9,7 @@ fn open(folder: &Path) -> Store {
 }
 
 fn now() -> i64 {
-    i64::try_from(crate::clock::unix_seconds()).unwrap()
+    i64::try_from(wire::clock::unix_seconds()).unwrap()
 }
 
 fn answer(address: &str, exists: bool) -> KeptAnswer {

@@ -5,7 +5,6 @@ use super::{
     Forget, KeptAnswer, KeptDoubt, KeptEvidence, SOURCE_ANSWERS_MAX, StoreOutcome, StoredVanished,
     TURNED_SECONDS_MAX, rows,
 };
-use crate::clock;
 use rusqlite::Connection;
 use std::io;
 use std::path::PathBuf;
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use wire::clock;
 
 /// How long a change may wait for others.
 const GATHERING: Duration = Duration::from_millis(500);

@@ -9,13 +9,13 @@ use directory::live::{LiveSource, Said, Trouble, TroubleKind};
 use kit::certificates::Authority;
 use kit::{Act, Folder, Hop, Stage, closed_port, wait_until};
 use mail::address::{Domain, Mailbox};
-use settings::server::{NextHopHost, NextHopTls, Trust};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
+use wire::server::{NextHopHost, NextHopTls, Trust};
 
 const EXISTS: Said = Said::Exists { target: None };
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod connections;
+
 use directory::http::{Answer, Http, Method, Settings};
 use directory::live::{LiveSource, Said, Trouble, TroubleKind};
 use kit::certificates::Authority;

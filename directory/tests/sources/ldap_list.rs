@@ -6,20 +6,20 @@
 mod changes;
 mod faults;
 
-use directory::guard::{Hold, Outcome};
 use directory::ldap::{Bind, Export, Ldap, LdapList, Mode, Preset, Protection, Settings, Template};
 use directory::list::{DomainScope, Failing, Listed, LoadError, Scope};
 use directory::live::{TroubleKind, try_out};
+use directory::load::guard::{Hold, Outcome};
 use directory::{Canonical, Environment, Finding, Question, RecipientSource, SourceAnswer};
 use kit::fake_ldap::Search;
 use kit::slapd::{ADMIN_PASSWORD, READER_PASSWORD, Setup, is_here};
 use kit::{FakeLdap, Folder, LdapAnswer, Shape, Slapd, wait_until};
 use mail::address::{Domain, LocalPart};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
-use settings::server::NextHopHost;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use wire::server::NextHopHost;
 
 fn settings(preset: Preset, servers: &[SocketAddr], base: &str) -> Settings {
     let host =

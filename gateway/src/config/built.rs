@@ -1,18 +1,20 @@
 //! What the program uses: plain data, checked, with every default filled in and every path
 //! absolute. Built by `build`, never changed; a new configuration is a new value.
 
-use crate::directory::SourceSettings;
-use crate::directory::assembly::Configured;
-use crate::settings::mistake::Mistake;
-use crate::settings::networks::Networks;
-use crate::settings::process::{Dns, DropTo, Listener, Log, TlsFiles};
-use crate::settings::server::NextHop;
+use directory::SourceSettings;
+use directory::assembly::Configured;
 use relay::settings::{DomainId, Settings};
+use settings::mistake::Mistake;
+use settings::networks::Networks;
+use settings::process::{Dns, Listener, Log};
+use settings::user::DropTo;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use wire::server::NextHop;
+use wire::tls::server::TlsFiles;
 
-pub use crate::directory::assembly::{DomainSources, ListedSource, SourceEntry, listed};
+pub use directory::assembly::{DomainSources, ListedSource, SourceEntry, listed};
 
 /// A configuration without mistakes.
 #[derive(Clone, Debug)]

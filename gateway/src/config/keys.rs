@@ -2,12 +2,12 @@
 //! recipient sources bring.
 
 use super::tables::Written;
-use crate::directory::{KINDS, MISSING};
-use crate::settings::keys::{Default, Description, Kind, Table};
-use crate::settings::mistake::Mistake;
-use crate::settings::reader::{Fields, FromTable};
-use crate::settings::recipients::RECIPIENTS;
-use crate::settings::site::Site;
+use directory::{KINDS, MISSING};
+use settings::mistake::Mistake;
+use settings::table::keys::{Default, Description, Kind, Table};
+use settings::table::reader::{Fields, FromTable};
+use settings::table::site::Site;
+use settings::table::unread::RECIPIENTS;
 use std::sync::LazyLock;
 
 /// Every table, in the order of the manual.

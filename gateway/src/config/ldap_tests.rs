@@ -1,8 +1,8 @@
 //! What `[[ldap]]` means when it is right; what is wrong is in `tests/bad_configs/`.
 
 use crate::config::Config;
-use crate::directory::SourceSettings;
-use crate::directory::ldap::{Preset, Protection, Settings};
+use directory::SourceSettings;
+use directory::ldap::{Preset, Protection, Settings};
 use std::sync::Arc;
 use std::time::Duration;
 

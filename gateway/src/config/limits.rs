@@ -1,11 +1,11 @@
 //! `[limits]`, `[harvest]` and `[rates]`: each key is a field of `relay::settings` and has its
 //! default from there, so that the two cannot differ.
 
-use crate::settings::keys::table;
-use crate::settings::mistake::Mistake;
-use crate::settings::site::Site;
-use crate::settings::value::Given;
 use ::relay::settings::{self as relay, SessionLimits};
+use settings::mistake::Mistake;
+use settings::table::keys::table;
+use settings::table::site::Site;
+use settings::table::value::Given;
 
 /// Tables of numbers that fill a struct of the relay, field by field.
 macro_rules! numbers {

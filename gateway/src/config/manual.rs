@@ -2,7 +2,7 @@
 //! cannot say anything else than the program.
 
 use super::keys::{KEYS, table_at};
-use crate::settings::keys::{Default, Description, Kind, Table};
+use settings::table::keys::{Default, Description, Kind, Table};
 
 /// Every table and key, in Markdown.
 #[must_use]

@@ -20,18 +20,18 @@ mod tables_mail;
 #[cfg(all(feature = "ldap", feature = "sql", feature = "http"))]
 mod tests;
 
-pub use crate::settings::mistake::{Mistake, Mistakes};
 pub use build::Look;
 pub use built::Config;
+pub use settings::mistake::{Mistake, Mistakes};
 
-use crate::directory::KINDS;
-use crate::settings::mistake::Report;
-use crate::settings::reader::{FromTable, Reader};
-use crate::settings::site::Site;
-use crate::settings::value::Given;
 use build::sources::Described;
 use built::ListedSource;
+use directory::KINDS;
 use miette::NamedSource;
+use settings::mistake::Report;
+use settings::table::reader::{FromTable, Reader};
+use settings::table::site::Site;
+use settings::table::value::Given;
 use std::path::Path;
 use std::sync::Arc;
 use tables::Written;

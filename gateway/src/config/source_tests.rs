@@ -1,12 +1,12 @@
 //! What the tables of sources mean to those who are asked, and where `learned` may stand.
 
 use crate::config::Config;
-use crate::directory::SourceSettings;
-use crate::directory::callout::Callout;
-use crate::directory::http::Http;
-use crate::directory::ldap::Ldap;
-use crate::directory::live::LiveSource;
-use crate::directory::sql::Sql;
+use directory::SourceSettings;
+use directory::callout::Callout;
+use directory::http::Http;
+use directory::ldap::Ldap;
+use directory::live::LiveSource;
+use directory::sql::Sql;
 use std::sync::Arc;
 
 const CONFIG: &str = r#"
@@ -106,7 +106,7 @@ fn the_configuration_says_where_learned_may_stand() {
         ("[{ file = \"users.txt\" }, { learned = true }]", 0),
     ] {
         let config = load(recipients).unwrap();
-        let about = |w: &&crate::settings::mistake::Mistake| format!("{w:?}").contains("learned");
+        let about = |w: &&settings::mistake::Mistake| format!("{w:?}").contains("learned");
         assert_eq!(config.warnings.iter().filter(about).count(), warnings, "{recipients}");
     }
     for recipients in [

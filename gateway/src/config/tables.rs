@@ -4,9 +4,9 @@
 
 use super::limits::{Harvest, Limits, Rates};
 use super::tables_mail::{Domain, NextHop};
-use crate::settings::keys::table;
-use crate::settings::process::{ListenerTls, LogFormat};
-use crate::settings::value::{Given, List, Text, choice};
+use settings::process::{ListenerTls, LogFormat};
+use settings::table::keys::table;
+use settings::table::value::{Given, List, Text, choice};
 
 table! {
     /// Before the first table.

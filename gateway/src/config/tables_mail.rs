@@ -1,14 +1,14 @@
 //! The tables that say where mail goes: `[[next_hop]]` and `[[domain]]`.
 
-use crate::settings::keys::{Kind, table};
-use crate::settings::reader::Raw;
-use crate::settings::recipients::Unread;
-use crate::settings::server::ClientDetails;
-use crate::settings::site::Site;
-use crate::settings::tls_keys::TlsUse;
-use crate::settings::value::{At, Given, List, Text, Value, choice};
 use relay::settings::LocalPartCase;
+use settings::table::keys::{Kind, table};
+use settings::table::reader::Raw;
+use settings::table::site::Site;
+use settings::table::unread::Unread;
+use settings::table::value::{At, Given, List, Text, Value, choice};
+use settings::tls_keys::TlsUse;
 use std::time::Duration;
+use wire::server::ClientDetails;
 
 table! {
     /// A server that mail is handed to, when it needs more than an address.

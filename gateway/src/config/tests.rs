@@ -3,16 +3,17 @@
 use super::built::Config;
 use super::keys::KEYS;
 use super::manual;
-use crate::settings::keys::{Default as If, Kind, nearest};
-use crate::settings::mistake::{Mistake, Mistakes};
-use crate::settings::process::{DropTo, ListenAddress, Listener, ListenerTls, LogFormat};
-use crate::settings::recipients::{FileFormat, FileSettings};
-use crate::settings::server::{ClientDetails, NextHopTls, Trust};
 use proptest::prelude::*;
 use relay::settings::{Harvest, Limits, LocalPartCase, Rates, SessionLimits};
+use settings::mistake::{Mistake, Mistakes};
+use settings::process::{ListenAddress, Listener, ListenerTls, LogFormat};
+use settings::recipients::{FileFormat, FileSettings};
+use settings::table::keys::{Default as If, Kind, nearest};
+use settings::user::DropTo;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
+use wire::server::{ClientDetails, NextHopTls, Trust};
 
 const LEAST: &str = r#"hostname = "mx.example.test"
 
@@ -394,7 +395,7 @@ fn nearly_toml() -> impl Strategy<Value = String> {
 /// Neither reading nor telling may panic; a report is made in any case.
 fn survives(text: &[u8]) {
     match load(text) {
-        Ok(config) => drop(crate::settings::mistake::render(&config.warnings, 80, true)),
+        Ok(config) => drop(settings::mistake::render(&config.warnings, 80, true)),
         Err(mistakes) => assert!(!mistakes.render(80, false).is_empty()),
     }
 }

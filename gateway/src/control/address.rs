@@ -1,7 +1,7 @@
 //! An address that a person wrote, as it is remembered.
 
-use crate::directory::Canonical;
 use crate::explain::asked::forward_path;
+use directory::Canonical;
 use mail::address::{AddressError, LocalPart};
 use relay::settings::Settings;
 

@@ -2,8 +2,8 @@
 
 use super::address::canonical;
 use super::message::Evidence;
-use crate::directory::learned::report::Why;
-use crate::directory::store::StoreError;
+use directory::learned::report::Why;
+use directory::store::StoreError;
 use mail::address::AddressError;
 use relay::settings::Settings;
 use thiserror::Error;

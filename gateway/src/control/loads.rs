@@ -2,13 +2,13 @@
 //! source, and asked about while they go on. What came of the last one is kept.
 
 use super::message::{Loaded, Sync};
-use crate::directory::RecipientSource;
-use crate::directory::guard::Outcome;
-use crate::directory::watch::give_way;
-use crate::state::lock;
+use directory::RecipientSource;
+use directory::load::guard::Outcome;
+use directory::watch::give_way;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
+use wire::lock::lock;
 
 /// Loads, previews and confirmations at a time: each may hold a thread for long, and one of the
 /// background's four threads is to stay free.

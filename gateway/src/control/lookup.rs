@@ -3,10 +3,10 @@
 
 use super::message::{Lookup, Said};
 use crate::config::built::Config;
-use crate::directory::live::class::Class;
-use crate::directory::{Directory, Finding, Matched, Step};
 use crate::explain::asked::{self, Asked};
 use crate::explain::route::Route;
+use directory::live::class::Class;
+use directory::{Directory, Finding, Matched, Step};
 use mail::address::{AddressError, ForwardPath};
 use relay::recipient::RecipientStatus;
 use relay::settings::DomainId;

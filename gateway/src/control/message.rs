@@ -2,9 +2,9 @@
 //! is [`Reports`](crate::observe::reports::Reports). Answers are also what the commands print with
 //! `--json`. Fields are added and never change their meaning.
 
-use crate::directory::guard::{Hold, Judgement, Outcome};
-use crate::directory::learned::report::{Doubtful, Why};
-use crate::directory::list::Preview;
+use directory::learned::report::{Doubtful, Why};
+use directory::list::Preview;
+use directory::load::guard::{Hold, Judgement, Outcome};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -11,17 +11,17 @@ use super::message::{
     OfSource, Report, Sync,
 };
 use super::names::{Unclear, pick};
-use crate::directory::guard::{Confirmation, Outcome};
-use crate::directory::list::{LoadError, Preview};
-use crate::directory::store::Forget;
-use crate::directory::watch::give_way;
-use crate::directory::{RecipientSource, Word};
 use crate::observe::reports::Reports;
-use crate::run::build::{Watched, tell};
-use crate::state::{State, lock};
+use crate::state::State;
+use directory::list::{LoadError, Preview};
+use directory::load::guard::{Confirmation, Outcome};
+use directory::store::Forget;
+use directory::watch::give_way;
+use directory::{RecipientSource, Word};
 use mail::address::{AddressError, Domain};
 use relay::settings::Settings;
-use std::sync::{Arc, Mutex, Weak};
+use std::marker;
+use std::sync::{Arc, Weak};
 use thiserror::Error;
 
 /// Why something is not done.
@@ -81,20 +81,26 @@ pub enum Refusal {
     Bug(#[from] tokio::task::JoinError),
 }
 
+/// The recipient sources in force; nothing once the process is about to end.
+type AskForSources = dyn Fn() -> Option<Vec<Arc<dyn RecipientSource>>> + Send + marker::Sync;
+
 /// The process, as the routes see it.
 #[derive(Clone)]
 pub struct Work {
     state: Weak<State>,
-    watched: Weak<Mutex<Watched>>,
+    sources: Arc<AskForSources>,
     loads: Arc<Loads>,
 }
 
 impl Work {
-    /// For this process.
+    /// For this process; `sources` says which are in force, in the order of the configuration, and
+    /// nothing once the process is about to end. It must keep nothing alive.
     #[must_use]
-    pub fn new(state: &Arc<State>, watched: &Arc<Mutex<Watched>>) -> Self {
-        let (state, watched) = (Arc::downgrade(state), Arc::downgrade(watched));
-        Self { state, watched, loads: Arc::default() }
+    pub fn new(
+        state: &Arc<State>,
+        sources: impl Fn() -> Option<Vec<Arc<dyn RecipientSource>>> + Send + marker::Sync + 'static,
+    ) -> Self {
+        Self { state: Arc::downgrade(state), sources: Arc::new(sources), loads: Arc::default() }
     }
 
     fn state(&self) -> Result<Arc<State>, Refusal> {
@@ -102,8 +108,7 @@ impl Work {
     }
 
     fn all(&self) -> Result<Vec<Arc<dyn RecipientSource>>, Refusal> {
-        let watched = self.watched.upgrade().ok_or(Refusal::Closing)?;
-        Ok(lock(&watched).sources())
+        (self.sources)().ok_or(Refusal::Closing)
     }
 
     /// The one that is meant; without a word the only one that holds a list.
@@ -261,7 +266,7 @@ impl Work {
         let state = Weak::clone(&self.state);
         move |outcomes: &[Outcome]| {
             if let Some(state) = state.upgrade() {
-                outcomes.iter().for_each(|outcome| tell(&state.observer, outcome));
+                outcomes.iter().for_each(|outcome| state.observer.tell_load(outcome));
             }
         }
     }

@@ -1,8 +1,6 @@
 //! The directory, asked about one address: the answer, and what each source says on its own.
 
-use crate::directory::{
-    Canonical, Directory, Finding, Matched, Question, SourceAnswer, Step, Trace,
-};
+use directory::{Canonical, Directory, Finding, Matched, Question, SourceAnswer, Step, Trace};
 use mail::address::{AddressError, Domain, ForwardPath, LocalPart};
 use relay::settings::{DomainId, Settings};
 use std::io;

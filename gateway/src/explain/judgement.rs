@@ -5,7 +5,7 @@
 use super::asked::{self, Asked};
 use super::route::Route;
 use crate::config::built::Config;
-use crate::directory::Directory;
+use directory::Directory;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::extension::Offer;
 use mail::smtp::line::LineEndings;

@@ -5,7 +5,7 @@ use super::search::{Id, Logged, read, with_rotated};
 use super::story;
 use crate::config::Config;
 use crate::observe::write::{LineFormat, line};
-use crate::run::recipients;
+use directory::assembly as recipients;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::{ReplyId, SessionId};

@@ -2,10 +2,6 @@
 
 use super::proxy_protocol;
 use super::session::Session;
-use super::slots::Slot;
-use super::stream::Stream;
-use crate::clock;
-use crate::settings::process::{Listener, ListenerTls};
 use crate::state::{Live, State};
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::SessionId;
@@ -13,6 +9,7 @@ use relay::client::Client;
 use relay::exchange::Exchange;
 use relay::policy::facts::Arrival;
 use relay::settings::ListenerTerms;
+use settings::process::{Listener, ListenerTls};
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +19,9 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
+use wire::clock;
+use wire::slots::Slot;
+use wire::stream::Stream;
 
 /// Between two attempts while there are no descriptors.
 const SHORT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(50);

@@ -5,6 +5,3 @@ mod outbox;
 pub mod proxy_protocol;
 pub mod session;
 mod wait;
-
-pub use wire::tls::server as tls;
-pub use wire::{buffers, content, slots, stream};

@@ -1,12 +1,12 @@
 //! Replies that were written and have not left: sent in as many pieces as the client takes, by
 //! whatever waits, and never twice.
 
-use super::buffers;
-use super::stream::Stream;
 use mail::smtp::reply::Reply;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
+use wire::buffers;
+use wire::stream::Stream;
 
 /// What is to be sent. Holds a buffer only while there is something in it.
 #[derive(Default)]

@@ -1,17 +1,12 @@
 //! Drives one exchange: one match over what it wants, one await per arm. No protocol rules here.
 
-use super::buffers;
-use super::content::Content;
 use super::outbox::Outbox;
-use super::slots::Slot;
-use super::stream::Stream;
 use super::wait::{Alarm, Waiter};
 use crate::audience::{self, Occasion};
-use crate::clock;
-use crate::directory::{self, Answer};
 use crate::next_hop::Transaction;
 use crate::next_hop::transaction::Envelope;
-use crate::state::{Live, State, lock};
+use crate::state::{Live, State};
+use directory::{self, Answer};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::smtp::reply::Reply;
 use relay::event::{Event, ProcessEvent};
@@ -30,7 +25,13 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until, timeout};
+use wire::buffers;
+use wire::clock;
+use wire::content::Content;
 use wire::dns::Resolver;
+use wire::lock::lock;
+use wire::slots::Slot;
+use wire::stream::Stream;
 
 /// How long replies wait to leave together with that of a next hop.
 const GATHERING: Duration = Duration::from_secs(1);

@@ -2,7 +2,6 @@
 //! Meanwhile it hears that we go down and that the pressure changes, both of which may move the
 //! deadline, and gives the next hop's connection back when somebody else needs it.
 
-use crate::clock;
 use crate::next_hop::Transaction;
 use crate::state::{Conditions, State};
 use relay::exchange::Exchange;
@@ -12,6 +11,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use tokio::sync::watch;
 use tokio::time::Sleep;
+use wire::clock;
 
 /// What wakes a session that waits.
 pub(super) struct Alarm<'a> {

@@ -2,18 +2,18 @@
 //! for an address that nobody has; what it says to that is its class. `learned` believes only
 //! honest ones, and administrators see here whether their server can say no.
 
-use crate::directory::Environment;
-use crate::directory::callout::{Callout, Settings};
-use crate::directory::live::TroubleKind;
-use crate::directory::live::class::Class;
-use crate::directory::live::trust::{Trust, Unbelieved};
-use crate::observe::reports::SourceReport;
-use crate::settings::server::NextHop;
+use directory::Environment;
+use directory::callout::{Callout, Settings};
+use directory::live::TroubleKind;
+use directory::live::class::Class;
+use directory::live::trust::{Trust, Unbelieved};
+use directory::report::SourceReport;
 use mail::address::Domain;
 use relay::event::ProcessEvent;
 use relay::settings::{DomainSettings, NextHopId};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use wire::server::NextHop;
 
 /// So long after the start nobody is asked: a process that is started again and again should not
 /// call as often.

@@ -12,8 +12,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use transaction::Transaction;
-pub use wire::dial::{connection, host, settings};
-pub use wire::tls::client as tls;
 
 /// All next hops.
 #[derive(Clone)]

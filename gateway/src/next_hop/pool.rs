@@ -1,13 +1,7 @@
 //! The connections to one next hop: hosts tried in order, each left alone after failures. How many
 //! there are and who has one is `wire::pool`.
 
-use super::connection::{Connection, ConnectionError};
-use super::host::Host;
-use super::settings::{Bounds, DialSettings};
-use super::tls::TrustError;
-use crate::clock;
 use crate::observe::Observer;
-use crate::settings::server::{self, ClientDetails};
 use mail::address::Domain;
 use mail::smtp::extension::Capabilities;
 use mail::smtp::introduction::Introduction;
@@ -18,7 +12,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use wire::clock;
+use wire::dial::connection::{Connection, ConnectionError};
+use wire::dial::host::Host;
+use wire::dial::settings::{Bounds, DialSettings};
 use wire::pool::{self, Busy, Pool};
+use wire::server::{self, ClientDetails};
+use wire::tls::client::TrustError;
 
 /// How long a client waits for one of the connections to become free.
 const SLOT_PATIENCE: Duration = Duration::from_secs(20);

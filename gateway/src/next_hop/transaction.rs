@@ -1,8 +1,6 @@
 //! One client's transaction with a next hop: performs the exchange's requests on a connection.
 
-use super::connection::{self, Connection, ConnectionError, EnvelopeAnswer};
 use super::pool::{Lease, NextHop, NoConnection};
-use crate::listen::content::Content;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::client::Answer;
 use mail::smtp::introduction::ClientDetails;
@@ -12,6 +10,8 @@ use relay::next_hop::{Lack, Outcome};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use wire::content::Content;
+use wire::dial::connection::{self, Connection, ConnectionError, EnvelopeAnswer};
 use wire::dial::handover::{Sending, send};
 
 /// Until RSET has left; nobody waits for its reply.

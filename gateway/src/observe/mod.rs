@@ -7,6 +7,7 @@ pub mod server;
 pub mod sources;
 pub mod write;
 
+use directory::load::guard::Outcome;
 use relay::event::{Event, Kind, ProcessEvent};
 use std::sync::Arc;
 
@@ -29,5 +30,18 @@ impl Observer {
     /// Something about the process.
     pub fn tell(&self, event: ProcessEvent, subject: &str, detail: &str) {
         self.record(&Event { scene: None, kind: Kind::Process { event, subject, detail } });
+    }
+
+    /// What came of reading a list of recipients.
+    pub fn tell_load(&self, outcome: &Outcome) {
+        let (event, source) = match outcome {
+            Outcome::Judged { source, .. } if outcome.is_adopted() => {
+                (ProcessEvent::RecipientsAdopted, source)
+            }
+            Outcome::Judged { source, .. } => (ProcessEvent::RecipientsHeld, source),
+            Outcome::Failed { source, .. } => (ProcessEvent::RecipientsFailed, source),
+            Outcome::CacheFailed { source, .. } => (ProcessEvent::RecipientsCacheFailed, source),
+        };
+        self.tell(event, source, &outcome.to_string());
     }
 }

@@ -1,7 +1,7 @@
 //! What all sources and next hops say of themselves: for the figures, and as it is for the control
 //! socket and the commands.
 
-pub use directory::report::SourceReport;
+use directory::report::SourceReport;
 use serde::{Deserialize, Serialize};
 
 /// All sources and next hops.

@@ -1,7 +1,8 @@
 //! The figures of recipient sources and next hops, by the names that the configuration has. A
 //! site with thousands of files gets rows for the first of them, and one row for all others.
 
-use super::reports::{Reports, SourceReport};
+use super::reports::Reports;
+use directory::report::SourceReport;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;

@@ -1,11 +1,11 @@
 //! An event as one line: JSON for programs, text for a terminal. Whatever a client said comes out
 //! escaped, one line an event, at most [`LINE_OCTETS_MAX`].
 
-use crate::clock;
 use mail::address::Host;
 use relay::event::{Event, Value};
 use std::fmt::Display;
 use std::io::Write;
+use wire::clock;
 
 /// A line of the log, in octets.
 pub const LINE_OCTETS_MAX: usize = 2_048;

@@ -2,24 +2,24 @@
 //! the new one takes the place of the old one whole, or not at all.
 
 use super::backing::Backing;
-use super::recipients::{self, Opened, OpenedDirectory};
 use super::service::{Change, Ending, Service, Staged};
-use super::{Running, StartError, contents};
+use super::{Running, StartError};
 use crate::config::Look;
 use crate::config::built::{Config, ListedSource};
-use crate::directory::RecipientSource;
-use crate::directory::guard::Outcome;
-use crate::directory::watch::{INTERVAL, Watcher};
-use crate::listen::tls::Certificate;
 use crate::next_hop::meter::Meter;
 use crate::next_hop::{Hops, pool::NextHop};
 use crate::observe::Observer;
-use crate::settings::mistake::Mistakes;
-use crate::state::{Live, State, lock};
+use crate::state::{Live, State};
+use directory::RecipientSource;
+use directory::assembly::{self, Opened, OpenedDirectory, contents};
+use directory::watch::{INTERVAL, Watcher};
 use relay::event::ProcessEvent;
+use settings::mistake::Mistakes;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use wire::dns::Resolver;
+use wire::lock::lock;
+use wire::tls::server::Certificate;
 
 /// A configuration that is ready, and what keeps it fresh.
 pub struct Assembled {
@@ -53,6 +53,15 @@ impl Watched {
     #[must_use]
     pub fn sources(&self) -> Vec<Arc<dyn RecipientSource>> {
         self.sources.iter().map(|opened| Arc::clone(&opened.source)).collect()
+    }
+
+    /// Asks for the sources of what is in force; nothing once the process is about to end. It keeps
+    /// nothing alive.
+    pub fn asked(
+        watched: &Arc<Mutex<Self>>,
+    ) -> impl Fn() -> Option<Vec<Arc<dyn RecipientSource>>> + Send + Sync + 'static {
+        let watched = Arc::downgrade(watched);
+        move || Some(lock(&*watched.upgrade()?).sources())
     }
 
     /// Ends the loads of sources that do not go on.
@@ -91,11 +100,11 @@ pub fn assemble(
     }
     let environment = backing.environment(&config);
     let OpenedDirectory { directory, sources, outcomes, doubts } =
-        recipients::open_after(&config.recipients(), &environment, before.sources);
-    outcomes.iter().for_each(|outcome| tell(observer, outcome));
+        assembly::open_after(&config.recipients(), &environment, before.sources);
+    outcomes.iter().for_each(|outcome| observer.tell_load(outcome));
     let told = observer.clone();
     let watched = sources.iter().map(|opened| Arc::clone(&opened.source)).collect();
-    let recipients = Watcher::start(watched, INTERVAL, move |outcome| tell(&told, &outcome))?;
+    let recipients = Watcher::start(watched, INTERVAL, move |outcome| told.tell_load(&outcome))?;
     let watch =
         certificate.clone().map(|c| CertificateWatch::start(c, observer.clone())).transpose()?;
     let domains = &config.settings.domain;
@@ -189,19 +198,6 @@ impl Watched {
             tell_certificate(certificate, observer);
         }
     }
-}
-
-/// Tells the log what came of a load.
-pub fn tell(observer: &Observer, outcome: &Outcome) {
-    let (event, source) = match outcome {
-        Outcome::Judged { source, .. } if outcome.is_adopted() => {
-            (ProcessEvent::RecipientsAdopted, source)
-        }
-        Outcome::Judged { source, .. } => (ProcessEvent::RecipientsHeld, source),
-        Outcome::Failed { source, .. } => (ProcessEvent::RecipientsFailed, source),
-        Outcome::CacheFailed { source, .. } => (ProcessEvent::RecipientsCacheFailed, source),
-    };
-    observer.tell(event, source, &outcome.to_string());
 }
 
 /// Notices that the certificate's files have changed.

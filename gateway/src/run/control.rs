@@ -27,7 +27,7 @@ impl ControlService {
         backing: &Backing,
     ) -> Self {
         let start = |directory| {
-            let work = Work::new(state, watched);
+            let work = Work::new(state, Watched::asked(watched));
             match Server::start(directory, work, backing.background()) {
                 Ok(server) => Some(server),
                 Err(error) => {

@@ -4,9 +4,9 @@ use super::build::Watched;
 use super::service::{Change, Ending, Service, Staged};
 use super::worker;
 use crate::control::work::Work;
-use crate::directory::learned::Learned;
 use crate::observe::server::{self, FigureLimits};
 use crate::state::State;
+use directory::learned::Learned;
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -72,7 +72,7 @@ fn show(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>>
 }
 
 fn add_sources(state: &Arc<State>, watched: &Arc<Mutex<Watched>>) {
-    let work = Work::new(state, watched);
+    let work = Work::new(state, Watched::asked(watched));
     state.observer.metrics.set_sources(move || work.sources().unwrap_or_default());
 }
 

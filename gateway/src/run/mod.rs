@@ -12,9 +12,6 @@ mod service;
 pub mod signals;
 pub mod worker;
 
-pub use crate::directory::assembly as recipients;
-pub use crate::directory::assembly::contents;
-
 use self::backing::Backing;
 use self::build::{Assembled, Before, SourceService};
 use self::control::ControlService;
@@ -24,15 +21,13 @@ use self::service::{Change, Services};
 use self::worker::SmtpService;
 use crate::config::built::Config;
 use crate::listen::accept::{bind, listen};
-use crate::listen::content::Room;
-use crate::listen::slots::Slots;
 use crate::observe::Observer;
-use crate::settings::mistake::Mistake;
-use crate::settings::process::{ListenAddress, Listener};
-use crate::state::{Conditions, Ledgers, State, random_key};
+use crate::state::{Conditions, Ledgers, State};
 use arc_swap::ArcSwap;
 use relay::event::ProcessEvent;
 use relay::split::SplitMemory;
+use settings::mistake::Mistake;
+use settings::process::{ListenAddress, Listener};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -41,6 +36,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::watch;
+use wire::content::Room;
+use wire::lock::random_key;
+use wire::slots::Slots;
 
 /// How long open transactions may take to end when we go down.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
@@ -246,7 +244,7 @@ fn demand_sources(config: &Config) -> Result<(), StartError> {
     if config.starts_without_sources {
         return Ok(());
     }
-    let mistakes = contents::unusable(&config.recipients())?;
+    let mistakes = directory::assembly::contents::unusable(&config.recipients())?;
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Sources(mistakes)) }
 }
 
@@ -323,7 +321,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let running = Running::start(Config::load(&path).unwrap()).unwrap();
         // Another process holds the file for longer than the writer has patience, and says so.
-        let file = folder.path().join(crate::directory::store::FILE_NAME);
+        let file = folder.path().join(directory::store::FILE_NAME);
         let other = rusqlite::Connection::open(file).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         running.state().learned.store().forget_evidence("jones@example.test");

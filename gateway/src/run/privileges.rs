@@ -1,9 +1,9 @@
 //! What the process may do: as many descriptors as it can have, and no more rights than it needs.
 
 use super::StartError;
-use crate::settings::process::DropTo;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+use settings::user::DropTo;
 use std::io;
 
 /// Descriptors kept for next hops, files, logs and the reserve.

@@ -3,9 +3,9 @@
 use super::service::{Change, Ending, Service, Staged};
 use super::slots_for;
 use crate::listen::accept;
-use crate::settings::process::Listener;
 use crate::state::State;
 use relay::event::ProcessEvent;
+use settings::process::Listener;
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Weak};

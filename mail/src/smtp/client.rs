@@ -3,6 +3,7 @@
 //! connection and what was heard. Commands are sent together where PIPELINING is offered.
 //! Leaves to others: connections, time, and what a refusal means to our own client.
 
+use super::client_state::{Expect, State};
 use super::content::ContentEncoder;
 use super::extension::{Capabilities, TRACE_OCTETS};
 use super::introduction::{ClientDetails, Introduction, Told};
@@ -71,61 +72,7 @@ pub enum ClientFault {
     Injection,
 }
 
-/// What is awaited, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expect {
-    Greeting,
-    Ehlo,
-    Helo,
-    StartTls,
-    XClient,
-    Rset,
-    /// XFORWARD, or a command of a transaction that was reset since: whatever comes, nobody asks.
-    Forgotten,
-    Mail,
-    Rcpt,
-    Data,
-    Content,
-}
-
-impl Expect {
-    /// Nothing may be sent before the reply: it decides how what follows is read (RFC 2920 §3.1;
-    /// XCLIENT makes a new session of this one).
-    fn must_end_flight(self) -> bool {
-        match self {
-            Self::Greeting | Self::Ehlo | Self::Helo | Self::StartTls | Self::XClient => true,
-            Self::Data | Self::Content => true,
-            Self::Rset | Self::Forgotten | Self::Mail | Self::Rcpt => false,
-        }
-    }
-
-    /// DATA alone is answered by an intermediate reply, and by no completion (RFC 5321 §4.3.2).
-    /// Anything else means that the two sides have lost count of each other.
-    fn is_answered_by(self, reply: &HeardReply) -> bool {
-        match reply.class() {
-            Class::Completion => self != Self::Data,
-            Class::Intermediate => self == Self::Data && reply.code == 354,
-            Class::Transient | Class::Permanent => true,
-        }
-    }
-}
-
 const NONSENSE: ClientFault = ClientFault::Nonsense(ReplyFault::Nonsense);
-
-/// ```text
-/// Connecting ──220, EHLO──► Idle ──MAIL──► Transaction ──DATA──► Content
-///                             ▲                 │ RSET              │
-///                             └─────────────────┴──end of mail data─┘
-/// ```
-/// A fault, a 421, and giving up where RSET cannot be said lead to Closed, which nothing leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Connecting,
-    Idle,
-    Transaction,
-    Content,
-    Closed,
-}
 
 /// One connection to a next hop.
 pub struct ClientSession {

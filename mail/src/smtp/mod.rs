@@ -3,6 +3,7 @@
 //! [`server`] and [`client`] are the two ends of a conversation, mirrors of each other.
 
 pub mod client;
+mod client_state;
 pub mod command;
 pub mod content;
 pub mod extension;

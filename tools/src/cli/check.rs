@@ -4,16 +4,16 @@
 use super::configuration::{
     ConfigArgument, count, mistakes_json, print, print_json, tell_mistakes, tell_warnings,
 };
-use super::{EXIT_LATER, EXIT_MISTAKES};
-use crate::config::{Config, Look};
-use crate::directory::statistics::Statistics;
-use crate::listen::tls::Certificate;
-use crate::next_hop::tls::client_config;
-use crate::run::contents;
-use crate::settings::mistake::Mistake;
+use super::exit::{EXIT_LATER, EXIT_MISTAKES};
 use clap::Args;
+use directory::assembly::contents;
+use directory::statistics::Statistics;
+use gateway::config::{Config, Look};
 use serde_json::{Value, json};
+use settings::mistake::Mistake;
 use std::process::ExitCode;
+use wire::tls::client::client_config;
+use wire::tls::server::Certificate;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]

@@ -1,8 +1,7 @@
 //! `postern completions`: what a shell needs to complete our arguments.
 
-use super::Arguments;
 use super::configuration::print;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use std::process::ExitCode;
 
@@ -16,11 +15,11 @@ pub struct CompletionsArguments {
     shell: Shell,
 }
 
-/// Runs it.
+/// Runs it, for this program.
 #[must_use]
-pub fn run(arguments: &CompletionsArguments) -> ExitCode {
+pub fn run(arguments: &CompletionsArguments, program: &mut Command) -> ExitCode {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "postern", &mut script);
+    clap_complete::generate(arguments.shell, program, "postern", &mut script);
     print(&String::from_utf8_lossy(&script));
     ExitCode::SUCCESS
 }

@@ -1,13 +1,13 @@
 //! What commands that read the configuration share: the argument, and how what is wrong with it,
 //! or with its recipient sources, is told.
 
-use super::EXIT_MISTAKES;
-use crate::config::Config;
-use crate::directory::guard::Outcome;
-use crate::settings::mistake::{Mistake, Mistakes, render};
+use super::exit::EXIT_MISTAKES;
 use clap::Args;
+use directory::load::guard::Outcome;
+use gateway::config::Config;
 use serde::Serialize;
 use serde_json::{Value, json};
+use settings::mistake::{Mistake, Mistakes, render};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;

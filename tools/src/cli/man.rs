@@ -1,8 +1,8 @@
 //! `postern man`: the help of every command as manual pages.
 
 use super::configuration::{count, print};
-use super::{Arguments, EXIT_MISTAKES};
-use clap::{Args, CommandFactory};
+use super::exit::EXIT_MISTAKES;
+use clap::{Args, Command};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,17 +18,17 @@ pub struct ManArguments {
     directory: Option<PathBuf>,
 }
 
-/// Runs it.
+/// Runs it, for this program.
 #[must_use]
-pub fn run(arguments: &ManArguments) -> ExitCode {
+pub fn run(arguments: &ManArguments, program: Command) -> ExitCode {
     let Some(directory) = &arguments.directory else {
         let mut page = Vec::new();
         // Writing to memory does not fail.
-        let _ = clap_mangen::Man::new(Arguments::command()).render(&mut page);
+        let _ = clap_mangen::Man::new(program).render(&mut page);
         print(&String::from_utf8_lossy(&page));
         return ExitCode::SUCCESS;
     };
-    match write(directory) {
+    match write(directory, program) {
         Ok(()) => {
             let pages = std::fs::read_dir(directory).map_or(0, |pages| {
                 let ours = |name: &str| name.starts_with("postern") && name.ends_with(".1");
@@ -45,8 +45,8 @@ pub fn run(arguments: &ManArguments) -> ExitCode {
     }
 }
 
-fn write(directory: &Path) -> io::Result<()> {
+fn write(directory: &Path, program: Command) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
     // The pages of `help` would repeat all others.
-    clap_mangen::generate_to(Arguments::command().disable_help_subcommand(true), directory)
+    clap_mangen::generate_to(program.disable_help_subcommand(true), directory)
 }

@@ -1,11 +1,11 @@
 //! The commands. Each file is one command: its arguments, its `run`, one example in its help.
-//! Exit codes that several share are here; each help says what they mean to it.
 //! Limits: `init` looks for directories, and is left out of a program without `ldap`.
 
 pub mod check;
 pub mod completions;
 pub mod configuration;
 pub mod demo;
+pub mod exit;
 pub mod explain;
 #[cfg(feature = "ldap")]
 pub mod init;
@@ -15,15 +15,8 @@ pub mod recipients;
 pub mod run;
 pub mod talk;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
-
-/// Exit code of an answer that is no: refused for good, unknown, not found.
-pub const EXIT_NO: u8 = 1;
-/// Exit code for mistakes in what the user gave; nothing was started.
-pub const EXIT_MISTAKES: u8 = 2;
-/// Exit code of an answer that may be another one later: refused for now, unavailable.
-pub const EXIT_LATER: u8 = 3;
 
 /// Postern: the SMTP relay in front of a mail server that cannot say no.
 #[derive(Debug, Parser)]
@@ -73,7 +66,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Recipients(arguments) => recipients::run(&arguments),
-        Command::Completions(arguments) => completions::run(&arguments),
-        Command::Man(arguments) => man::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
+        Command::Man(arguments) => man::run(&arguments, Arguments::command()),
     }
 }

@@ -1,6 +1,6 @@
 //! `postern probe`: see [`crate::probe`] for the work and the JSON form.
 
-use super::EXIT_MISTAKES;
+use super::exit::EXIT_MISTAKES;
 pub use crate::probe::Args;
 use std::process::ExitCode;
 

@@ -1,11 +1,11 @@
 //! `postern run`: relay mail until told to stop.
 
-use super::{EXIT_LATER, EXIT_MISTAKES};
-use crate::config::built::Config;
-use crate::run::StartError;
-use crate::run::signals::Signals;
-use crate::settings::mistake::{Mistake, render};
+use super::exit::{EXIT_LATER, EXIT_MISTAKES};
 use clap::Args;
+use gateway::config::built::Config;
+use gateway::run::StartError;
+use gateway::run::signals::Signals;
+use settings::mistake::{Mistake, render};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,8 +13,8 @@ use std::process::ExitCode;
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  postern run --config /etc/postern/postern.toml\n\n\
-    SIGHUP reads the configuration again; SIGTERM ends in peace.\n\
-    Exit codes: 0 stopped in peace, 1 could not start or sessions were cut off, 2 mistakes in the \
+    SIGHUP reads the configuration again; SIGTERM lets open messages end, then stops.\n\
+    Exit codes: 0 stopped as told, 1 could not start or sessions were cut off, 2 mistakes in the \
     configuration, 3 a recipient source cannot be used and `start_without_sources` is false.")]
 pub struct RunArguments {
     /// The configuration.

@@ -1,6 +1,6 @@
 //! `postern talk`: see [`crate::talk`] for the work, `talk::script` for the format.
 
-use super::EXIT_MISTAKES;
+use super::exit::EXIT_MISTAKES;
 pub use crate::talk::Args;
 use std::process::ExitCode;
 

@@ -5,11 +5,11 @@ use super::stream::Stream;
 use super::stream::letter::Kind;
 use super::stream::senders::{Mistake, Tally};
 use super::world::World;
-use crate::state::lock;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use wire::lock::lock;
 
 /// Both halves.
 #[derive(Clone, Debug, Serialize)]

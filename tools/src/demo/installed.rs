@@ -3,8 +3,8 @@
 
 use super::DemoError;
 use super::stream::people::DOMAIN;
-use crate::config::Config;
-use crate::run::Running;
+use gateway::config::Config;
+use gateway::run::Running;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

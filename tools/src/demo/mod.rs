@@ -10,10 +10,11 @@ pub mod live;
 pub mod progress;
 pub mod stream;
 pub mod table;
+pub mod wire;
 pub mod world;
 
-use crate::run::StartError;
 use figures::{Figures, Report};
+use gateway::run::StartError;
 use installed::Installed;
 use mail::address::AddressError;
 use progress::Progress;

@@ -6,14 +6,14 @@ use super::certificate::Certificate;
 use super::connection::{Connection, Lost, Wire, quoted, reply_text, unanswered};
 use super::report::{Evidence, Finding, Group, Report, Severity};
 use super::{Prober, cut_short};
-use crate::next_hop::tls::client_config;
-use crate::settings::server::NextHopTls;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::time::Duration;
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use wire::server::NextHopTls;
+use wire::tls::client::client_config;
 
 const START_TLS: &[u8] = b"STARTTLS\r\n";
 const INJECTED: &[u8] = b"STARTTLS\r\nNOOP injected\r\n";

@@ -2,15 +2,17 @@
 //! and from that which addresses came and went. An address that several entries hold goes with
 //! the last of them.
 
-use super::Seen;
 use super::entries::{Entries, EntriesError};
-use crate::directory::list::ListChange;
-use crate::directory::snapshot::overlay::{CHANGES_MAX, Change};
+use crate::list::ListChange;
+use crate::snapshot::overlay::{CHANGES_MAX, Change};
 use mail::address::Mailbox;
 use std::collections::{BTreeSet, HashMap};
 
 /// The addresses of one entry, in canonical form, with what the next hop hears instead.
 pub(super) type Held = Vec<(Box<str>, Option<Mailbox>)>;
+
+/// What was seen of entries: what each of them holds now, which is nothing when it is gone.
+pub(super) type Seen = HashMap<Box<[u8]>, Held>;
 
 /// Who holds an address: an entry, and what the next hop hears instead of the address.
 type Holders<'a> = HashMap<&'a str, Vec<(&'a [u8], Option<&'a Mailbox>)>>;

@@ -18,16 +18,14 @@ use super::link::Link;
 use super::settings::Settings;
 use super::trouble::Problem;
 use super::{Pool, Server};
-use crate::clock;
-use crate::directory::list::{
+use crate::list::{
     Changes, DomainScope, Failing, Intake, LineProblem, Lister, LoadError, Schedule, Scope,
     Version, path_for,
 };
-use crate::directory::live::{Trouble, TroubleKind};
-use crate::directory::{Environment, Teller};
-use crate::next_hop::tls::TrustError;
+use crate::live::{Trouble, TroubleKind};
+use crate::{Environment, Teller};
 use entries::{Entries, EntriesError, Writing};
-use followed::{Followed, Held};
+use followed::Followed;
 use modes::{Export, Mode};
 use page::{Pages, Query};
 pub(super) use person::is_deleted;
@@ -35,13 +33,14 @@ use person::{OPERATIONAL, Person, id, person};
 use poll::Pace;
 use relay::event::ProcessEvent;
 use root::{Mark, Token, root};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
+use wire::clock;
+use wire::tls::client::TrustError;
 
 pub(super) use trial::described;
 
@@ -49,9 +48,6 @@ pub(super) use trial::described;
 const RETRY: Duration = Duration::from_secs(60);
 /// How often it is asked whether anybody still waits.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// What was seen of entries: what each of them holds now, which is nothing when it is gone.
-type Seen = HashMap<Box<[u8]>, Held>;
 
 /// A directory that is listed.
 pub struct LdapList {

@@ -4,9 +4,9 @@
 use super::super::filter::{FilterError, Template};
 use super::super::preset::Preset;
 use super::super::table::Written;
-use crate::settings::mistake::Mistake;
-use crate::settings::site::Site;
-use crate::settings::value::{Given, Text};
+use settings::mistake::Mistake;
+use settings::table::site::Site;
+use settings::table::value::{Given, Text};
 use std::time::Duration;
 
 /// How a directory is used, with all that this takes.

@@ -4,10 +4,9 @@
 
 use super::super::super::list::{Scope as Domains, parse_target, typed};
 use super::super::super::live::TroubleKind;
-use super::super::link::entry::Entry;
+use super::super::link::entry::{Entry, without_type};
 use super::super::link::{Link, Search};
 use super::super::trouble::Problem;
-use super::super::without_type;
 use super::followed::Held;
 use super::page::{PAGE_MAX, refused, search};
 use super::root::Mark;

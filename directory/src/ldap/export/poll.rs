@@ -1,9 +1,9 @@
 //! Asks a directory what changed since its list was read, and how often that is done: as set, and
 //! ever more rarely while all that comes of it is that everything must be read anew.
 
-use super::followed::Followed;
-use super::{Entries, LdapList, Mark, Problem, Seen, Token, failure, root, sync, usn};
-use crate::directory::list::{Changes, Failing, LoadError, Version};
+use super::followed::{Followed, Seen};
+use super::{Entries, LdapList, Mark, Problem, Token, failure, root, sync, usn};
+use crate::list::{Changes, Failing, LoadError, Version};
 use std::path::Path;
 use std::time::Duration;
 

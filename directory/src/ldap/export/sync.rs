@@ -6,14 +6,13 @@ use super::super::TroubleKind::{Busy, Down};
 use super::super::link::{Link, Reply, Search};
 use super::super::settings::Settings;
 use super::super::trouble::Problem;
-use super::Seen;
-use super::followed::Held;
+use super::followed::{Held, Seen};
 use super::modes::Export;
 use super::octets::{BOOLEAN, ENUMERATED, Elements, OCTET_STRING};
 use super::page::{PAGE_MAX, refused, search};
 use super::person::person;
-use crate::directory::list::Scope as Domains;
-use crate::directory::snapshot::overlay::CHANGES_MAX;
+use crate::list::Scope as Domains;
+use crate::snapshot::overlay::CHANGES_MAX;
 use ldap3::Scope;
 use ldap3::controls::{Control, MakeCritical, SyncRequest};
 

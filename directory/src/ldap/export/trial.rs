@@ -7,7 +7,7 @@ use super::modes::Export;
 use super::page::{Pages, Query};
 use super::person::person;
 use super::root::{Mark, root};
-use crate::directory::live::TroubleKind;
+use crate::live::TroubleKind;
 
 /// What a trial finds: how many there are on the first page, in which attributes, and whether
 /// their changes can be followed.

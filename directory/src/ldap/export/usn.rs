@@ -7,14 +7,13 @@ use super::super::link::Link;
 use super::super::preset::Preset;
 use super::super::settings::Settings;
 use super::super::trouble::Problem;
-use super::Seen;
-use super::followed::Held;
+use super::followed::{Held, Seen};
 use super::modes::Export;
 use super::page::{Pages, Query};
 use super::person::{OPERATIONAL, id, is_deleted, person};
 use super::root::{Mark, Root};
-use crate::directory::list::Scope as Domains;
-use crate::directory::snapshot::overlay::CHANGES_MAX;
+use crate::list::Scope as Domains;
+use crate::snapshot::overlay::CHANGES_MAX;
 
 /// What changed since a number; nothing when that is too much.
 pub(super) async fn seen(

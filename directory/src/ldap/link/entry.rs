@@ -71,3 +71,11 @@ pub(super) fn texts(tag: &StructureTag) -> Vec<String> {
     };
     inner.iter().map(text).collect()
 }
+
+/// Exchange writes the type of an address before it: `SMTP:jones@example.test`.
+pub(in super::super) fn without_type(text: &str) -> &str {
+    let is_typed = text.get(..5).is_some_and(|kind| {
+        kind.eq_ignore_ascii_case("smtp:") || kind.eq_ignore_ascii_case("smtp$")
+    });
+    if is_typed { &text[5..] } else { text }
+}

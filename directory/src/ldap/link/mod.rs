@@ -3,23 +3,24 @@
 //! §4.1.1.1). How many connections there are, and who uses which, is left to `pool.rs`.
 
 pub mod entry;
+pub(super) mod password;
 pub(super) mod screen;
 mod start_tls;
 
 use self::entry::{Entry, entry, intermediate, octets_of, texts};
+use self::password::password;
 use self::screen::screen;
 use self::start_tls::start_tls;
+use super::account::Account;
 use super::preset::Protection;
 use super::settings::Bind;
 use super::trouble::{Asked, Problem, of_code, of_io, of_library};
-use crate::clock;
-use crate::directory::live::TroubleKind;
+use crate::live::TroubleKind;
 use ldap3::controls::RawControl;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapResult, Scope, SearchOptions, StdStream};
 use relay::moment::Moment;
 use rustls::ClientConfig;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -27,9 +28,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
+use wire::clock;
 
-/// A file with a password is never longer.
-const PASSWORD_OCTETS_MAX: u64 = 1024;
 /// How long a farewell or an abandoned search may take to be written.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
@@ -47,9 +47,20 @@ pub struct DialSettings {
     /// The name that the certificate must bear, when it is not the host's.
     pub tls_name: Option<String>,
     /// Who we are; nobody in particular when there is none.
-    pub bind: Option<Bind>,
+    pub bind: Option<Login>,
     /// Until it stands, TLS and bind included.
     pub connect_max: Duration,
+}
+
+/// Who we are, and what came of saying so.
+#[derive(Clone)]
+pub struct Login {
+    /// As whom.
+    pub bind: Bind,
+    /// `host:port` of the server that is told.
+    pub server: Arc<str>,
+    /// Of all servers of the source.
+    pub account: Arc<Account>,
 }
 
 /// One search.
@@ -225,20 +236,23 @@ impl Link {
         let (used, heard) = (AtomicU64::new(now.0), AtomicU64::new(now.0));
         let outstanding = AtomicU32::new(0);
         let link = Self { ldap, socket, is_closed, outstanding, opened: now, used, heard, serial };
-        if let Some(bind) = &dial.bind {
-            link.bind(bind).await?;
+        if let Some(login) = &dial.bind {
+            link.bind(login).await?;
         }
         Ok(link)
     }
 
-    async fn bind(&self, bind: &Bind) -> Result<(), Problem> {
-        let password = password(&bind.password_file).await?;
-        let bound = self.ldap.clone().simple_bind(&bind.dn, &password).await;
+    async fn bind(&self, login: &Login) -> Result<(), Problem> {
+        let (password, stamp) = password(&login.bind.password_file).await?;
+        let attempt = login.account.attempt(&login.server, &stamp).await?;
+        let bound = self.ldap.clone().simple_bind(&login.bind.dn, &password).await;
         let bound = bound.map_err(|error| of_library(Asked::Bind, &error))?;
-        match bound.rc {
-            0 => Ok(()),
-            code => Err(of_code(Asked::Bind, code, &bound.text)),
+        if bound.rc == 0 {
+            attempt.accepted();
+            return Ok(());
         }
+        let problem = of_code(Asked::Bind, bound.rc, &bound.text);
+        Err(if problem.refusal.is_some() { attempt.refused(problem) } else { problem })
     }
 
     /// Whether something may be asked on it.
@@ -393,26 +407,6 @@ pub async fn keep(
 fn wrong_name(error: &InvalidDnsNameError) -> Problem {
     let remedy = "`tls_name`: the name in the server's certificate";
     Problem::new(TroubleKind::Misconfigured, error.to_string(), remedy)
-}
-
-/// Read at each bind, so that a new password needs no reload.
-async fn password(path: &Path) -> Result<String, Problem> {
-    let wrong = |why: String| {
-        let what = format!("cannot read the password in {}: {why}", path.display());
-        let remedy = "`password_file`: one line, readable by the user that Postern runs as";
-        Problem { is_refused_bind: true, ..Problem::new(TroubleKind::Misconfigured, what, remedy) }
-    };
-    let described = tokio::fs::metadata(path).await.map_err(|error| wrong(error.to_string()))?;
-    if !described.is_file() || described.len() > PASSWORD_OCTETS_MAX {
-        return Err(wrong("it is no file of at most 1024 octets".to_owned()));
-    }
-    let text = tokio::fs::read_to_string(path).await.map_err(|error| wrong(error.to_string()))?;
-    let password = text.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        // A name without a password binds as nobody (RFC 4513 §5.1.2), and looks like success.
-        return Err(wrong("it is empty".to_owned()));
-    }
-    Ok(password.to_owned())
 }
 
 fn lost(error: ldap3::LdapError) -> NoReply {

@@ -4,8 +4,8 @@
 
 use super::super::source::Listed;
 use super::{DomainState, State};
-use crate::directory::{Finding, Question};
 use crate::load::LoadError;
+use crate::{Finding, Question};
 use std::sync::Arc;
 
 /// Between two reminders of a list that is not in use, in nanoseconds.

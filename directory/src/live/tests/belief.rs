@@ -234,7 +234,7 @@ async fn those_who_left_are_confirmed_once_however_many_they_are() {
 async fn after_a_restart_the_latest_people_stand_in_for_a_canary() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), |_| {}).unwrap();
-    let now = i64::try_from(crate::clock::unix_seconds()).unwrap();
+    let now = i64::try_from(wire::clock::unix_seconds()).unwrap();
     for n in 0..10 {
         let address = format!("person{n}@example.test").into();
         let (asked_at, fingerprint) = (now - 9 + n, 0);

@@ -2,7 +2,7 @@
 //! and doubted.
 
 use super::*;
-use crate::directory::store::FILE_NAME;
+use crate::store::FILE_NAME;
 use std::path::Path;
 
 const CANARY: Option<&str> = Some("person0@example.test");
@@ -89,7 +89,7 @@ async fn a_yes_to_another_question_is_asked_again_and_stands_in_an_outage() {
 #[tokio::test]
 async fn what_a_store_of_before_there_were_fingerprints_has_counts_as_of_other_settings() {
     let folder = tempfile::tempdir().unwrap();
-    let now = crate::clock::unix_seconds();
+    let now = wire::clock::unix_seconds();
     let file = rusqlite::Connection::open(folder.path().join(FILE_NAME)).unwrap();
     let old = format!(
         "CREATE TABLE answer (

@@ -9,19 +9,19 @@ use super::memory::Lifetimes;
 use super::remembered::Remembered;
 use super::trust::{Doubt, Named, Trust, Unbelieved};
 use super::{Asking, Behaviour, LiveSource, Said, Trouble, TroubleKind};
-use crate::clock;
-use crate::directory::list::DomainScope;
-use crate::directory::store::{Forget, KeptAnswer, Store};
-use crate::directory::{
+use crate::list::DomainScope;
+use crate::store::{Forget, KeptAnswer, Store};
+use crate::{
     Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer, Word,
 };
-use crate::state::lock;
 use mail::address::{Domain, LocalPart, Mailbox};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use wire::clock;
+use wire::lock::lock;
 
 /// How a server behaves.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use super::super::error::{LineError, LineProblem, MALFORMED_KEPT_MAX};
 use super::super::part::{Malformed, PatternEntry};
-use crate::directory::snapshot::Builder;
+use crate::snapshot::Builder;
 
 /// The names of a list that has shown no address with its domain yet.
 pub(super) struct Bare {

@@ -7,7 +7,7 @@
 use super::super::failure::Failure;
 use super::super::password;
 use super::super::settings::{Place, Server, Tls};
-use crate::directory::live::{Trouble, TroubleKind};
+use crate::live::{Trouble, TroubleKind};
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};

@@ -14,7 +14,7 @@ use super::remote::{Layout, Listed, Remote, next_row, waited_for};
 use super::settings::Server;
 use super::statement::{Placeholder, Statement};
 use super::{no_column, not_text};
-use crate::directory::live::{Trouble, TroubleKind};
+use crate::live::{Trouble, TroubleKind};
 use bytes::BytesMut;
 use futures_util::TryStreamExt;
 use serde_json::Value;

@@ -8,7 +8,7 @@
 use super::super::answer::{Cell, EXISTS, Row, TARGET};
 use super::super::failure::Failure;
 use super::super::statement::Statement;
-use crate::directory::live::{Trouble, TroubleKind};
+use crate::live::{Trouble, TroubleKind};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -129,7 +129,7 @@ impl<'de> Deserialize<'de> for Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::sql::Dialect::Postgres;
+    use crate::sql::Dialect::Postgres;
 
     #[test]
     fn the_address_is_asked_for_behind_what_the_query_binds() {

@@ -1,8 +1,8 @@
 //! Databases that are listed for a snapshot.
 
 use super::*;
-use directory::guard::Outcome;
 use directory::list::{DomainScope, Failing, Listed, LoadError, Scope};
+use directory::load::guard::Outcome;
 use directory::sql::SqlList;
 use directory::{
     Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer,

@@ -2,12 +2,12 @@
 
 use super::super::tables::{self, Written};
 use super::Placed;
-use crate::settings::address;
-use crate::settings::networks::canonical;
-use crate::settings::process::{ListenAddress, Listener, ListenerTls};
-use crate::settings::site::Site;
-use crate::settings::value::{Text, all};
 use ipnet::IpNet;
+use settings::address;
+use settings::networks::canonical;
+use settings::process::{ListenAddress, Listener, ListenerTls};
+use settings::table::site::Site;
+use settings::table::value::{Text, all};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;

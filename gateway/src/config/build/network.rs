@@ -1,12 +1,12 @@
 //! `[[network]]`: who is no stranger.
 
 use super::super::tables::{self, LineEndings, NetworkLimits};
-use crate::settings::address;
-use crate::settings::mistake::Mistake;
-use crate::settings::networks::{Network, Networks, canonical};
-use crate::settings::site::Site;
-use crate::settings::value::Given;
 use ipnet::IpNet;
+use settings::address;
+use settings::mistake::Mistake;
+use settings::networks::{Network, Networks, canonical};
+use settings::table::site::Site;
+use settings::table::value::Given;
 use std::collections::HashMap;
 use std::ops::Range;
 

@@ -2,18 +2,18 @@
 
 use super::super::tables_mail::{self as tables, TextOrTexts};
 use super::{Placed, listener};
-use crate::settings::address;
-use crate::settings::keys::nearest;
-use crate::settings::mistake::Mistake;
-use crate::settings::reader::FromTable;
-use crate::settings::server::{NextHop, NextHopHost, NextHopTls};
-use crate::settings::site::Site;
-use crate::settings::tls_keys::TlsKeys;
-use crate::settings::value::{Given, Text};
 use mail::address::Domain;
 use relay::settings::NextHopId;
+use settings::address;
+use settings::mistake::Mistake;
+use settings::table::keys::nearest;
+use settings::table::reader::FromTable;
+use settings::table::site::Site;
+use settings::table::value::{Given, Text};
+use settings::tls_keys::TlsKeys;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use wire::server::{NextHop, NextHopHost, NextHopTls};
 
 /// The list that grows while domains are read.
 pub(super) struct NextHops {

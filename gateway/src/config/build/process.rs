@@ -2,12 +2,13 @@
 
 use super::super::tables::{self, Written};
 use super::Placed;
-use crate::settings::process::{Dns, DropTo, ListenAddress, Log};
-use crate::settings::site::Site;
-use crate::settings::value::{Text, all};
-use crate::settings::{address, file};
 use mail::address::Domain;
 use nix::unistd::{Group, User};
+use settings::process::{Dns, ListenAddress, Log};
+use settings::table::site::Site;
+use settings::table::value::{Text, all};
+use settings::user::DropTo;
+use settings::{address, file};
 use std::net::SocketAddr;
 
 /// Where a DNS server is asked.

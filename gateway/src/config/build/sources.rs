@@ -4,15 +4,15 @@
 use super::super::built::SourceEntry;
 use super::super::keys::{refuse_missing, table_at};
 use super::{Placed, listener};
-use crate::directory::kinds::{KINDS, Kind, Listed, SourceSettings, Surroundings};
-use crate::directory::learned::settings as learned;
-use crate::settings::keys::{KeyPath, nearest};
-use crate::settings::mistake::Mistake;
-use crate::settings::reader::Reader;
-use crate::settings::recipients::{RECIPIENTS, Unread};
-use crate::settings::site::Site;
-use crate::settings::value::{Given, Text};
+use directory::kinds::{KINDS, Kind, Listed, SourceSettings, Surroundings};
+use directory::learned::settings as learned;
 use mail::address::Domain;
+use settings::mistake::Mistake;
+use settings::table::keys::{KeyPath, nearest};
+use settings::table::reader::Reader;
+use settings::table::site::Site;
+use settings::table::unread::{RECIPIENTS, Unread};
+use settings::table::value::{Given, Text};
 
 /// A table that describes a source, before its kind has read it.
 pub(crate) type Described = (&'static Kind, Given<Unread>);

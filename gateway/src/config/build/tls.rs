@@ -1,15 +1,15 @@
 //! `[tls]`: a certificate and its key.
 
 use super::super::tables::Tls;
-use crate::settings::file::{certificates, pem};
-use crate::settings::process::TlsFiles;
-use crate::settings::site::{Site, absolute};
-use crate::settings::value::Text;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::CertifiedKey;
+use settings::file::{certificates, pem};
+use settings::table::site::{Site, absolute};
+use settings::table::value::Text;
 use std::path::PathBuf;
+use wire::tls::server::TlsFiles;
 
 /// `[tls]`: both files are read, and tried together as rustls will use them.
 pub(crate) fn tls(written: &Tls, site: &mut Site) -> Option<TlsFiles> {

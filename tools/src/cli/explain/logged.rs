@@ -2,9 +2,9 @@
 
 use super::ExplainArguments;
 use crate::cli::configuration::{print, print_json};
-use crate::cli::{EXIT_MISTAKES, EXIT_NO};
-use crate::explain::search::{self, Id, Logged};
-use crate::explain::story;
+use crate::cli::exit::{EXIT_MISTAKES, EXIT_NO};
+use gateway::explain::search::{self, Id, Logged};
+use gateway::explain::story;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -5,10 +5,10 @@ mod logged;
 mod print;
 
 use super::configuration::{ConfigArgument, tell_outcomes};
-use super::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
-use crate::explain::asked::forward_path;
-use crate::explain::judgement::{Case, judge};
+use super::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use clap::Args;
+use gateway::explain::asked::forward_path;
+use gateway::explain::judgement::{Case, judge};
 use mail::address::Host;
 use mail::smtp::reply::Class;
 use relay::policy::facts::Standing;
@@ -79,7 +79,7 @@ pub fn run(arguments: &ExplainArguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let opened = crate::run::recipients::open(&config.recipients());
+    let opened = directory::assembly::open(&config.recipients());
     tell_outcomes(&opened.outcomes);
     let judgement = match judge(&config, &opened.directory, &case) {
         Ok(judgement) => judgement,

@@ -1,10 +1,10 @@
 //! A judgement for people, and for scripts.
 
 use crate::cli::configuration::{print, print_json};
-use crate::directory::live::class::Class;
-use crate::directory::{Finding, Step};
-use crate::explain::asked::Asked;
-use crate::explain::judgement::{Case, Decision, Judgement, Ran};
+use directory::live::class::Class;
+use directory::{Finding, Step};
+use gateway::explain::asked::Asked;
+use gateway::explain::judgement::{Case, Decision, Judgement, Ran};
 use relay::policy::Stage;
 use serde_json::{Value, json};
 

@@ -3,11 +3,11 @@
 //! configuration is left to `sources.rs`.
 
 use super::answers::Answers;
-use crate::directory::callout::{Callout, Settings};
-use crate::directory::live::{LiveSource, Said, Trouble, TroubleKind};
-use crate::settings::server::NextHopHost;
+use directory::callout::{Callout, Settings};
+use directory::live::{LiveSource, Said, Trouble, TroubleKind};
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use std::sync::Arc;
+use wire::server::NextHopHost;
 
 /// What the next hop does with a recipient that nobody has.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use super::answers::Answers;
 use super::directory::Found;
 use super::sources::{Asked, Sources};
-use crate::directory::ldap::{Preset, Protection};
+use directory::ldap::{Preset, Protection};
 use std::path::Path;
 
 /// What the directory is called in the configuration.
@@ -179,7 +179,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::super::directory::Shows;
     use super::*;
-    use crate::run::build;
+    use gateway::run::build;
 
     fn answers() -> Answers {
         Answers {

@@ -3,9 +3,7 @@
 //! Nobody's password is used. What follows for the configuration is left to `sources.rs`.
 
 use super::root::{self, Root};
-use crate::directory::ldap::{DialSettings, Link, NoReply, Preset, Protection, Reply, Search};
-use crate::next_hop::tls::client_config;
-use crate::settings::server::{NextHopTls, Trust};
+use directory::ldap::{DialSettings, Link, NoReply, Preset, Protection, Reply, Search};
 use ldap3::Scope;
 use std::cmp::Reverse;
 use std::net::Ipv6Addr;
@@ -13,6 +11,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use wire::server::{NextHopTls, Trust};
+use wire::tls::client::client_config;
 
 /// LDAPS, LDAP, where Exchange 5.5 moves to beside Active Directory, and the global catalogue.
 const PORTS: [u16; 5] = [636, 389, 390, 3268, 3269];

@@ -9,10 +9,10 @@ mod look;
 mod root;
 mod sources;
 
-use super::EXIT_MISTAKES;
 use super::configuration::{count, print, tell_mistakes, tell_warnings};
-use crate::run::build;
+use super::exit::EXIT_MISTAKES;
 use clap::Args;
+use gateway::run::build;
 use sources::{Seen, Sources};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};

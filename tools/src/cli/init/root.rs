@@ -2,7 +2,7 @@
 //! addresses may be. Its words end up on a terminal and in a file, so they are made harmless here.
 //! Limits: 5.5's root is known by what it lacks; an entry of it tells for sure (`directory.rs`).
 
-use crate::directory::ldap::{Entry, Preset};
+use directory::ldap::{Entry, Preset};
 
 /// What is asked for.
 pub(super) const ATTRIBUTES: [&str; 9] = [

@@ -5,7 +5,7 @@
 use super::answers::Answers;
 use super::canary::{Canary, Manner};
 use super::directory::{Found, Shows};
-use crate::directory::ldap::Protection;
+use directory::ldap::Protection;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -87,7 +87,10 @@ impl Sources {
         }
         let accepts_all = |canary: &Canary| canary.manner == Manner::AcceptsAll;
         self.learns = seen.canary.as_ref().is_some_and(accepts_all)
-            && consent("  Also watch what mail shows of who exists? It refuses nobody.", true);
+            && consent(
+                "  Also watch what mail shows of who exists? No mail is refused because of it.",
+                true,
+            );
         Ok(self)
     }
 
@@ -131,7 +134,7 @@ impl Sources {
             None => {}
         }
         if self.learns {
-            say("what mail shows: it refuses nobody; with a state_dir, `postern recipients report` \
+            say("what mail shows: no mail is refused because of it; with a state_dir, `postern recipients report` \
                  lists\n    whom it would refuse"
                 .to_owned());
         }
@@ -181,7 +184,7 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::ldap::Preset;
+    use directory::ldap::Preset;
 
     fn found(preset: Preset, protection: Protection, shows: Shows) -> Found {
         Found {

@@ -1,14 +1,14 @@
 //! `postern recipients check`: reads every recipient file to its end and judges nothing.
 
-use super::{Common, Ended};
-use crate::cli::EXIT_MISTAKES;
+use super::shared::{Common, Ended};
 use crate::cli::configuration::{count, print, print_json};
-use crate::config::built::{Config, listed};
-use crate::directory::file::FileLister;
-use crate::directory::kinds::file_source;
-use crate::directory::list::{Checked, LoadError, Scope, check};
-use crate::run::recipients::scopes;
+use crate::cli::exit::EXIT_MISTAKES;
 use clap::Args;
+use directory::assembly::scopes;
+use directory::file::FileLister;
+use directory::kinds::file_source;
+use directory::list::{Checked, LoadError, Scope, check};
+use gateway::config::built::{Config, listed};
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -4,16 +4,16 @@
 
 use super::diff::objection;
 use super::running::{ask_or, failed, nobody};
+use super::shared::{Common, Ended};
 use super::sync::loaded_text;
-use super::{Common, Ended};
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
-use crate::config::built::{Config, listed};
-use crate::control::client::Absent;
-use crate::control::message::{Confirm, Confirmed};
-use crate::control::names::pick;
-use crate::control::work::{Refusal, diff};
-use crate::directory::guard::Confirmation;
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use clap::Args;
+use directory::load::guard::Confirmation;
+use gateway::config::built::{Config, listed};
+use gateway::control::client::Absent;
+use gateway::control::message::{Confirm, Confirmed};
+use gateway::control::names::pick;
+use gateway::control::work::{Refusal, diff};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `confirm`.
@@ -66,7 +66,7 @@ fn whole_name(wanted: &str, config: &Config) -> String {
 
 /// Where no process serves, the word is left in the state directory for one that starts.
 fn leave(word: &Confirm, config: &Config, absent: &Absent) -> Result<Confirmed, u8> {
-    let opened = crate::run::recipients::open_kept(&config.recipients());
+    let opened = directory::assembly::open_kept(&config.recipients());
     let names: Vec<&str> = opened.sources.iter().map(|opened| &**opened.source.name()).collect();
     let at = pick(&names, Some(&word.source)).map_err(|error| {
         eprintln!("postern: {error}\n`postern recipients sources` names the sources.");

@@ -1,14 +1,14 @@
 //! `postern recipients diff`: what the next load of a list would change.
 
 use super::running::{ask_or, failed, of_list, tell_absent};
-use super::{Common, Ended};
+use super::shared::{Common, Ended};
 use crate::cli::configuration::count;
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
-use crate::config::built::Config;
-use crate::control::message::{Diff, OfSource};
-use crate::control::names::pick;
-use crate::control::work;
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use clap::Args;
+use gateway::config::built::Config;
+use gateway::control::message::{Diff, OfSource};
+use gateway::control::names::pick;
+use gateway::control::work;
 
 /// Addresses that are named; `--json` has up to a thousand.
 pub(super) const NAMES_SHOWN_MAX: usize = 20;
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &DiffArguments, config: &Config) -> Ended {
 }
 
 fn by_ourselves(wanted: Option<&str>, config: &Config) -> Result<Diff, u8> {
-    let opened = crate::run::recipients::open_kept(&config.recipients());
+    let opened = directory::assembly::open_kept(&config.recipients());
     let lists: Vec<_> = opened.sources.iter().map(|opened| &opened.source).collect();
     let lists: Vec<_> = lists.into_iter().filter(|source| source.statistics().is_some()).collect();
     let names: Vec<&str> = lists.iter().map(|source| &**source.name()).collect();
@@ -84,7 +84,7 @@ pub(super) fn text(diff: &Diff) -> String {
     }
     match (diff.added, diff.removed, diff.retargeted) {
         (Some(added), Some(removed), retargeted) => text.push_str(&format!(
-            "  {} come, {removed} go, {} with another target\n",
+            "  {} added, {removed} removed, {} with another target\n",
             count(added, "address"),
             retargeted.unwrap_or(0)
         )),

@@ -1,16 +1,16 @@
 //! `postern recipients export`: the addresses of a source, as a file for `{ file = … }`.
 
-use super::{Common, Ended};
+use super::shared::{Common, Ended};
 use crate::cli::configuration::{count, print, print_json};
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES};
-use crate::config::built::Config;
-use crate::control::names::{Unclear, pick};
-use crate::directory::learned::report::shown_to_exist;
-use crate::directory::list::Recipient;
-use crate::directory::store::{Store, StoreError};
-use crate::directory::{RecipientSource, SourceSettings};
-use crate::run::recipients::Opened;
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES};
 use clap::Args;
+use directory::assembly::Opened;
+use directory::learned::report::shown_to_exist;
+use directory::list::Recipient;
+use directory::store::{Store, StoreError};
+use directory::{RecipientSource, SourceSettings};
+use gateway::config::built::Config;
+use gateway::control::names::{Unclear, pick};
 use mail::address::Domain;
 use serde_json::json;
 use std::collections::HashSet;
@@ -82,9 +82,9 @@ pub(super) fn run(arguments: &ExportArguments, config: &Config) -> Ended {
 }
 
 fn export(arguments: &ExportArguments, config: &Config) -> Result<Lines, ExportError> {
-    let opened = crate::run::recipients::open_kept(&config.recipients());
+    let opened = directory::assembly::open_kept(&config.recipients());
     let (sources, domain) = chosen(&arguments.source, &opened.sources, config)?;
-    let store = crate::run::recipients::beside(&config.recipients()).store;
+    let store = directory::assembly::beside(&config.recipients()).store;
     let Some(path) = &arguments.output else {
         let out = BufWriter::new(io::stdout().lock());
         let form = if arguments.common.json { Form::Json } else { Form::Lines };

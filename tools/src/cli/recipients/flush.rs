@@ -2,16 +2,16 @@
 //! address it is really forgotten.
 
 use super::running::{ask_or, failed, nobody, tell_absent};
-use super::{Common, Ended};
-use crate::cli::EXIT_MISTAKES;
+use super::shared::{Common, Ended};
 use crate::cli::configuration::count;
-use crate::config::built::Config;
-use crate::control::client::Absent;
-use crate::control::message::{Flush, Flushed};
-use crate::control::names::pick;
-use crate::control::work::to_forget;
-use crate::directory::store::Store;
+use crate::cli::exit::EXIT_MISTAKES;
 use clap::Args;
+use directory::store::Store;
+use gateway::config::built::Config;
+use gateway::control::client::Absent;
+use gateway::control::message::{Flush, Flushed};
+use gateway::control::names::pick;
+use gateway::control::work::to_forget;
 use std::path::Path;
 
 /// Arguments of `flush`.
@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &FlushArguments, config: &Config) -> Ended {
 
 fn in_store(flush: &Flush, config: &Config, directory: &Path) -> Result<Flushed, String> {
     let what = to_forget(&config.settings, flush).map_err(|error| error.to_string())?;
-    let opened = crate::run::recipients::open_kept(&config.recipients());
+    let opened = directory::assembly::open_kept(&config.recipients());
     let names: Vec<&str> = opened.sources.iter().map(|opened| &**opened.source.name()).collect();
     let names = match flush.source.as_deref() {
         Some(wanted) => vec![names[pick(&names, Some(wanted)).map_err(|e| e.to_string())?]],

@@ -2,18 +2,18 @@
 //! would have refused if it were enforced.
 
 use super::running::{ask_or, failed};
-use super::{Common, Ended};
+use super::shared::{Common, Ended};
 use crate::cli::configuration::count;
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
-use crate::clock;
-use crate::config::built::Config;
-use crate::control::learned::{self, REPORTED_ADDRESSES_MAX};
-use crate::control::message::{Evidence, OfAddress, OfReport, Report};
-use crate::directory::SourceSettings;
-use crate::directory::learned::evidence::Belief;
-use crate::directory::learned::report::{Doubtful, Why, report_from, why_from};
-use crate::directory::statistics::Age;
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use clap::Args;
+use directory::SourceSettings;
+use directory::learned::evidence::Belief;
+use directory::learned::report::{Doubtful, Why, report_from, why_from};
+use directory::statistics::Age;
+use gateway::config::built::Config;
+use gateway::control::learned::{self, REPORTED_ADDRESSES_MAX};
+use gateway::control::message::{Evidence, OfAddress, OfReport, Report};
+use wire::clock;
 
 /// Arguments of `why`.
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ pub(super) fn why(arguments: &WhyArguments, config: &Config) -> Ended {
         config,
         |client| client.ask("/v1/why", &question),
         |_| {
-            let store = crate::run::recipients::beside(&config.recipients()).store;
+            let store = directory::assembly::beside(&config.recipients()).store;
             let kept =
                 learned::why(&config.settings, &question.address, |name| why_from(&store, name));
             kept.map_err(|error| failed(EXIT_MISTAKES)(&error))
@@ -71,7 +71,7 @@ pub(super) fn report(arguments: &ReportArguments, config: &Config) -> Ended {
         config,
         |client| client.ask("/v1/report", &question),
         |_| {
-            let store = crate::run::recipients::beside(&config.recipients()).store;
+            let store = directory::assembly::beside(&config.recipients()).store;
             let kept = report_from(&store, arguments.max.min(REPORTED_ADDRESSES_MAX));
             let would_refuse = kept.map_err(|error| failed(EXIT_MISTAKES)(&error))?;
             Ok(Report { would_refuse })

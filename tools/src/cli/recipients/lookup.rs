@@ -2,16 +2,16 @@
 //! that serves has it, or as one that starts now would.
 
 use super::running::{ask_or, failed, tell_absent};
-use super::{Common, Ended};
+use super::shared::{Common, Ended};
 use crate::cli::configuration::{print, print_json, tell_outcomes};
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
-use crate::config::built::Config;
-use crate::control::client::Absent;
-use crate::control::lookup::look_up;
-use crate::control::message::{Lookup, OfAddress, Said};
-use crate::directory::statistics::Age;
-use crate::explain::asked;
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use clap::Args;
+use directory::statistics::Age;
+use gateway::config::built::Config;
+use gateway::control::client::Absent;
+use gateway::control::lookup::look_up;
+use gateway::control::message::{Lookup, OfAddress, Said};
+use gateway::explain::asked;
 use serde_json::json;
 
 /// Arguments of `lookup`.
@@ -65,7 +65,7 @@ fn by_ourselves(
     if arguments.trace || !is_expected {
         tell_absent(absent, "This is what a Postern that starts now would say.");
     }
-    let opened = crate::run::recipients::open(&config.recipients());
+    let opened = directory::assembly::open(&config.recipients());
     tell_outcomes(&opened.outcomes);
     let failed = failed(EXIT_NO);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

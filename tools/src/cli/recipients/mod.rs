@@ -10,14 +10,14 @@ mod import;
 mod learned;
 mod lookup;
 mod running;
+mod shared;
 mod sources;
 mod stats;
 mod sync;
 
-use super::configuration::{ConfigArgument, print, print_json};
-use crate::config::built::Config;
+use self::shared::{Common, Ended};
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use gateway::config::built::Config;
 use std::process::ExitCode;
 
 /// Arguments of `recipients`.
@@ -56,33 +56,6 @@ enum RecipientsCommand {
     /// Say that a list is right although it shrank, or that people have left.
     Confirm(confirm::ConfirmArguments),
 }
-
-/// What all of them take.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  postern recipients stats\n\n\
-    Exit codes: 0 every source answers, 2 mistakes in the configuration, 3 a source is \
-    unavailable or a load is held back.")]
-struct Common {
-    #[command(flatten)]
-    config: ConfigArgument,
-    /// As one JSON document.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Common {
-    /// Prints an answer, for a script or in words.
-    fn show<A: Serialize>(&self, answer: &A, text: impl FnOnce(&A) -> String) {
-        if self.json {
-            print_json(answer);
-        } else {
-            print(&text(answer));
-        }
-    }
-}
-
-/// The exit code; as an error when the command came to an early end that was told.
-type Ended = Result<u8, u8>;
 
 /// Runs it.
 #[must_use]

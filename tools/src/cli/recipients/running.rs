@@ -1,9 +1,9 @@
 //! What commands that ask the process that serves share: how they find it, and what they say where
 //! there is none or it says no.
 
-use crate::cli::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
-use crate::config::built::Config;
-use crate::control::client::{Absent, CallError, Client};
+use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
+use gateway::config::built::Config;
+use gateway::control::client::{Absent, CallError, Client};
 use std::fmt::Display;
 
 /// Asks the process that serves with this configuration's state directory; where there is none,

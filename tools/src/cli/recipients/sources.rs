@@ -2,12 +2,13 @@
 
 use super::lookup::last_trouble;
 use super::running::{ask_or, tell_absent};
-use super::{Common, Ended};
-use crate::cli::EXIT_LATER;
+use super::shared::{Common, Ended};
 use crate::cli::configuration::tell_outcomes;
-use crate::config::built::Config;
+use crate::cli::exit::EXIT_LATER;
 use clap::Args;
-use gateway::observe::reports::{Reports, SourceReport};
+use directory::report::SourceReport;
+use gateway::config::built::Config;
+use gateway::observe::reports::Reports;
 use std::io::IsTerminal;
 
 /// Classes whose answers are not relied on.
@@ -32,7 +33,7 @@ pub(super) fn run(arguments: &SourcesArguments, config: &Config) -> Ended {
         |client| client.get("/v1/sources"),
         |absent| {
             tell_absent(&absent, "This is what a Postern that starts now would have.");
-            let opened = crate::run::recipients::open(&config.recipients());
+            let opened = directory::assembly::open(&config.recipients());
             tell_outcomes(&opened.outcomes);
             let sources = opened.sources.iter().map(|opened| opened.source.report());
             Ok(Reports { sources: sources.collect(), ..Reports::default() })

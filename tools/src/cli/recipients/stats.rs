@@ -1,18 +1,19 @@
 //! `postern recipients stats`: what each source holds, and what a person may have to decide.
 
-use super::{Common, Ended};
-use crate::cli::EXIT_LATER;
+use super::shared::{Common, Ended};
 use crate::cli::configuration::{count, print, print_json};
-use crate::clock;
-use crate::config::built::Config;
-use crate::control::client::Client;
-use crate::directory::guard::{Hold, Outcome};
-use crate::directory::statistics::{DomainStatistics, Statistics};
-use gateway::observe::reports::{Reports, SourceReport};
+use crate::cli::exit::EXIT_LATER;
+use directory::load::guard::{Hold, Outcome};
+use directory::report::SourceReport;
+use directory::statistics::{DomainStatistics, Statistics};
+use gateway::config::built::Config;
+use gateway::control::client::Client;
+use gateway::observe::reports::Reports;
 use serde_json::{Value, json};
+use wire::clock;
 
 pub(super) fn run(arguments: &Common, config: &Config) -> Ended {
-    let opened = crate::run::recipients::open(&config.recipients());
+    let opened = directory::assembly::open(&config.recipients());
     let statistics: Vec<_> = opened.sources.iter().filter_map(|s| s.source.statistics()).collect();
     let outcomes: Vec<_> = opened.outcomes.iter().filter(|o| !o.is_adopted()).collect();
     let told = |name: &str| outcomes.iter().any(|outcome| source_of(outcome) == name);

@@ -1,13 +1,13 @@
 //! `postern recipients sync`: the process that serves reads a list now, and shows how far it is.
 
 use super::running::{ask_or, nobody, of_list};
-use super::{Common, Ended};
-use crate::cli::EXIT_LATER;
+use super::shared::{Common, Ended};
 use crate::cli::configuration::count;
-use crate::config::built::Config;
-use crate::control::client::{CallError, Client};
-use crate::control::message::{Loaded, OfSource, Sync};
+use crate::cli::exit::EXIT_LATER;
 use clap::Args;
+use gateway::config::built::Config;
+use gateway::control::client::{CallError, Client};
+use gateway::control::message::{Loaded, OfSource, Sync};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;

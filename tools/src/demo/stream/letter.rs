@@ -1,12 +1,12 @@
 //! One message of the demo and its bytes. What looks like a worm is the shape of one and nothing
 //! else: a stored archive with one member of `MZ` and 22,526 zeros, which no machine can run.
 
-use crate::clock;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use crc::{CRC_32_ISO_HDLC, Crc};
 use mail::address::{ForwardPath, ReversePath};
 use std::fmt::Write as _;
 use std::sync::OnceLock;
+use wire::clock;
 
 /// The archive's only member, in octets.
 const MEMBER_OCTETS: usize = 22_528;

@@ -2,7 +2,7 @@
 //! try again, is the caller's business.
 
 use super::letter::Letter;
-use crate::demo::world::wire::Wire;
+use crate::demo::wire::Wire;
 use mail::address::{Domain, ForwardPath, ReversePath};
 use mail::smtp::client::{Answer, ClientFault, ClientSession, ClientStep, TlsWish};
 use mail::smtp::introduction::Introduction;

@@ -4,8 +4,7 @@
 use super::letter::{Kind, Letter};
 use super::send::{Connection, Fate, Gone, Way, is_yes};
 use super::{Behaviour, Sender};
-use crate::demo::world::wire::Wire;
-use crate::state::lock;
+use crate::demo::wire::Wire;
 use mail::address::ForwardPath;
 use mail::smtp::reply::{Class, HeardReply};
 use std::collections::HashSet;
@@ -13,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use wire::lock::lock;
 
 /// Stands for the first quarter of an hour that a mail server waits; doubles with each attempt.
 pub const RETRY_PAUSE: Duration = Duration::from_millis(40);

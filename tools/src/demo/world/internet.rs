@@ -3,8 +3,7 @@
 
 use super::ndr;
 use super::serve::Host;
-use super::wire::Wire;
-use crate::state::lock;
+use crate::demo::wire::Wire;
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::reply::Reply;
 use mail::smtp::server::Envelope;
@@ -13,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
+use wire::lock::lock;
 
 /// A message with the null reverse-path that came to somebody.
 #[derive(Clone, Debug)]

@@ -7,7 +7,6 @@ use super::serve::Host;
 use crate::demo::stream::letter::message_id;
 use crate::demo::stream::people::DOMAIN;
 use crate::demo::stream::send::{Connection, Fate, Way};
-use crate::state::lock;
 use mail::address::{Domain, ForwardPath, ReversePath};
 use mail::smtp::reply::Reply;
 use mail::smtp::server::Envelope;
@@ -18,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use wire::lock::lock;
 
 /// Connections that it takes at once, as its default was.
 pub const CONNECTIONS_MAX: usize = 30;

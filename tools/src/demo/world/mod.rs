@@ -5,8 +5,8 @@ pub mod internet;
 pub mod legacy;
 pub mod ndr;
 pub mod serve;
-pub mod wire;
 
+use super::wire::Wire;
 use internet::Internet;
 use legacy::Legacy;
 use std::io;
@@ -14,7 +14,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use wire::Wire;
 
 /// Both servers, running until this is dropped.
 pub struct World {

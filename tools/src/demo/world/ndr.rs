@@ -1,11 +1,11 @@
 //! Non-delivery reports in the free-text form of the server that this project began with: no
 //! RFC 3464, a text for people, and the whole original behind it. The wording is ours.
 
-use crate::clock;
 use crate::demo::stream::letter::subject;
 use crate::demo::stream::people::DOMAIN;
 use mail::smtp::server::Envelope;
 use std::fmt::Write as _;
+use wire::clock;
 
 /// Behind this line stand those whom the message did not reach.
 const FAILED: &str = "did not reach the following recipient(s):";

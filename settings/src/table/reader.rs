@@ -3,10 +3,10 @@
 //! mean is left to those who ask for them.
 
 use super::keys::{Default, Description, KeyPath, Table, nearest};
-use super::mistake::Mistake;
-use super::recipients::Unread;
 use super::site::Site;
+use super::unread::Unread;
 use super::value::{At, Given, Text, Value};
+use crate::mistake::Mistake;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;

@@ -1,8 +1,8 @@
 //! What every reader of the configuration needs: where to report, and where relative paths begin.
 
 use super::keys::Table;
-use super::mistake::{Mistake, Report};
-use super::process::DropTo;
+use crate::mistake::{Mistake, Report};
+use crate::user::DropTo;
 use std::path::{Path, PathBuf};
 
 /// What every part needs: where to report, and where relative paths begin.

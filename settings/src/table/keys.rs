@@ -125,20 +125,20 @@ pub const fn optional<T: Value>(words: &'static str) -> Key<Option<Given<T>>> {
 
 /// A number with its default and its limits:
 /// ```
-/// use settings::keys::{Key, number};
-/// use settings::value::Given;
+/// use settings::table::keys::{Key, number};
+/// use settings::table::value::Given;
 /// const CONNECTIONS: Key<Given<u32>> = number(8, 1..=64);
 /// ```
 /// A default out of them does not compile:
 /// ```compile_fail
-/// use settings::keys::{Key, number};
-/// use settings::value::Given;
+/// use settings::table::keys::{Key, number};
+/// use settings::table::value::Given;
 /// const CONNECTIONS: Key<Given<u32>> = number(0, 1..=64);
 /// ```
 /// Nor do limits that the type cannot hold:
 /// ```compile_fail
-/// use settings::keys::{Key, number};
-/// use settings::value::Given;
+/// use settings::table::keys::{Key, number};
+/// use settings::table::value::Given;
 /// const OCTETS: Key<Given<u32>> = number(1, 1..=1 << 40);
 /// ```
 pub const fn number<T>(default: u64, limits: RangeInclusive<u64>) -> Key<Given<T>>
@@ -154,14 +154,14 @@ where
 
 /// A choice with the word that holds by default:
 /// ```
-/// use settings::keys::{Key, choice};
-/// use settings::{tls_keys::TlsUse, value::Given};
+/// use settings::table::keys::{Key, choice};
+/// use settings::{table::value::Given, tls_keys::TlsUse};
 /// const TLS: Key<Given<TlsUse>> = choice("require");
 /// ```
 /// One that is none of its words does not compile:
 /// ```compile_fail
-/// use settings::keys::{Key, choice};
-/// use settings::{tls_keys::TlsUse, value::Given};
+/// use settings::table::keys::{Key, choice};
+/// use settings::{table::value::Given, tls_keys::TlsUse};
 /// const TLS: Key<Given<TlsUse>> = choice("optional");
 /// ```
 pub const fn choice<T: Choice>(word: &'static str) -> Key<Given<T>> {
@@ -309,9 +309,9 @@ macro_rules! table {
         #[allow(non_upper_case_globals, reason = "a key is written in lower case")]
         impl $name {
             $(
-                const $key: $crate::keys::Key<$field> = {
+                const $key: $crate::table::keys::Key<$field> = {
                     #[allow(unused_imports, reason = "few tables need all of them")]
-                    use $crate::keys::{
+                    use $crate::table::keys::{
                         choice, flag, number, optional, required, table_of,
                     };
                     $description.named(stringify!($key), concat!($($key_help),+))
@@ -319,16 +319,16 @@ macro_rules! table {
             )*
         }
 
-        impl $crate::reader::FromTable for $name {
-            const TABLE: &'static $crate::keys::Table = &$crate::keys::Table {
+        impl $crate::table::reader::FromTable for $name {
+            const TABLE: &'static $crate::table::keys::Table = &$crate::table::keys::Table {
                 path: $path,
                 head: $head,
                 help: concat!($($help),+).trim_ascii_start(),
                 keys: &[ $( Self::$key.description ),* ],
             };
 
-            fn from_table(reader: &mut $crate::reader::Reader<'_>) -> Self {
-                use $crate::keys::Field;
+            fn from_table(reader: &mut $crate::table::reader::Reader<'_>) -> Self {
+                use $crate::table::keys::Field;
                 Self { $( $key: Field::read(&Self::$key, reader) ),* }
             }
         }

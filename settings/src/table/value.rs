@@ -2,15 +2,15 @@
 //! and tells what is wrong. What a text means is left to those who ask for it.
 
 use super::keys::{Default, Description, KeyPath, Kind, nearest};
-use super::mistake::Mistake;
 use super::reader::{FromTable, Raw, Reader};
-use super::server::ClientDetails;
 use super::site::Site;
+use crate::mistake::Mistake;
 use relay::recipient::Unseen;
 use relay::settings::LocalPartCase;
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::time::Duration;
+use wire::server::ClientDetails;
 
 /// A value, and where it is written; the default and the head of its table, where it is not.
 #[derive(Clone, Debug)]
@@ -200,26 +200,26 @@ impl At<'_> {
 #[macro_export]
 macro_rules! choice {
     ($name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
-        impl $crate::value::Choice for $name {
+        impl $crate::table::value::Choice for $name {
             const WORDS: &'static [&'static str] = &[$($word),+];
             const VALUES: &'static [Self] = &[$(Self::$variant),+];
         }
 
-        impl $crate::value::Value for $name {
-            const KIND: $crate::keys::Kind = $crate::keys::Kind::Choice(
-                <Self as $crate::value::Choice>::WORDS,
+        impl $crate::table::value::Value for $name {
+            const KIND: $crate::table::keys::Kind = $crate::table::keys::Kind::Choice(
+                <Self as $crate::table::value::Choice>::WORDS,
             );
 
             fn read(
-                raw: $crate::reader::Raw,
-                at: &$crate::value::At<'_>,
-                site: &mut $crate::site::Site,
+                raw: $crate::table::reader::Raw,
+                at: &$crate::table::value::At<'_>,
+                site: &mut $crate::table::site::Site,
             ) -> Option<Self> {
                 at.choice(raw, site)
             }
         }
 
-        impl $crate::value::Fallback for $name {
+        impl $crate::table::value::Fallback for $name {
             type Default = Self;
             fn fallback(default: Self) -> Self {
                 default
