@@ -21,6 +21,7 @@ use crate::policy::judge_from;
 use crate::policy::verdict::Refusal;
 use crate::recipient::RecipientStatus;
 use crate::settings::{DomainId, ListenerTerms, Pressure, Settings};
+use crate::turns::Party;
 pub use act::{Do, Done, Sink};
 use clock::{Awaited, Clock};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
@@ -238,6 +239,12 @@ impl Exchange {
     #[must_use]
     pub fn client_details(&self) -> ClientDetails {
         ClientDetails { address: self.client.address, hello: self.session.hello().cloned() }
+    }
+
+    /// On whose behalf it asks for what is scarce.
+    #[must_use]
+    pub fn party(&self) -> Party {
+        Party::of(self.client.address.ip(), self.client.limits_lifted)
     }
 
     /// The handshake is over: the session begins anew, unless it has not begun.

@@ -6,6 +6,7 @@
 //! - [`route`]: where a recipient's mail goes.
 //! - [`ledger`]: what each client did lately. [`split`]: envelopes to be sent one by one.
 //! - [`breaker`]: when a server that fails is left alone.
+//! - [`turns`]: who is next where something is scarce, and who must give back.
 //! - [`belief`]: what a source's word is worth.
 //! - [`event`]: the one vocabulary of log, metrics, ledger and dialogues.
 
@@ -22,3 +23,4 @@ pub mod recipient;
 pub mod route;
 pub mod settings;
 pub mod split;
+pub mod turns;

@@ -77,6 +77,16 @@ async fn ask(
                 .help("it answered when it was tried out, and not for the canary")
                 .passing(true),
         ),
+        // What it says to a name that nobody has is not found out, and has no end yet.
+        ("unproven", Some(_), Finding::Unavailable)
+            if !report.why.is_empty() && report.troubles.iter().all(|(_, count)| *count == 0) =>
+        {
+            Some(put_off(told(&report.why, "domain.recipients")))
+        }
+        ("unproven", None, Finding::Unavailable) if is_put_off(&report) => {
+            let why = report.last_trouble.unwrap_or_default();
+            Some(put_off(told(&why, "domain.recipients")))
+        }
         (_, Some(canary), _) => {
             let why = report.last_trouble.unwrap_or_default();
             Some(
@@ -87,6 +97,19 @@ async fn ask(
         }
         _ => None,
     }
+}
+
+fn put_off(mistake: Mistake) -> Mistake {
+    mistake
+        .help("until a name that nobody has is answered, no yes is believed: all hear 451")
+        .help("exempt this relay from greylisting, and let the server say 550 to unknown people")
+        .passing(true)
+}
+
+/// It was asked for a name that nobody has, and answered: not now.
+fn is_put_off(report: &SourceReport) -> bool {
+    let had = |(word, count): (&String, &u64)| (*count > 0) == (word == TroubleKind::Busy.word());
+    report.last_trouble.is_some() && report.troubles.iter().all(had)
 }
 
 /// Whether all the trouble that it had may end without a person.

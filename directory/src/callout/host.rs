@@ -5,6 +5,7 @@ use super::pace::{Pace, Rate};
 use crate::live::{Trouble, TroubleKind};
 use mail::smtp::client::Answer;
 use relay::breaker;
+use relay::turns::Party;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -89,7 +90,7 @@ impl AskedHost {
         let next = lock(&self.rate).next(Instant::now().into_std(), deadline.into_std());
         let next = next.ok_or_else(|| busy("`questions_per_second_max`"))?;
         sleep_until(next.into()).await;
-        let slot = self.connections.slot(deadline, || {}).await;
+        let slot = self.connections.slot(Party::NAMELESS, deadline, || {}).await;
         slot.map_err(|Busy| busy("`concurrency_max`"))
     }
 

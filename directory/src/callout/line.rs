@@ -2,7 +2,7 @@
 //! deadline, and when it had better be replaced. Which sender is named is left to `question`.
 
 use super::host::AskedHost;
-use super::reply::{Verdict, verdict};
+use super::reply::{Verdict, rcpt_reply, verdict};
 use super::settings::Until;
 use crate::live::{Trouble, TroubleKind};
 use mail::address::{ForwardPath, ReversePath};
@@ -225,5 +225,6 @@ fn told(asked: &AskedHost, stage: Stage, reply: &HeardReply) -> Trouble {
             "exempt this relay from what the server checks of clients and senders",
         ),
     };
-    Trouble::new(kind, what).remedy(remedy)
+    let reply = if stage == Stage::Rcpt { rcpt_reply(reply) } else { None };
+    Trouble::new(kind, what).remedy(remedy).at_rcpt(reply)
 }

@@ -270,5 +270,6 @@ fn sender(settings: &Settings, hostname: &Domain) -> ReversePath {
 fn both(mut first: Trouble, next: &Trouble) -> Trouble {
     first.what = format!("{first}; {next}");
     first.source = None;
+    first.at_rcpt = first.at_rcpt.or(next.at_rcpt);
     first
 }

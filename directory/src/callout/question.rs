@@ -71,8 +71,10 @@ pub(super) async fn ask(
     Ok(match (first, named) {
         (_, Heard::Accepts) => Known::Exists,
         (_, Heard::NoSuchRecipient(stage)) => Known::Unknown(stage),
-        (Some(Heard::SenderRefused(trouble) | Heard::Refuses(trouble)), Heard::Refuses(_)) => {
-            Known::Nothing(trouble)
+        (Some(Heard::SenderRefused(first) | Heard::Refuses(first)), Heard::Refuses(named)) => {
+            // Where the two differ, either may be about its sender.
+            let reply = first.at_rcpt.filter(|_| first.at_rcpt == named.at_rcpt);
+            Known::Nothing(first.at_rcpt(reply))
         }
         (_, Heard::SenderRefused(trouble) | Heard::Refuses(trouble) | Heard::Nothing(trouble)) => {
             Known::Nothing(trouble)

@@ -1,6 +1,7 @@
 //! What one reply says of a recipient. A refusal is believed only where nothing else than the
 //! recipient can be meant: whoever refuses us, our sender or the hour says nothing about him.
 
+use crate::live::RcptReply;
 use mail::smtp::reply::{Class, HeardReply, leading_status};
 use mail::smtp::status::Status;
 
@@ -30,6 +31,8 @@ pub(super) fn verdict(reply: &HeardReply) -> Verdict {
         // RFC 5321 §4.2.3: no mailbox, not here, no such name. 552 and 554 say other things.
         550 | 551 | 553 if is_about_the_mailbox(reply) => Verdict::NoSuchRecipient,
         354 => Verdict::Accepts,
+        // Disabled (x.2.1) or full (x.2.2): he is there, and the sender hears it from the server.
+        500.. if exists(reply) => Verdict::Accepts,
         _ => match reply.class() {
             Class::Completion => Verdict::Accepts,
             Class::Permanent => Verdict::Refuses,
@@ -40,9 +43,26 @@ pub(super) fn verdict(reply: &HeardReply) -> Verdict {
 
 fn is_about_the_mailbox(reply: &HeardReply) -> bool {
     let fits = |status: Status| status.subject == 1 && !OTHER_ADDRESSES.contains(&status.detail);
-    // Some say it only in the last of several lines (RFC 2034 §4 wants it in each).
+    !reply.contradicts && statuses(reply).all(fits)
+}
+
+fn exists(reply: &HeardReply) -> bool {
+    let fits = |status: Status| status.subject == 2 && matches!(status.detail, 1 | 2);
+    !reply.contradicts && statuses(reply).next().is_some() && statuses(reply).all(fits)
+}
+
+/// Some say it only in the last of several lines (RFC 2034 §4 wants it in each).
+fn statuses(reply: &HeardReply) -> impl Iterator<Item = Status> + '_ {
     let later = reply.more.iter().filter_map(|line| leading_status(reply.code, line));
-    !reply.contradicts && reply.status.into_iter().chain(later).all(fits)
+    reply.status.into_iter().chain(later)
+}
+
+/// What a refusal at RCPT may be compared by; nothing where its lines do not agree.
+pub(super) fn rcpt_reply(reply: &HeardReply) -> Option<RcptReply> {
+    let mut statuses = statuses(reply).map(|status| (status.subject, status.detail));
+    let status = statuses.next();
+    let agrees = !reply.contradicts && statuses.all(|other| Some(other) == status);
+    (agrees && (400..600).contains(&reply.code)).then_some(RcptReply { code: reply.code, status })
 }
 
 #[cfg(test)]
@@ -77,7 +97,6 @@ mod tests {
         for line in [
             "550 5.7.1 relaying denied",
             "550 5.7.606 access denied, banned sending IP",
-            "550 5.2.1 mailbox disabled",
             "550 5.0.0 refused",
             "550 5.1.7 bad sender",
             "550 5.1.8 sender's domain does not exist",
@@ -87,7 +106,6 @@ mod tests {
             "550-5.1.1 no such user\n550 5.7.1 or so",
             "551 5.7.1 not from here",
             "553 5.7.1 <>: not accepted",
-            "552 5.2.2 mailbox full",
             "552 mailbox full",
             "554 5.1.1 no such user",
             "554 no valid recipients",
@@ -106,6 +124,16 @@ mod tests {
             "252 2.5.2 cannot verify, but will take it",
         ] {
             assert_eq!(of(&format!("{line}\n")), Verdict::Nothing, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mailbox_that_is_disabled_or_full_is_there() {
+        for line in ["550 5.2.1 disabled", "552 5.2.2 full", "552-sorry\n552 5.2.2 full"] {
+            assert_eq!(of(&format!("{line}\n")), Verdict::Accepts, "{line}");
+        }
+        for line in ["550 4.2.2 which now?", "550-5.2.1 no\n550 5.7.1 you", "552 5.2.3 too big"] {
+            assert_eq!(of(&format!("{line}\n")), Verdict::Refuses, "{line}");
         }
     }
 

@@ -6,7 +6,7 @@ use relay::moment::Moment;
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 use wire::clock;
 use wire::lock::lock;
 
@@ -42,7 +42,7 @@ impl Pause {
         if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             return false;
         }
-        let Some(wait) = retry_after(headers, SystemTime::now()) else { return false };
+        let Some(wait) = retry_after(headers, clock::unix_seconds()) else { return false };
         let wait = u64::try_from(wait.min(PAUSE_MAX).as_millis()).unwrap_or_default();
         let asked = Until { moment: clock::now().plus_milliseconds(wait), status: status.as_u16() };
         let mut until = lock(&self.0);
@@ -54,15 +54,17 @@ impl Pause {
 }
 
 /// How long `Retry-After` says: seconds, or a date, which is compared with the server's own clock
-/// where it shows that. `None` when it says nothing, or nothing that lies ahead.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+/// where it shows that, else with ours, in seconds since 1970. `None` when it says nothing, or
+/// nothing that lies ahead.
+fn retry_after(headers: &HeaderMap, now: u64) -> Option<Duration> {
     let text = |name: HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
     let after = text(RETRY_AFTER)?;
     let wait = match after.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let date = text(DATE).and_then(|date| httpdate::parse_http_date(date).ok());
-            httpdate::parse_http_date(after).ok()?.duration_since(date.unwrap_or(now)).ok()?
+            let now = date.unwrap_or(UNIX_EPOCH + Duration::from_secs(now));
+            httpdate::parse_http_date(after).ok()?.duration_since(now).ok()?
         }
     };
     (!wait.is_zero()).then_some(wait)
@@ -75,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_time_is_seconds_or_a_date_by_the_clock_of_the_server() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_480);
+        let now = 1_445_412_480;
         let of = |after: &'static str, date: Option<&'static str>| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, HeaderValue::from_static(after));

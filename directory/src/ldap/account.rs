@@ -160,17 +160,14 @@ impl Ledger {
         }
     }
 
-    /// How many more may be refused, were each that is tried.
+    /// How many more may be refused by this server: by itself, and by all together.
     fn room(&self, server: &str) -> u32 {
-        let heard = self.servers.get(server);
-        if heard.is_some_and(|heard| heard.refused >= REFUSED_MAX) {
-            return 0;
-        }
-        let max = match heard {
-            Some(Heard { has_accepted: true, .. }) => REFUSED_WHERE_ACCEPTED_MAX,
-            _ => REFUSED_MAX,
+        let (has_accepted, refused) = match self.servers.get(server) {
+            Some(heard) => (heard.has_accepted, heard.refused),
+            None => (false, 0),
         };
-        max.saturating_sub(self.refused)
+        let max = if has_accepted { REFUSED_WHERE_ACCEPTED_MAX } else { REFUSED_MAX };
+        max.saturating_sub(self.refused).min(REFUSED_MAX.saturating_sub(refused))
     }
 
     fn permits(&mut self, server: &str, stamp: &Stamp, now: Moment) -> Result<(), Problem> {
@@ -293,7 +290,30 @@ mod tests {
         assert_eq!(begin(&mut ledger), Ok(false));
         ledger.accepted(&dc1, &stamp(1));
         ledger.under_way -= 1;
-        assert_eq!(begin(&mut ledger), Ok(true));
+        // Also of a password that was right until now.
+        let begun = [(); 3].map(|()| begin(&mut ledger));
+        assert_eq!(begun, [Ok(true), Ok(true), Ok(false)]);
+    }
+
+    #[test]
+    fn a_server_that_took_the_password_may_be_asked_once_more_than_others() {
+        let mut ledger = Ledger::default();
+        let [dc1, dc2]: [Arc<str>; 2] = ["dc1".into(), "dc2".into()];
+        let begin = |ledger: &mut Ledger, server| {
+            let begun = ledger.begin(server, &stamp(1), Moment(0)).map_err(|p| p.kind);
+            ledger.under_way = 0;
+            begun
+        };
+        assert_eq!(begin(&mut ledger, &dc1), Ok(true));
+        ledger.accepted(&dc1, &stamp(1));
+        for _ in 0..2 {
+            assert_eq!(begin(&mut ledger, &dc2), Ok(true));
+            drop(ledger.refused(&dc2, &stamp(1), wrong(), Moment(0)));
+        }
+        assert!(begin(&mut ledger, &dc2).is_err());
+        assert_eq!(begin(&mut ledger, &dc1), Ok(true));
+        drop(ledger.refused(&dc1, &stamp(1), wrong(), Moment(0)));
+        assert!(begin(&mut ledger, &dc1).is_err(), "three in all");
     }
 
     #[test]

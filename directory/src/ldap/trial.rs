@@ -9,7 +9,7 @@ use super::link::{Link, NoReply, Reply, Search};
 use super::preset::Protection;
 use super::server::Server;
 use super::settings::Settings;
-use super::trouble::{Asked, Problem, of_code};
+use super::trouble::{Asked, Problem, Refusal, of_code};
 use ldap3::Scope;
 use std::sync::Arc;
 
@@ -23,7 +23,14 @@ pub(super) async fn try_out(
     for server in servers {
         match try_one(settings, server).await {
             Ok(said) => listed = listed.or(said),
-            Err(problem) => problems.push(problem.of(&server.name)),
+            Err(problem) => {
+                let is_password = problem.refusal == Some(Refusal::Password);
+                problems.push(problem.of(&server.name));
+                // One try for each trial, of which a person may run several.
+                if is_password {
+                    break;
+                }
+            }
         }
     }
     let all: Vec<&str> = problems.iter().map(|problem| problem.what.as_str()).collect();

@@ -2,7 +2,7 @@
 //! is believed of it is `relay/src/belief/word.rs`.
 
 use super::trust::{Doubt, Trust, Unbelieved, now};
-use super::{Said, Trouble, TroubleKind};
+use super::{RcptReply, Said, Trouble, TroubleKind};
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use relay::belief::word::Word;
 use std::sync::Arc;
@@ -50,15 +50,22 @@ impl Trust {
     /// Asks for a name that nobody has.
     pub(super) async fn test(&self, place: usize) -> Result<(), Unbelieved> {
         let domain = &self.domains[place];
-        let Some(nobody) = nobody(&domain.domain) else { return Ok(()) };
+        // One that greylists answers whoever asks for the same again.
+        let invented = lock(&domain.invented).clone().or_else(|| nobody(&domain.domain));
+        let Some(nobody) = invented else { return Ok(()) };
+        *lock(&domain.invented) = Some(nobody.clone());
         let said = Arc::clone(&self.live).ask(nobody.clone()).await;
         // What was asked is from the connection that is there now.
         let epoch = self.live.epoch();
         let mut behaviour = self.live.behaviour();
+        let reply = said.as_ref().err().and_then(|trouble| trouble.at_rcpt);
         let accepts = match said {
             Ok(said) => {
                 self.answered();
                 matches!(said, Said::Exists { .. })
+            }
+            Err(trouble) if reply.is_some_and(RcptReply::puts_off) => {
+                return self.was_put_off(place, epoch, trouble);
             }
             Err(trouble) if trouble.kind != TroubleKind::Unexpected => {
                 return Err(Unbelieved::Untested(trouble));
@@ -71,7 +78,12 @@ impl Trust {
                 return Err(Unbelieved::Untested(trouble));
             }
         };
-        lock(&domain.word).tested(epoch, now(), accepts);
+        {
+            let mut word = lock(&domain.word);
+            word.tested(epoch, now(), accepts);
+            reply.into_iter().for_each(|reply| word.refuses_by(reply));
+        }
+        *lock(&domain.invented) = None;
         if accepts {
             // What it refused late before says nothing of now.
             let asking = Arc::clone(&self.live).ask_late(nobody.clone());
@@ -88,6 +100,13 @@ impl Trust {
         };
         self.with(place, |word| ((), word.shown(accepts, behaviour, &why)));
         Ok(())
+    }
+
+    /// It put the name off: that shows something only when it goes on.
+    fn was_put_off(&self, place: usize, epoch: u64, trouble: Trouble) -> Result<(), Unbelieved> {
+        let why = format!("it puts off an address that nobody has: {trouble}");
+        self.with(place, |word| ((), word.put_off(epoch, now(), &why)));
+        if self.needs_test(place) { Err(Unbelieved::Untested(trouble)) } else { Ok(()) }
     }
 }
 

@@ -13,6 +13,7 @@ mod tests;
 pub mod trust;
 
 pub use relay::belief::class::{self, Behaviour};
+pub use relay::belief::trial::RcptReply;
 
 use mail::address::Mailbox;
 use std::error::Error;
@@ -83,6 +84,9 @@ pub struct Trouble {
     pub remedy: &'static str,
     /// The error below, when there is one.
     pub source: Option<Box<dyn Error + Send + Sync>>,
+    /// The reply to RCPT that it is about, where a mail server is asked; nothing where its lines
+    /// do not agree.
+    pub at_rcpt: Option<RcptReply>,
 }
 
 /// Kinds of trouble.
@@ -128,13 +132,20 @@ impl Trouble {
     /// Trouble without a remedy or an error below; both may be added.
     #[must_use]
     pub fn new(kind: TroubleKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), remedy: "", source: None }
+        Self { kind, what: what.into(), remedy: "", source: None, at_rcpt: None }
     }
 
     /// The same, with what a person may do about it.
     #[must_use]
     pub fn remedy(mut self, remedy: &'static str) -> Self {
         self.remedy = remedy;
+        self
+    }
+
+    /// The same, about this reply to RCPT.
+    #[must_use]
+    pub fn at_rcpt(mut self, reply: Option<RcptReply>) -> Self {
+        self.at_rcpt = reply;
         self
     }
 

@@ -188,6 +188,12 @@ impl Remembered {
         self.trust.domains[place.index].is_in_use.store(true, Relaxed);
         let said = match Arc::clone(&self.live).ask(mailbox.clone()).await {
             Ok(said) => said,
+            // As a name that nobody has heard it, too.
+            Err(trouble)
+                if trouble.at_rcpt.is_some_and(|reply| self.trust.is_no(place.index, reply)) =>
+            {
+                Said::Unknown
+            }
             Err(trouble) => {
                 self.note(&trouble);
                 self.trust.troubled(&trouble);

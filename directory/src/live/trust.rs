@@ -5,7 +5,7 @@
 pub use relay::belief::doubt::Doubt;
 pub use relay::belief::word::Named;
 
-use super::{LiveSource, Trouble, TroubleKind};
+use super::{LiveSource, RcptReply, Trouble, TroubleKind};
 use crate::question::Teller;
 use crate::store::{Store, StoredVanished};
 use mail::address::{Domain, Mailbox};
@@ -29,6 +29,8 @@ pub struct DomainTrust {
     pub(super) word: Mutex<Word>,
     /// One check at a time: whoever waits takes the result.
     pub(super) checking: tokio::sync::Mutex<()>,
+    /// The name that nobody has, from the moment a test begins until it is answered.
+    pub(super) invented: Mutex<Option<Mailbox>>,
     /// It was asked, so that the background tests it.
     pub is_in_use: AtomicBool,
     /// Its last no was not believed.
@@ -104,6 +106,7 @@ impl Trust {
             domain,
             word: Mutex::new(Word::new(Arc::clone(&name), canary)),
             checking: tokio::sync::Mutex::new(()),
+            invented: Mutex::default(),
             is_in_use: AtomicBool::new(false),
             is_doubted: AtomicBool::new(false),
         };
@@ -165,9 +168,12 @@ impl Trust {
         of: Named<'_>,
         asked: i64,
     ) -> Result<(), Unbelieved> {
+        let epoch = self.live.epoch();
+        self.with(place, |word| ((), word.takes_somebody(epoch, now())));
         if self.needs_test(place) {
             let _turn = self.domains[place].checking.lock().await;
             if self.needs_test(place) {
+                self.may_be_tested(place)?;
                 self.test(place).await?;
             }
         }
@@ -271,6 +277,20 @@ impl Trust {
     #[must_use]
     pub fn is_test_due(&self, place: usize) -> bool {
         lock(&self.domains[place].word).is_test_due(self.whom(), now())
+    }
+
+    /// Not while a test is put off: each person's mail would ask for the name again.
+    fn may_be_tested(&self, place: usize) -> Result<(), Unbelieved> {
+        let (word, now) = (lock(&self.domains[place].word), now());
+        let Some(next) = word.waits_until(self.whom(), now) else { return Ok(()) };
+        let seconds = (next - now) / 1_000_000 + 1;
+        let what = format!("{}; it is asked again in {seconds} seconds", word.class().1);
+        Err(Unbelieved::Untested(Trouble::new(TroubleKind::Busy, what)))
+    }
+
+    /// Whether this reply is how the server says no in this domain.
+    pub(super) fn is_no(&self, place: usize, reply: RcptReply) -> bool {
+        lock(&self.domains[place].word).is_no(reply, self.whom(), now())
     }
 
     fn whom(&self) -> Whom {

@@ -6,6 +6,7 @@
 
 use super::super::live::{Trouble, TroubleKind};
 use super::failure::Failure;
+use relay::turns::Party;
 use std::future::Ready;
 use std::io;
 use std::sync::Arc;
@@ -88,10 +89,11 @@ impl<C: Connect> Pool<C> {
     /// # Errors
     /// When too many wait already, none is free in time, or none can be opened in time.
     pub async fn lease(&self, until: Instant) -> Result<Lease<C>, Failure> {
-        let slot = self.connections.slot(until.into(), || {}).await.map_err(|Busy| {
-            Trouble::new(TroubleKind::Busy, "every connection is in use")
-                .remedy("raise `connections_max`")
-        })?;
+        let slot =
+            self.connections.slot(Party::NAMELESS, until.into(), || {}).await.map_err(|Busy| {
+                Trouble::new(TroubleKind::Busy, "every connection is in use")
+                    .remedy("raise `connections_max`")
+            })?;
         let slot = match slot.reuse() {
             Ok(lease) => return Ok(Lease(lease)),
             Err(slot) => slot,

@@ -166,8 +166,8 @@ impl Session {
         let is_opening = matches!(request, Request::Open { .. });
         let performing: Pin<Box<dyn Future<Output = Outcome> + Send + '_>> = match request {
             Request::Open { route: Route::Hop(id), reverse_path, parameters, recipient } => {
-                let client = exchange.client_details();
-                let envelope = Envelope { client, reverse_path, parameters };
+                let (party, client) = (exchange.party(), exchange.client_details());
+                let envelope = Envelope { party, client, reverse_path, parameters };
                 Box::pin(next_hop.open(live.hops.find(id).cloned(), envelope, recipient))
             }
             Request::Recipient(recipient) => Box::pin(next_hop.recipient(recipient)),

@@ -7,6 +7,7 @@ use mail::smtp::extension::Capabilities;
 use mail::smtp::introduction::Introduction;
 use relay::breaker::{self, Change};
 use relay::event::ProcessEvent;
+use relay::turns::Party;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -125,7 +126,7 @@ impl NextHop {
         if self.capabilities().is_some() {
             return;
         }
-        if let Ok(lease) = self.lease(false).await {
+        if let Ok(lease) = self.lease(Party::NAMELESS, false).await {
             lease.give_back();
         }
     }
@@ -136,18 +137,18 @@ impl NextHop {
         self.connections.open_connections()
     }
 
-    /// A connection that is ready for a transaction; `fresh` demands a new one. Clients that keep
-    /// theirs waiting lose it for those who stand in line.
+    /// A connection that is ready for a transaction of that party's; `fresh` demands a new one.
+    /// Clients that keep theirs waiting lose it for those who stand in line.
     /// # Errors
     /// When there is none to be had.
-    pub async fn lease(&self, fresh: bool) -> Result<Lease, NoConnection> {
+    pub async fn lease(&self, party: Party, fresh: bool) -> Result<Lease, NoConnection> {
         let until = Instant::now() + SLOT_PATIENCE;
         let recalled = || {
             let name = self.hosts.first().map_or("", |host| &host.name);
             let detail = "taken from a client that kept it waiting, for another";
             self.observer.tell(ProcessEvent::ConnectionRecalled, name, detail);
         };
-        let mut slot = self.connections.slot(until, recalled).await?;
+        let mut slot = self.connections.slot(party, until, recalled).await?;
         let mut may_be_used = !fresh;
         loop {
             if may_be_used {

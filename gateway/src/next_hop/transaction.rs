@@ -7,6 +7,7 @@ use mail::smtp::introduction::ClientDetails;
 use mail::smtp::parameter::{Body, MailParameters};
 use mail::smtp::reply::{Class, HeardReply};
 use relay::next_hop::{Lack, Outcome};
+use relay::turns::Party;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Transaction {
 
 /// What the next hop is told in front of the recipients.
 pub struct Envelope {
+    /// On whose behalf it waits for a connection.
+    pub party: Party,
     /// Who the client is, for a next hop that wants to know.
     pub client: ClientDetails,
     /// MAIL.
@@ -122,9 +125,9 @@ impl Transaction {
         envelope: &Envelope,
         recipient: &ForwardPath,
     ) -> Outcome {
-        let Envelope { client, reverse_path, parameters } = envelope;
+        let Envelope { party, client, reverse_path, parameters } = envelope;
         for fresh in [false, true] {
-            let mut lease = match hop.lease(fresh).await {
+            let mut lease = match hop.lease(*party, fresh).await {
                 Ok(lease) => Box::new(lease),
                 Err(NoConnection::Busy) => return Outcome::Busy,
                 Err(NoConnection::Unavailable) => return Outcome::Unavailable,
@@ -244,8 +247,8 @@ impl Transaction {
     /// The transaction so far, on a new connection; nothing unless all of it is accepted again.
     async fn say_again(&self) -> Option<Box<Lease>> {
         let Said { hop, envelope, recipients } = self.said.as_deref()?;
-        let Envelope { client, reverse_path, parameters } = envelope;
-        let mut lease = Box::new(hop.lease(true).await.ok()?);
+        let Envelope { party, client, reverse_path, parameters } = envelope;
+        let mut lease = Box::new(hop.lease(*party, true).await.ok()?);
         let connection = lease.connection();
         if recipients.is_empty() || lack(connection, *parameters).is_some() {
             return None;

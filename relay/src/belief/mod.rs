@@ -6,6 +6,7 @@
 //! together, seconds in [`age`]. None is ever taken from a clock here.
 //!
 //! - [`word`]: a yes and a no of one source for one domain; the heart.
+//! - [`trial`]: what a reply to an invented name shows beyond yes and no.
 //! - [`class`]: what a source has shown itself to be. [`changes`]: changes of it as they are told.
 //! - [`vanished`]: people who were known and are not any more. [`silence`]: troubles in a row.
 //! - [`doubt`]: why something is not believed.
@@ -17,5 +18,6 @@ pub mod class;
 pub mod doubt;
 pub mod shrunk;
 pub mod silence;
+pub mod trial;
 pub mod vanished;
 pub mod word;

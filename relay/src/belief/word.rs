@@ -8,6 +8,7 @@
 use super::changes::Step;
 use super::class::{Behaviour, Class, Seen};
 use super::doubt::Doubt;
+use super::trial::{PutOff, RcptReply};
 use super::vanished::Vanished;
 use mail::address::Mailbox;
 use std::collections::VecDeque;
@@ -46,6 +47,8 @@ struct Test {
     at: i64,
     /// Nothing where it said neither yes nor no, and had never done so.
     accepts: Option<bool>,
+    /// The reply that it refused the name by, where that is no plain no.
+    refusal: Option<RcptReply>,
 }
 
 /// A yes that is believed.
@@ -78,6 +81,10 @@ pub struct Word {
     /// otherwise since.
     vouched: Option<i64>,
     test: Option<Test>,
+    /// The test that is on its way, where its name was put off.
+    put_off: Option<PutOff>,
+    /// The epoch in which it last said yes to somebody.
+    takes_in: Option<u64>,
     /// Known lately, the last one first.
     known: VecDeque<Mailbox>,
     vanished: Vanished,
@@ -94,6 +101,8 @@ impl Word {
             canary,
             vouched: None,
             test: None,
+            put_off: None,
+            takes_in: None,
             known: VecDeque::new(),
             vanished: Vanished::default(),
             seen: Seen::default(),
@@ -110,8 +119,17 @@ impl Word {
     /// Whether it must be asked for an invented name before a yes of it is judged.
     #[must_use]
     pub fn needs_test(&self, whom: Whom, now: i64) -> bool {
-        !self.test.is_some_and(|test| {
-            let is_recent = now.saturating_sub(test.at) < TEST_MICROSECONDS_MAX;
+        // While the next test is put off, the last one still counts.
+        let age_max = match self.put_off {
+            Some(put_off) if put_off.epoch == whom.epoch => 2 * TEST_MICROSECONDS_MAX,
+            _ => TEST_MICROSECONDS_MAX,
+        };
+        !self.test_counts(whom, now, age_max)
+    }
+
+    fn test_counts(&self, whom: Whom, now: i64, age_max: i64) -> bool {
+        self.test.is_some_and(|test| {
+            let is_recent = now.saturating_sub(test.at) < age_max;
             // One that said nothing says more when it is repeated behind the first answer.
             test.epoch == whom.epoch && is_recent && (test.accepts.is_some() || !whom.has_answered)
         })
@@ -120,16 +138,74 @@ impl Word {
     /// Whether it should be tested though nobody waits: that is due, or the last result was bad.
     #[must_use]
     pub fn is_test_due(&self, whom: Whom, now: i64) -> bool {
+        if self.waits_until(whom, now).is_some() {
+            return false;
+        }
         let is_bad = self.seen.class() >= Class::AcceptAll;
         let age = self.test.map(|test| now.saturating_sub(test.at));
         let is_old = age.is_none_or(|age| age >= RETEST_MICROSECONDS);
-        self.needs_test(whom, now) || (is_bad && is_old)
+        !self.test_counts(whom, now, TEST_MICROSECONDS_MAX) || (is_bad && is_old)
+    }
+
+    /// When a test that was put off goes on, where that is later than `now`.
+    #[must_use]
+    pub fn waits_until(&self, whom: Whom, now: i64) -> Option<i64> {
+        let put_off = self.put_off.filter(|put_off| put_off.epoch == whom.epoch)?;
+        Some(put_off.next()).filter(|next| *next > now)
+    }
+
+    /// It put off the invented name, by a 4yz at RCPT: the same is to be asked for again. `why` is
+    /// for people.
+    pub fn put_off(&mut self, epoch: u64, now: i64, why: &str) -> Option<Step> {
+        let before = self.put_off.filter(|put_off| put_off.epoch == epoch);
+        let put_off = before.map_or_else(|| PutOff::new(epoch, now), |before| before.again(now));
+        self.put_off = Some(put_off);
+        self.change(why, |_| {});
+        self.conclude(now)
+    }
+
+    /// It said yes to somebody, believed or not.
+    pub fn takes_somebody(&mut self, epoch: u64, now: i64) -> Option<Step> {
+        if self.takes_in.replace(epoch) == Some(epoch) {
+            return None;
+        }
+        self.conclude(now)
+    }
+
+    /// Whoever takes some, and puts off for good what nobody has, does not take everybody.
+    fn conclude(&mut self, now: i64) -> Option<Step> {
+        let put_off = self.put_off.filter(PutOff::is_steady)?;
+        if self.takes_in != Some(put_off.epoch) {
+            return None;
+        }
+        let epoch = put_off.epoch;
+        self.test = Some(Test { epoch, at: now, accepts: Some(false), refusal: None });
+        let why = "it takes people, and goes on putting off an address that nobody has";
+        self.change(why, |seen| seen.accepts_random = Some(false))
+    }
+
+    /// The invented name of the last test was refused by this reply.
+    pub fn refuses_by(&mut self, reply: RcptReply) {
+        if let Some(test) = &mut self.test {
+            test.refusal = Some(reply).filter(|reply| reply.may_be_a_no());
+        }
+    }
+
+    /// Whether this reply is how it says no: an invented name has heard the same, and somebody
+    /// else was taken.
+    #[must_use]
+    pub fn is_no(&self, reply: RcptReply, whom: Whom, now: i64) -> bool {
+        let is_its_word = self
+            .test
+            .is_some_and(|test| test.accepts == Some(false) && test.refusal == Some(reply));
+        is_its_word && self.takes_in == Some(whom.epoch) && !self.needs_test(whom, now)
     }
 
     /// It said yes to an invented name, or it did not: that counts from now on, whatever else is
     /// found out about it.
     pub fn tested(&mut self, epoch: u64, now: i64, accepts: bool) {
-        self.test = Some(Test { epoch, at: now, accepts: Some(accepts) });
+        self.put_off = None;
+        self.test = Some(Test { epoch, at: now, accepts: Some(accepts), refusal: None });
     }
 
     /// What the test has shown of it; `why` is for people.
@@ -139,7 +215,7 @@ impl Word {
 
     /// It was reached, and said neither yes nor no to an invented name, as to everything so far.
     pub fn tested_in_vain(&mut self, epoch: u64, now: i64, why: &str) {
-        self.test = Some(Test { epoch, at: now, accepts: None });
+        self.test = Some(Test { epoch, at: now, accepts: None, refusal: None });
         self.change(why, |_| {});
     }
 

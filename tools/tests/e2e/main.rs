@@ -21,3 +21,4 @@ mod operations;
 mod probe;
 mod reverse_name;
 mod sessions;
+mod turns;

@@ -6,6 +6,7 @@ use crate::pool::{self, Pool};
 use crate::server::{NextHopHost, NextHopTls};
 use mail::address::Domain as Name;
 use mail::smtp::introduction::Introduction;
+use relay::turns::Party;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
@@ -178,7 +179,7 @@ fn use_once(pool: &Arc<Pool<Connection>>, dial: &Arc<DialSettings>, host: &Arc<H
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (pool, dial, host) = (Arc::clone(pool), Arc::clone(dial), Arc::clone(host));
     let work = async move {
-        let slot = pool.slot(Instant::now() + LONG, || {}).await.unwrap();
+        let slot = pool.slot(Party::NAMELESS, Instant::now() + LONG, || {}).await.unwrap();
         let mut lease = match slot.reuse() {
             Ok(lease) => lease,
             Err(slot) => {

@@ -1,6 +1,7 @@
 //! Connections to one server: so many at most, reused while young. A connection that nobody uses
 //! belongs to no thread: whoever needs one takes it, and moves it to the runtime of its own thread
-//! where it must. How one is made, and what is said on it, is left to those who use the pool.
+//! where it must. Who is served next is decided by `relay::turns`; how a connection is made, and
+//! what is said on it, is left to those who use the pool.
 
 pub mod counted;
 mod idle;
@@ -10,17 +11,20 @@ use crate::clock;
 use crate::lock::lock;
 use counted::Count;
 use idle::{Held, Idle, Sweeping};
-use recall::{Recall, Recalls};
+use recall::Recall;
+use relay::turns::{Party, Turns};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-/// While somebody waits, a lease is recalled this often.
-const RECALL_EVERY: Duration = Duration::from_secs(1);
+/// Who waits looks this often for somebody who is over his share.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Who waits has an old lease recalled once in so many looks: once a second.
+const LOOKS_FOR_AN_OLD_ONE: u32 = 5;
 
 /// What bounds a pool.
 #[derive(Clone, Copy, Debug)]
@@ -58,25 +62,32 @@ pub trait Pooled: Send + 'static {
 /// The connections.
 pub struct Pool<T: Pooled> {
     bounds: Bounds,
-    slots: Arc<Semaphore>,
+    turns: Mutex<Turns<oneshot::Sender<Slot<T>>, Arc<Recall>>>,
     waiting: Arc<Count>,
     /// Connections that exist, in use or not.
     open: Arc<Count>,
-    recalls: Recalls,
     idle: Mutex<Idle<T>>,
 }
 
 /// The right to use one of the connections.
 pub struct Slot<T: Pooled> {
     pool: Arc<Pool<T>>,
-    _permit: OwnedSemaphorePermit,
+    number: u64,
+    recall: Arc<Recall>,
+}
+
+/// Stands in line until it is served, or dropped.
+struct Waiter<'a, T: Pooled> {
+    pool: &'a Pool<T>,
+    party: Party,
+    number: u64,
+    served: oneshot::Receiver<Slot<T>>,
 }
 
 /// A connection in use. One that is not given back is closed: whatever it was in the middle of is
 /// void then.
 pub struct Lease<T: Pooled> {
     held: Held<T>,
-    recall: Arc<Recall>,
     /// How long it was idle, where it was used before: then it may have died unseen.
     pub rested: Option<Duration>,
     slot: Slot<T>,
@@ -91,11 +102,10 @@ impl<T: Pooled> Pool<T> {
     #[must_use]
     pub fn new(bounds: Bounds) -> Arc<Self> {
         Arc::new(Self {
-            slots: Arc::new(Semaphore::new(bounds.connections_max as usize)),
+            turns: Mutex::new(Turns::new(bounds.connections_max)),
             bounds,
             waiting: Arc::default(),
             open: Arc::default(),
-            recalls: Recalls::default(),
             idle: Mutex::default(),
         })
     }
@@ -106,45 +116,75 @@ impl<T: Pooled> Pool<T> {
         self.open.there()
     }
 
-    /// A slot as soon as there is one. Holders that wait for somebody else lose theirs meanwhile,
-    /// one a second for each that stands in line; `recalled` is told of each.
+    /// A slot as soon as it is the party's turn. Holders that wait for somebody else lose theirs
+    /// meanwhile: those over their share at once for somebody below his, else one a second for each
+    /// that stands in line; `recalled` is told of each.
     /// # Errors
     /// When there is none by then, or too many wait.
     pub async fn slot(
         self: &Arc<Self>,
+        party: Party,
         until: Instant,
         recalled: impl Fn(),
     ) -> Result<Slot<T>, Busy> {
-        let permit = match Arc::clone(&self.slots).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let acquiring = Arc::clone(&self.slots).acquire_owned();
-                self.wait(acquiring, until, recalled).await?.map_err(|_| Busy)?
-            }
-        };
-        Ok(Slot { pool: Arc::clone(self), _permit: permit })
-    }
-
-    async fn wait<W>(
-        &self,
-        waited_for: impl Future<Output = W>,
-        until: Instant,
-        recalled: impl Fn(),
-    ) -> Result<W, Busy> {
+        if let Some(slot) = self.try_slot(party) {
+            return Ok(slot);
+        }
         let (_waiting, before) = self.waiting.add();
         if before >= self.bounds.waiting_max {
             return Err(Busy);
         }
-        let mut waited_for = std::pin::pin!(waited_for);
+        let mut waiter = self.join(party);
+        let served = self.wait(party, &mut waiter.served, until, recalled).await?;
+        served.map_err(|_| Busy)
+    }
+
+    fn try_slot(self: &Arc<Self>, party: Party) -> Option<Slot<T>> {
+        let recall = Recall::new(party);
+        let number = self.turns().try_take(party, clock::now(), Arc::clone(&recall))?;
+        Some(Slot { pool: Arc::clone(self), number, recall })
+    }
+
+    fn join(self: &Arc<Self>, party: Party) -> Waiter<'_, T> {
+        let (waker, served) = oneshot::channel();
+        let number = self.turns().join(party, waker);
+        // One may have come back since it was looked for.
+        self.serve();
+        Waiter { pool: self, party, number, served }
+    }
+
+    /// Gives what is free to those whose turn it is.
+    fn serve(self: &Arc<Self>) {
         loop {
-            let next = until.min(Instant::now() + RECALL_EVERY);
+            let next = self.turns().serve(clock::now(), Recall::new);
+            let Some((waker, recall, number)) = next else { return };
+            // Who has gone meanwhile drops it, and whoever is next is served by that.
+            let _ = waker.send(Slot { pool: Arc::clone(self), number, recall });
+        }
+    }
+
+    async fn wait<W>(
+        &self,
+        party: Party,
+        waited_for: impl Future<Output = W>,
+        until: Instant,
+        recalled: impl Fn(),
+    ) -> Result<W, Busy> {
+        let mut waited_for = std::pin::pin!(waited_for);
+        for look in 0_u32.. {
+            let is_unfair = self.turns().recall_unfair(party, |recall| recall.recall());
+            let is_old = || self.turns().recall_old(clock::now(), |recall| recall.recall());
+            if is_unfair || (look > 0 && look.is_multiple_of(LOOKS_FOR_AN_OLD_ONE) && is_old()) {
+                recalled();
+            }
+            let next = until.min(Instant::now() + LOOK_EVERY);
             match timeout_at(next, waited_for.as_mut()).await {
                 Ok(came) => return Ok(came),
-                Err(_) if next >= until => return Err(Busy),
-                Err(_) if self.recalls.recall_oldest(clock::now()) => recalled(),
+                Err(_) if next >= until => break,
                 Err(_) => {}
             }
         }
+        Err(Busy)
     }
 
     /// Closes what is idle: one connection was found dead, and what killed it killed the others.
@@ -161,6 +201,23 @@ impl<T: Pooled> Pool<T> {
 
     fn idle(&self) -> MutexGuard<'_, Idle<T>> {
         lock(&self.idle)
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns<oneshot::Sender<Slot<T>>, Arc<Recall>>> {
+        lock(&self.turns)
+    }
+}
+
+impl<T: Pooled> Drop for Waiter<'_, T> {
+    fn drop(&mut self) {
+        self.pool.turns().leave(self.party, self.number);
+    }
+}
+
+impl<T: Pooled> Drop for Slot<T> {
+    fn drop(&mut self) {
+        self.pool.turns().end(self.number);
+        self.pool.serve();
     }
 }
 
@@ -196,7 +253,12 @@ impl<T: Pooled> Slot<T> {
     /// # Errors
     /// When none has by then, or too many wait.
     pub async fn change(&self, until: Instant, recalled: impl Fn()) -> Result<(), Busy> {
-        self.pool.wait(self.pool.open.changed.notified(), until, recalled).await
+        let pool = &self.pool;
+        let (_waiting, before) = pool.waiting.add();
+        if before >= pool.bounds.waiting_max {
+            return Err(Busy);
+        }
+        pool.wait(self.recall.party, pool.open.changed.notified(), until, recalled).await
     }
 
     /// A new connection.
@@ -216,6 +278,8 @@ impl<T: Pooled> Slot<T> {
             Ok(connection) => {
                 let now = clock::now();
                 let home = Handle::current().id();
+                // How long it took is no fault of the holder's.
+                self.pool.turns().restart(self.number, now);
                 let held = Held { connection, home, born: now, idle_since: now, counted };
                 Ok(Lease::new(held, None, self))
             }
@@ -229,8 +293,7 @@ impl<T: Pooled> Slot<T> {
 
 impl<T: Pooled> Lease<T> {
     fn new(held: Held<T>, rested: Option<Duration>, slot: Slot<T>) -> Self {
-        let recall = slot.pool.recalls.add(clock::now());
-        Self { held, recall, rested, slot }
+        Self { held, rested, slot }
     }
 
     /// The connection.
@@ -240,12 +303,12 @@ impl<T: Pooled> Lease<T> {
 
     /// For a holder that waits for somebody else: ready when the lease is recalled, and must end.
     pub fn poll_recalled(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.recall.poll_recalled(cx)
+        self.slot.recall.poll_recalled(cx)
     }
 
     /// The holder goes on with it.
     pub fn resume(&self) {
-        self.recall.resume();
+        self.slot.recall.resume();
     }
 
     /// Closes the connection, and keeps the slot for another.

@@ -76,7 +76,7 @@ fn runtime() -> Runtime {
 }
 
 async fn lease<T: Pooled>(pool: &Arc<Pool<T>>, new: T) -> Lease<T> {
-    let slot = pool.slot(soon(), || {}).await.unwrap();
+    let slot = pool.slot(Party::NAMELESS, soon(), || {}).await.unwrap();
     match slot.reuse() {
         Ok(lease) => lease,
         Err(slot) => slot.open(async { Ok::<_, ()>(new) }).await.ok().unwrap(),
@@ -193,15 +193,16 @@ async fn what_is_idle_for_too_long_is_closed_without_anybody_asking() {
 async fn who_waits_gets_what_comes_back_and_who_comes_after_too_many_is_told_so() {
     let pool = Pool::new(bounds(1));
     let taken = lease(&pool, Fake::default()).await;
-    let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(pool.slot(soon(), || {}))).collect();
+    let mut waiting: Vec<_> =
+        (0..2).map(|_| Box::pin(pool.slot(Party::NAMELESS, soon(), || {}))).collect();
     let mut cx = Context::from_waker(std::task::Waker::noop());
     for slot in &mut waiting {
         assert!(slot.as_mut().poll(&mut cx).is_pending());
     }
-    assert!(matches!(pool.slot(soon(), || {}).await, Err(Busy)));
+    assert!(matches!(pool.slot(Party::NAMELESS, soon(), || {}).await, Err(Busy)));
     let late = Instant::now() + Duration::from_millis(10);
     drop(waiting.pop());
-    assert!(matches!(pool.slot(late, || {}).await, Err(Busy)));
+    assert!(matches!(pool.slot(Party::NAMELESS, late, || {}).await, Err(Busy)));
     taken.give_back();
     let slot = waiting.remove(0).await.unwrap();
     assert!(slot.reuse().is_ok());
@@ -210,7 +211,7 @@ async fn who_waits_gets_what_comes_back_and_who_comes_after_too_many_is_told_so(
 #[tokio::test]
 async fn who_has_a_slot_learns_when_a_connection_comes_back_or_ends() {
     let pool = Pool::new(bounds(3));
-    let full = pool.slot(soon(), || {}).await.unwrap();
+    let full = pool.slot(Party::NAMELESS, soon(), || {}).await.unwrap();
     let (first, second) =
         (lease(&pool, Fake::default()).await, lease(&pool, Fake::default()).await);
     let late = Instant::now() + Duration::from_millis(10);

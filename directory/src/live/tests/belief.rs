@@ -344,3 +344,43 @@ async fn a_word_that_people_have_left_is_taken_where_some_are_missing_and_nowher
     nobody_doubted();
     assert_eq!(scene.class(), "lying");
 }
+
+#[tokio::test]
+async fn a_name_that_was_put_off_is_asked_for_again_until_it_is_answered() {
+    let scene = Scene::new(&["jones"]);
+    scene.mood(Mood::PutsStrangersOff);
+    assert_eq!(scene.ask("jones").await, Finding::Unavailable, "it may take everybody");
+    let invented = || {
+        let heard = lock(&scene.fake.heard).clone();
+        heard.into_iter().filter(|name| name.starts_with("postern")).collect::<Vec<_>>()
+    };
+    let first = invented();
+    assert!(!scene.source.trust.is_test_due(0), "not at once");
+    assert!(matches!(scene.source.trust.examine(0).await, Err(Unbelieved::Untested(_))));
+    assert_eq!(invented(), [&first[..], &first[..]].concat());
+    scene.mood(Mood::Right);
+    assert!(scene.source.trust.examine(0).await.is_ok());
+    assert_eq!(scene.ask("jones").await, YES);
+    assert_eq!(invented()[2], first[0]);
+    scene.source.trust.examine(0).await.unwrap();
+    assert_ne!(invented()[3], first[0], "it was answered");
+}
+
+#[tokio::test]
+async fn people_are_found_where_others_are_put_off_for_good() {
+    let scene = Scene::new(&["jones"]);
+    scene.mood(Mood::PutsStrangersOff);
+    assert_eq!(scene.ask("jones").await, Finding::Unavailable);
+    let hour_ago = trust::now() - 3_600_000_000;
+    {
+        let mut word = lock(&scene.source.trust.domains[0].word);
+        *word = relay::belief::word::Word::new("fake".into(), None);
+        for minutes in [0, 1, 3] {
+            word.put_off(0, hour_ago + minutes * 60_000_000, "450");
+        }
+    }
+    scene.source.trust.examine(0).await.unwrap_err();
+    assert_eq!(scene.ask("jones").await, YES, "and somebody is taken");
+    assert_eq!(scene.ask("brown").await, Finding::Unavailable);
+    assert_eq!(scene.class(), Class::Honest.word());
+}

@@ -7,8 +7,9 @@ mod kept;
 use super::class::Class;
 use super::memory::Lifetimes;
 use super::remembered::Remembered;
+use super::trust;
 use super::trust::{Doubt, Named, Trust, Unbelieved};
-use super::{Asking, Behaviour, LiveSource, Said, Trouble, TroubleKind};
+use super::{Asking, Behaviour, LiveSource, RcptReply, Said, Trouble, TroubleKind};
 use crate::list::DomainScope;
 use crate::store::{Forget, KeptAnswer, Store};
 use crate::{
@@ -36,6 +37,8 @@ enum Mood {
     Strange,
     /// As that, but only of those whom it does not know.
     StrangeOfStrangers,
+    /// Says 450 to those whom it does not know.
+    PutsStrangersOff,
 }
 
 struct Fake {
@@ -65,12 +68,14 @@ impl LiveSource for Fake {
                 Mood::Down => Err(Trouble::new(TroubleKind::Down, "nobody listens")),
                 Mood::Hangs => std::future::pending().await,
                 Mood::YesToAll => Ok(Said::Exists { target: None }),
-                Mood::Right | Mood::StrangeOfStrangers if is_there => {
+                Mood::Right | Mood::StrangeOfStrangers | Mood::PutsStrangersOff if is_there => {
                     Ok(Said::Exists { target: None })
                 }
                 Mood::Strange | Mood::StrangeOfStrangers => {
                     Err(Trouble::new(TroubleKind::Unexpected, "no such place in the JSON"))
                 }
+                Mood::PutsStrangersOff => Err(Trouble::new(TroubleKind::Busy, "said 450")
+                    .at_rcpt(Some(RcptReply { code: 450, status: None }))),
                 Mood::Right | Mood::Empty => Ok(Said::Unknown),
             }
         })

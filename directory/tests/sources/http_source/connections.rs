@@ -1,6 +1,8 @@
 //! Connections that the server closes when it likes, and servers that ask to be asked less.
 
 use super::*;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use std::sync::Barrier;
 
 /// Asks for jones so many times at once.
@@ -105,4 +107,37 @@ fn a_time_that_is_none_or_far_off_holds_nothing_up_for_long() {
             }
         }
     }
+}
+
+/// A body in gzip (RFC 1952), and the header that says so.
+fn zipped(body: &[u8]) -> Response {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).unwrap();
+    Response::new(200, encoder.finish().unwrap()).with("Content-Encoding", "gzip")
+}
+
+#[test]
+fn an_answer_in_gzip_is_read_and_is_no_longer_than_any_other() {
+    let server = Server::start(|request| {
+        let accepted = request.header("accept-encoding");
+        assert_eq!(accepted, Some("gzip"));
+        zipped(br#"{"exists":true}"#)
+    });
+    let answer = Answer { exists: Some("/exists".into()), target: None };
+    let asker = Asker::with(&Settings { answer, ..settings(server.url("/{address}")) });
+    assert_eq!(asker.jones().unwrap(), EXISTS);
+    server.answer_with(|_| zipped(br#"{"exists":false}"#));
+    assert_eq!(asker.jones().unwrap(), Said::Unknown);
+    // A thousand times as long as what is sent.
+    server.answer_with(|_| zipped(&vec![b' '; 16 << 20]));
+    let trouble = asker.trouble();
+    assert_eq!(trouble.kind, TroubleKind::Unexpected);
+    assert!(trouble.what.contains("64 KiB"), "{trouble}");
+    server.answer_with(|_| Response::new(200, "{}").with("Content-Encoding", "gzip"));
+    assert!(asker.jones().is_err(), "what says gzip and is none");
+    server.answer_with(|_| {
+        let whole = zipped(br#"{"exists":false}"#);
+        Response { body: whole.body[..whole.body.len() - 9].to_vec(), ..whole }
+    });
+    assert!(asker.jones().is_err(), "without its end");
 }

@@ -1,0 +1,114 @@
+//! What a next hop says to a name that nobody has, and what is believed of it then: greylisting,
+//! 4yz for good, and other 5yz than 550.
+
+use super::{Stage, settings};
+use directory::list::DomainScope;
+use directory::{
+    Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer, callout,
+};
+use kit::{Act, Hop};
+use mail::address::{Domain, LocalPart};
+use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+
+const YES: Finding = Finding::Exists { target: None, by: Matched::Exact };
+
+/// A call-out as the directory has it, without a background.
+struct Listed {
+    runtime: Runtime,
+    source: Arc<dyn RecipientSource>,
+    settings: DomainSettings,
+}
+
+impl Listed {
+    fn of(hop: &Hop) -> Self {
+        let name = Domain::new("example.test").unwrap();
+        let domain = DomainSettings {
+            name: name.clone(),
+            next_hop: NextHopId(0),
+            local_part_case: LocalPartCase::Folded,
+            sub_address_separator: None,
+            local_part_characters: "".into(),
+            catch_all: None,
+            postmaster: None,
+        };
+        let scopes = [DomainScope::new(DomainId(0), &domain)];
+        let environment = Environment::bare(name);
+        let opened = callout::open(&settings(&[hop.address]), &scopes, &environment).unwrap();
+        Self { runtime: super::runtime(), source: opened.source, settings: domain }
+    }
+
+    fn ask(&self, name: &str) -> Finding {
+        let local_part = LocalPart::new(name).unwrap();
+        let (domain, settings) = (DomainId(0), &self.settings);
+        let canonical = Canonical::new(&local_part, settings);
+        let question = Question { domain, settings, local_part: &local_part, canonical };
+        match self.source.look_up(&question) {
+            SourceAnswer::Now(finding) => finding,
+            SourceAnswer::Later(finding) => self.runtime.block_on(finding),
+        }
+    }
+}
+
+/// Takes jones, and says this to others.
+fn refusing(reply: &'static str) -> Hop {
+    Hop::acting(move |stage, command| match stage {
+        Stage::Rcpt if !command.contains("jones") => Act::Say(reply),
+        _ => Act::Obey,
+    })
+}
+
+#[test]
+fn a_5yz_that_a_name_nobody_has_heard_is_a_no() {
+    for reply in [
+        "524 5.2.4 mailing list expansion problem",
+        "511 no such user",
+        "553 5.3.0 no such user",
+        "550 5.4.1 Recipient address rejected: Access denied",
+        "554 5.1.1 no such user",
+        "550 user unknown",
+    ] {
+        let hop = refusing(reply);
+        let listed = Listed::of(&hop);
+        assert_eq!(listed.ask("brown"), Finding::Unavailable, "{reply}: it took nobody yet");
+        assert_eq!(listed.ask("jones"), YES, "{reply}");
+        assert_eq!(listed.ask("brown"), Finding::Unknown, "{reply}");
+    }
+}
+
+#[test]
+fn a_5yz_about_us_or_other_than_an_invented_name_heard_is_none() {
+    for reply in ["550 5.7.1 not from you", "554 5.7.606 banned", "530 5.7.0 authenticate"] {
+        let hop = refusing(reply);
+        let listed = Listed::of(&hop);
+        assert_eq!(listed.ask("jones"), YES, "{reply}");
+        assert_eq!(listed.ask("brown"), Finding::Unavailable, "{reply}");
+    }
+    let hop = Hop::acting(|stage, command| match stage {
+        Stage::Rcpt if command.contains("brown") => Act::Say("554 5.6.0 not this one"),
+        Stage::Rcpt if command.contains("smith") => Act::Say("552 5.2.2 full"),
+        Stage::Rcpt if !command.contains("jones") => Act::Say("524 5.2.4 no such user"),
+        _ => Act::Obey,
+    });
+    let listed = Listed::of(&hop);
+    assert_eq!(listed.ask("jones"), YES);
+    assert_eq!(listed.ask("brown"), Finding::Unavailable);
+    assert_eq!(listed.ask("smith"), YES, "he is there, and the sender hears it of the server");
+    assert_eq!(listed.ask("miller"), Finding::Unknown);
+}
+
+#[test]
+fn while_a_name_is_put_off_mail_does_not_ask_for_others() {
+    let hop = refusing("450 4.2.0 greylisted");
+    let listed = Listed::of(&hop);
+    for _ in 0..5 {
+        assert_eq!(listed.ask("jones"), Finding::Unavailable);
+    }
+    let heard = hop.commands();
+    let invented: Vec<_> = heard.iter().filter(|line| line.contains("<postern")).collect();
+    assert_eq!(invented.len(), 1, "{invented:?}");
+    let report = listed.source.report();
+    assert_eq!(report.class, "unproven");
+    assert!(report.why.contains("puts off") && report.why.contains("450"), "{report:?}");
+}
