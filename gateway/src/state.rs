@@ -21,6 +21,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 use wire::content::Room;
+use wire::dns::Resolver;
 use wire::lock::{lock, random_key};
 use wire::slots::Slots;
 
@@ -34,6 +35,8 @@ pub struct Live {
     pub hops: Hops,
     /// What those who take it have shown themselves to be.
     pub meter: Arc<Meter>,
+    /// What the DNS calls clients, where a rule wants to know.
+    pub dns: Option<Arc<Resolver>>,
     /// What handshakes with clients go by.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }

@@ -7,6 +7,7 @@
 
 pub mod certificates;
 pub mod client;
+pub mod dns;
 pub mod fake_ldap;
 pub mod folder;
 pub mod hop;
@@ -22,6 +23,7 @@ pub mod servers;
 pub mod slapd;
 
 pub use client::Client;
+pub use dns::{Dns, DnsMood};
 pub use fake_ldap::{FakeLdap, LdapAnswer};
 pub use folder::Folder;
 pub use hop::{Act, Hop, Stage};

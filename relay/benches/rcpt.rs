@@ -43,6 +43,7 @@ fn settings() -> Settings {
         limits: Limits::default(),
         harvest: Harvest::default(),
         rates: Rates::default(),
+        require_reverse_name: false,
     }
 }
 
@@ -79,6 +80,7 @@ fn judged(c: &mut Criterion) {
         recipient: Some(&status),
         standing: None,
         split: None,
+        reverse_name: None,
     };
     c.bench_function("judge one RCPT", |b| {
         b.iter(|| judge(Stage::Recipient, black_box(&facts), &settings, |_, _| {}));

@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::event::Kind;
 use crate::moment::Moment;
 use crate::next_hop::Outcome;
-use crate::policy::facts::{Arrival, Found, Need, Standing};
+use crate::policy::facts::{Arrival, Found, Need, ReverseName, Standing};
 use crate::policy::judge_from;
 use crate::policy::verdict::Refusal;
 use crate::recipient::RecipientStatus;
@@ -85,6 +85,8 @@ pub struct Exchange {
     settings: Arc<Settings>,
     client: Client,
     arrival: Arrival,
+    /// What the DNS calls the client, once a rule wanted to know.
+    reverse_name: Option<ReverseName>,
     listener: ListenerTerms,
     offer: Offer,
     pressure: Pressure,
@@ -120,6 +122,7 @@ impl Exchange {
             settings,
             client,
             arrival,
+            reverse_name: None,
             listener: ListenerTerms::default(),
             offer,
             pressure,
@@ -172,8 +175,13 @@ impl Exchange {
     pub fn trace_field(&self, date: &str) -> String {
         let Some(hello) = self.session.hello() else { return String::new() };
         let content = self.transaction.as_ref().and_then(|t| t.content());
+        let reverse_name = match &self.reverse_name {
+            Some(ReverseName::Confirmed(name)) => Some(&**name),
+            _ => None,
+        };
         let mut field = Trace {
             hello,
+            reverse_name,
             address: self.client.address.ip(),
             hostname: &self.settings.hostname,
             message: content.map(|content| content.id),
@@ -405,7 +413,7 @@ impl Case {
             Found::Standing(standing) => self.standing = Some(standing),
             Found::Split(split) => self.split = Some(split),
             // Of the connection, not of the question.
-            Found::EarlyTalker(_) => {}
+            Found::EarlyTalker(_) | Found::ReverseName(_) => {}
         }
     }
 }

@@ -42,6 +42,7 @@ fn settings() -> Settings {
         limits: Limits::default(),
         harvest: Harvest::default(),
         rates: Rates::default(),
+        require_reverse_name: false,
     }
 }
 
@@ -89,7 +90,7 @@ fn play(
                 Done::Found(Found::Standing(Standing::default()))
             }
             Do::LookUp { need: Need::Split, .. } => Done::Found(Found::Split(false)),
-            Do::LookUp { need: Need::EarlyTalker, .. } => Done::Elapsed,
+            Do::LookUp { need: Need::EarlyTalker | Need::ReverseName, .. } => Done::Elapsed,
             Do::Carry { request, .. } => {
                 requests.push(request);
                 Done::Carried(outcomes.pop_front().unwrap())
@@ -176,7 +177,7 @@ fn a_flight_of_recipients_before_a_slow_next_hop_ends_with_the_session() {
                 Done::Found(Found::Standing(Standing::default()))
             }
             Do::LookUp { need: Need::Split, .. } => Done::Found(Found::Split(false)),
-            Do::LookUp { need: Need::EarlyTalker, .. } => Done::Elapsed,
+            Do::LookUp { need: Need::EarlyTalker | Need::ReverseName, .. } => Done::Elapsed,
             Do::Carry { .. } => {
                 now = now.plus_seconds(60);
                 Done::Carried(Outcome::Lost)

@@ -19,6 +19,8 @@ pub struct Settings {
     pub harvest: Harvest,
     /// How often one client may come.
     pub rates: Rates,
+    /// A client whose address has no name in the DNS is put off. Default off.
+    pub require_reverse_name: bool,
 }
 
 impl Settings {

@@ -65,3 +65,10 @@ pub enum LogFormat {
 }
 
 choice!(LogFormat { Json = "json", Text = "text", Auto = "auto" });
+
+/// `[dns]`: who is asked what the DNS says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// None: those of `/etc/resolv.conf`.
+    pub servers: Vec<SocketAddr>,
+}

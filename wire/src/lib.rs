@@ -6,6 +6,7 @@ pub mod buffers;
 pub mod clock;
 pub mod content;
 pub mod dial;
+pub mod dns;
 pub mod lock;
 pub mod pool;
 pub mod server;

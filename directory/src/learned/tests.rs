@@ -238,6 +238,7 @@ fn settings_of_two() -> Settings {
         limits: Limits::default(),
         harvest: Harvest::default(),
         rates: Rates::default(),
+        require_reverse_name: false,
     }
 }
 

@@ -6,7 +6,7 @@ use directory::assembly::Configured;
 use relay::settings::{DomainId, Settings};
 use settings::mistake::Mistake;
 use settings::networks::Networks;
-use settings::process::{Listener, Log};
+use settings::process::{Dns, Listener, Log};
 use settings::user::DropTo;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,6 +37,8 @@ pub struct Config {
     pub log: Log,
     /// Where figures are read, when they are.
     pub metrics: Option<SocketAddr>,
+    /// Who is asked what the DNS says.
+    pub dns: Dns,
     /// Directory for what outlives a restart.
     pub state_dir: Option<PathBuf>,
     /// Who to become once the listeners are open.

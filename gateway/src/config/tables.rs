@@ -43,6 +43,8 @@ table! {
         harvest: Given<Harvest> = table_of("the defaults of its keys"),
         /// How often one client may come.
         rates: Given<Rates> = table_of("the defaults of its keys"),
+        /// What clients must show in the DNS, and who is asked.
+        dns: Given<Dns> = table_of("the defaults of its keys"),
         /// Where events are written.
         log: Given<Log> = table_of("the defaults of its keys"),
         /// Where figures are read.
@@ -122,6 +124,20 @@ pub enum LineEndings {
 }
 
 choice!(LineEndings { Strict = "strict", Normalize = "normalize" });
+
+table! {
+    /// What clients must show in the DNS, and who is asked.
+    pub struct Dns("dns", "[dns]") {
+        /// Whether a client whose address has no name in the DNS (PTR) hears 450 to each recipient
+        /// but `postmaster` and `abuse`. One whose name does not lead back to the address passes,
+        /// and so does everybody while the DNS does not answer. Networks with `limits = "lifted"`
+        /// are not asked. The name that was found stands in the trace field.
+        require_reverse_name: Given<bool> = flag(false),
+        /// DNS servers: IP address, or IP address and port. Best is one on this machine, or near.
+        servers: List<String> =
+            optional("those of `/etc/resolv.conf`").like(r#"["127.0.0.1", "[::1]:5353"]"#),
+    }
+}
 
 table! {
     /// One event a line.

@@ -15,7 +15,7 @@ use relay::event::{Event, Kind};
 use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::moment::Moment;
 use relay::next_hop::{Outcome, Request};
-use relay::policy::facts::{Arrival, Facts, Found, Need, Standing};
+use relay::policy::facts::{Arrival, Facts, Found, Need, ReverseName, Standing};
 use relay::policy::verdict::Refusal;
 use relay::policy::{Rule, Stage, rules};
 use relay::recipient::RecipientStatus;
@@ -233,6 +233,7 @@ impl World<'_> {
         Ok(match need {
             Need::Standing => Found::Standing(self.case.standing),
             Need::Split => Found::Split(false),
+            Need::ReverseName => Found::ReverseName(ReverseName::Unavailable),
             Need::EarlyTalker => Found::EarlyTalker(false),
             Need::Recipient => {
                 let settings = &self.config.settings;

@@ -13,7 +13,7 @@ use relay::event::{Event, ProcessEvent};
 use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::moment::Moment;
 use relay::next_hop::{Outcome, Request};
-use relay::policy::facts::{Found, Need};
+use relay::policy::facts::{Found, Need, ReverseName};
 use relay::policy::verdict::Refusal;
 use relay::recipient::RecipientStatus;
 use relay::route::Route;
@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use wire::buffers;
 use wire::clock;
 use wire::content::Content;
+use wire::dns::Resolver;
 use wire::lock::lock;
 use wire::slots::Slot;
 use wire::stream::Stream;
@@ -122,7 +123,13 @@ impl Session {
                         continue;
                     }
                     Later(answer) => {
-                        Box::pin(self.await_recipient(answer, until, &mut alarm)).await
+                        let found = async { Found::Recipient(answer.await.status) };
+                        Box::pin(self.await_fact(found, until, &mut alarm)).await
+                    }
+                    AskDns(dns) => {
+                        let address = self.exchange.client().address.ip();
+                        let found = async { Found::ReverseName(dns.reverse_name(address).await) };
+                        Box::pin(self.await_fact(found, until, &mut alarm)).await
                     }
                     Listen => Box::pin(self.listen(until, &mut alarm)).await,
                 },
@@ -217,6 +224,10 @@ impl Session {
             }
             Need::Recipient => return self.find_recipient(until),
             Need::EarlyTalker => return Listen,
+            Need::ReverseName => match &self.sink.live.dns {
+                Some(dns) => return AskDns(Arc::clone(dns)),
+                None => Found::ReverseName(ReverseName::Unavailable),
+            },
         })
     }
 
@@ -238,16 +249,17 @@ impl Session {
         }
     }
 
-    async fn await_recipient(
+    /// A fact that somebody else must be asked for.
+    async fn await_fact(
         &mut self,
-        answer: Pending,
+        found: impl Future<Output = Found>,
         until: Moment,
         alarm: &mut Alarm<'_>,
     ) -> Done {
         let Self { exchange, stream, sink, next_hop, .. } = self;
         let waiter = Waiter { exchange, lender: Some(next_hop) };
-        let found = alarm.wait(waiter, until, beside(answer, stream, &mut sink.outbox)).await;
-        found.map_or(Done::Elapsed, |found| Done::Found(Found::Recipient(found.status)))
+        let found = alarm.wait(waiter, until, beside(found, stream, &mut sink.outbox)).await;
+        found.map_or(Done::Elapsed, Done::Found)
     }
 
     /// Listens whether the client talks before it is greeted.
@@ -383,10 +395,12 @@ type Pending = Pin<Box<dyn Future<Output = directory::Found> + Send>>;
 enum Lookup {
     Now(Found),
     Later(Pending),
+    /// The DNS is asked for it.
+    AskDns(Arc<Resolver>),
     /// The client itself gives it.
     Listen,
 }
-use Lookup::{Later, Listen, Now};
+use Lookup::{AskDns, Later, Listen, Now};
 
 /// Shakes hands with a client.
 async fn accept_tls(stream: Stream, config: Arc<rustls::ServerConfig>) -> Option<Stream> {

@@ -17,6 +17,7 @@ use relay::event::ProcessEvent;
 use settings::mistake::Mistakes;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use wire::dns::Resolver;
 use wire::lock::lock;
 use wire::tls::server::Certificate;
 
@@ -89,6 +90,8 @@ pub fn assemble(
     };
     let server_config = certificate.as_ref().map(|c| c.server_config()).transpose();
     let server_config = server_config.map_err(|e| tls(Path::new("TLS"), e.to_string()))?;
+    let asks_dns = config.settings.require_reverse_name;
+    let dns = asks_dns.then(|| Resolver::new(&config.dns.servers)).transpose()?.map(Arc::new);
     let mut hops = Vec::new();
     for settings in &config.next_hops {
         let hop = NextHop::new(settings, &config.settings.hostname, observer);
@@ -107,7 +110,7 @@ pub fn assemble(
     let domains = &config.settings.domain;
     let meter = Meter::start(&config.next_hops, domains, &environment, before.meter);
     let (directory, hops) = (Arc::new(directory), Hops(hops));
-    let live = Live { config, directory, hops, meter, tls: server_config };
+    let live = Live { config, directory, hops, meter, dns, tls: server_config };
     let recipients = Some(recipients);
     let watched = Watched { _recipients: recipients, sources, _certificate: watch, certificate };
     Ok(Assembled { live, watched, doubts })

@@ -81,6 +81,9 @@ pub enum StartError {
     /// Recipient sources, where the operator wants none to be missing.
     #[error("recipient sources cannot be used: {} mistakes", .0.len())]
     Sources(Vec<Mistake>),
+    /// Nobody can be asked what the DNS says.
+    #[error("{0}; name them in `servers` of `[dns]`")]
+    Dns(#[from] wire::dns::NoServers),
     /// Threads, randomness, and the like.
     #[error("{0}")]
     System(#[from] io::Error),

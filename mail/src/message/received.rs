@@ -7,14 +7,16 @@ use crate::smtp::reply::ReplyId;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-/// What a client said in EHLO is quoted up to this, in octets.
-const HELLO_OCTETS_MAX: usize = 128;
+/// A name that a client said in EHLO, or the DNS of its address, is quoted up to this, in octets.
+const NAME_OCTETS_MAX: usize = 128;
 
 /// What the field tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Trace<'a> {
     /// What the client said of itself.
     pub hello: &'a Hello,
+    /// What the DNS calls it, and leads back to it.
+    pub reverse_name: Option<&'a str>,
     /// Where it came from.
     pub address: IpAddr,
     /// Who we are.
@@ -32,7 +34,9 @@ impl Trace<'_> {
     #[must_use]
     pub fn field(&self) -> String {
         let mut text = String::with_capacity(256);
-        let name: String = self.hello.name.chars().take(HELLO_OCTETS_MAX).map(harmless).collect();
+        let name = quoted(&self.hello.name);
+        // RFC 5321 §4.4, TCP-info: the name stands before the address that was looked up.
+        let reverse = self.reverse_name.map(|name| quoted(name) + " ").unwrap_or_default();
         let literal = match self.address {
             IpAddr::V4(ip) => format!("[{ip}]"),
             IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
@@ -46,10 +50,15 @@ impl Trace<'_> {
         let id = self.message.map(|id| format!("\r\n\tid {id}")).unwrap_or_default();
         let _ = write!(
             text,
-            "Received: from {name} ({literal})\r\n\tby {hostname} (Postern) with {protocol}{id};\r\n\t{date}\r\n"
+            "Received: from {name} ({reverse}{literal})\r\n\tby {hostname} (Postern) with {protocol}{id};\r\n\t{date}\r\n"
         );
         text
     }
+}
+
+/// A name as it may stand in the field.
+fn quoted(name: &str) -> String {
+    name.chars().take(NAME_OCTETS_MAX).map(harmless).collect()
 }
 
 /// A client's name stands where RFC 5321 §4.4 wants a domain or an address literal.
@@ -67,6 +76,7 @@ mod tests {
         let hello = Hello { name: "a(b)c\u{e9}".into(), extended: true };
         let trace = Trace {
             hello: &hello,
+            reverse_name: Some("a.example (x"),
             address: "2001:db8::1".parse().unwrap(),
             hostname: &Domain::new("mx.example.com").unwrap(),
             message: Some(ReplyId { session: SessionId(1), count: 2 }),
@@ -75,7 +85,7 @@ mod tests {
         };
         assert_eq!(
             trace.field(),
-            "Received: from a?b?c? ([IPv6:2001:db8::1])\r\n\tby mx.example.com (Postern) with ESMTPS\r\n\tid 0000000000001.2;\r\n\tMon, 26 Jan 2004 12:00:00 +0000\r\n"
+            "Received: from a?b?c? (a.example??x [IPv6:2001:db8::1])\r\n\tby mx.example.com (Postern) with ESMTPS\r\n\tid 0000000000001.2;\r\n\tMon, 26 Jan 2004 12:00:00 +0000\r\n"
         );
     }
 }

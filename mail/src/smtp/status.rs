@@ -71,3 +71,5 @@ pub const NON_ASCII_ADDRESS: Status = status(6, 7);
 pub const OTHER_SECURITY: Status = status(7, 0);
 /// X.7.1
 pub const NOT_AUTHORIZED: Status = status(7, 1);
+/// The name of the client's address does not hold (RFC 7372 §3.3).
+pub const REVERSE_DNS_FAILED: Status = status(7, 25);

@@ -59,6 +59,7 @@ impl Exchange {
             recipient: case.recipient.as_ref(),
             standing: case.standing,
             split: case.split,
+            reverse_name: self.reverse_name.as_ref(),
         }
     }
 

@@ -5,7 +5,7 @@ use super::clock::Awaited;
 use super::{Activity, Done, Exchange, Sink};
 use crate::moment::Moment;
 use crate::next_hop::Outcome;
-use crate::policy::facts::{Found, Need, Standing};
+use crate::policy::facts::{Found, Need, ReverseName, Standing};
 use crate::recipient::RecipientStatus;
 use crate::settings::SessionLimits;
 
@@ -32,10 +32,16 @@ impl Exchange {
     }
 
     fn on_found(&mut self, found: Found) {
-        if let Found::EarlyTalker(early_talker) = found {
-            (self.arrival.is_unheard, self.arrival.early_talker) = (false, early_talker);
-        } else if let Activity::Judging(case) = &mut self.activity {
-            case.put(found);
+        match found {
+            Found::EarlyTalker(early_talker) => {
+                (self.arrival.is_unheard, self.arrival.early_talker) = (false, early_talker);
+            }
+            Found::ReverseName(name) => self.reverse_name = Some(name),
+            found => {
+                if let Activity::Judging(case) = &mut self.activity {
+                    case.put(found);
+                }
+            }
         }
     }
 
@@ -93,5 +99,6 @@ fn nobody_says(need: Need) -> Found {
         Need::Standing => Found::Standing(Standing::default()),
         Need::Split => Found::Split(false),
         Need::EarlyTalker => Found::EarlyTalker(false),
+        Need::ReverseName => Found::ReverseName(ReverseName::Unavailable),
     }
 }

@@ -21,6 +21,8 @@ pub enum Need {
     Split,
     /// Whether the client speaks while its greeting is held back.
     EarlyTalker,
+    /// What the DNS calls the client.
+    ReverseName,
 }
 
 /// The answer to a [`Need`].
@@ -34,6 +36,21 @@ pub enum Found {
     Split(bool),
     /// To [`Need::EarlyTalker`]. Where nobody listens to the end, it has not.
     EarlyTalker(bool),
+    /// To [`Need::ReverseName`].
+    ReverseName(ReverseName),
+}
+
+/// What the DNS calls an address (RFC 1035 §3.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReverseName {
+    /// A name that leads back to the address.
+    Confirmed(Box<str>),
+    /// It has names, none of which leads back to it.
+    Unconfirmed,
+    /// It has no name: the DNS says so.
+    Missing,
+    /// Nobody who could know has answered.
+    Unavailable,
 }
 
 /// What the edge knows of a client that has just come.
@@ -118,6 +135,8 @@ pub struct Facts<'a> {
     pub standing: Option<Standing>,
     /// Looked up for [`Need::Split`].
     pub split: Option<bool>,
+    /// Looked up for [`Need::ReverseName`]; holds for the whole session.
+    pub reverse_name: Option<&'a ReverseName>,
 }
 
 impl<'a> Facts<'a> {
@@ -140,5 +159,12 @@ impl<'a> Facts<'a> {
     /// [`Need::Split`] when nobody has asked yet.
     pub fn split(&self) -> Result<bool, Need> {
         self.split.ok_or(Need::Split)
+    }
+
+    /// What the DNS calls the client.
+    /// # Errors
+    /// [`Need::ReverseName`] when nobody has asked it yet.
+    pub fn reverse_name(&self) -> Result<&'a ReverseName, Need> {
+        self.reverse_name.ok_or(Need::ReverseName)
     }
 }

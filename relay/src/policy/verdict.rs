@@ -45,6 +45,8 @@ pub enum Refusal {
     HarvestClosed,
     /// Too many recipients of this client within a minute.
     RecipientRate,
+    /// The client's address has no name in the DNS.
+    NoReverseName,
     /// There is no such mailbox.
     RecipientUnknown,
     /// Whoever it was has left; the text says where to write.
@@ -148,6 +150,7 @@ impl Refusal {
         Self::HarvestSuspected,
         Self::HarvestClosed,
         Self::RecipientRate,
+        Self::NoReverseName,
         Self::RecipientUnknown,
         Self::DirectoryUnavailable,
         Self::BareLineEnding,
@@ -292,6 +295,12 @@ impl Refusal {
                 450,
                 status::NOT_AUTHORIZED,
                 "too many recipients, try again later",
+            ),
+            Self::NoReverseName => (
+                "no_reverse_name",
+                450,
+                status::REVERSE_DNS_FAILED,
+                "your address has no name in the DNS (PTR), try again later",
             ),
             Self::RecipientUnknown => {
                 ("recipient_unknown", 550, status::BAD_DESTINATION_MAILBOX, "no such mailbox here")

@@ -8,6 +8,7 @@ use mail::smtp::introduction::Introduction;
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::{HeardReply, SessionId};
 use relay::client::Client;
+use relay::policy::facts::ReverseName;
 use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{LocalPartCase, NextHopId, Pressure, SessionLimits, Settings};
 
@@ -58,6 +59,7 @@ impl Givens {
             ["hostname", name] => self.settings.hostname = Domain::new(name).unwrap(),
             ["client", ref words @ ..] => set_client(&mut self.client, words),
             ["early", "talker"] => self.early_talker = true,
+            ["reverse_name", "required"] => self.settings.require_reverse_name = true,
             ["refusing"] => self.refusing = true,
             ["connections", all, own] => {
                 self.connections = (all.parse().unwrap(), own.parse().unwrap());
@@ -216,6 +218,7 @@ pub fn change<V: Voice>(stage: &mut Stage<V>, words: &[String]) -> bool {
             let name = canonical(stage.settings.domain(id), mailbox.local_part.as_str());
             stage.directory.insert((id, name), recipient_status(status));
         }
+        ["reverse_name", ref name @ ..] => stage.reverse_name = reverse_name(name),
         ["pressure", name] => stage.pressure = pressure(name),
         _ => return false,
     }
@@ -228,6 +231,16 @@ pub fn pressure(name: &str) -> Pressure {
         "busy" => Pressure::Busy,
         "stress" => Pressure::Stress,
         _ => panic!("no pressure {name}"),
+    }
+}
+
+fn reverse_name(words: &[&str]) -> ReverseName {
+    match *words {
+        ["missing"] => ReverseName::Missing,
+        ["unconfirmed"] => ReverseName::Unconfirmed,
+        ["unavailable"] => ReverseName::Unavailable,
+        [name] => ReverseName::Confirmed(name.into()),
+        _ => panic!("no reverse name is {words:?}"),
     }
 }
 

@@ -16,7 +16,7 @@ use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::ledger::Ledger;
 use relay::moment::Moment;
 use relay::next_hop::Outcome;
-use relay::policy::facts::{Arrival, Found, Need};
+use relay::policy::facts::{Arrival, Found, Need, ReverseName};
 use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{
     DomainId, DomainSettings, Harvest, Limits, LocalPartCase, NextHopId, Pressure, Rates, Settings,
@@ -91,6 +91,8 @@ pub struct Stage<V> {
     pub now: Moment,
     pub pressure: Pressure,
     pub arrival: Arrival,
+    /// What the DNS calls each client.
+    pub reverse_name: ReverseName,
     /// How many octets of a next hop come at once.
     pub bite: usize,
     pub voice: V,
@@ -162,6 +164,7 @@ impl<V: Voice> Stage<V> {
             split: SplitMemory::new((3, 4)),
             now: Moment(0),
             pressure: Pressure::Normal,
+            reverse_name: ReverseName::Unavailable,
             arrival: Arrival { connections: 1, client_connections: 1, ..Arrival::default() },
             bite: usize::MAX,
             voice,
@@ -261,6 +264,7 @@ impl<V: Voice> Stage<V> {
     fn look_up(&self, exchange: &Exchange, need: Need) -> Found {
         match need {
             Need::Recipient => Found::Recipient(self.recipient(exchange)),
+            Need::ReverseName => Found::ReverseName(self.reverse_name.clone()),
             Need::EarlyTalker => Found::EarlyTalker(false),
             Need::Standing => Found::Standing(self.ledger.standing(exchange.client(), self.now)),
             Need::Split => Found::Split(
@@ -312,6 +316,7 @@ pub fn settings() -> Settings {
         limits: Limits::default(),
         harvest: Harvest::default(),
         rates: Rates::default(),
+        require_reverse_name: false,
     }
 }
 

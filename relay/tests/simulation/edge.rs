@@ -14,7 +14,7 @@ use relay::event::{Event, Kind};
 use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::ledger::Ledger;
 use relay::moment::Moment;
-use relay::policy::facts::{Found, Need};
+use relay::policy::facts::{Found, Need, ReverseName};
 use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{Pressure, Settings};
 use relay::split::SplitMemory;
@@ -399,6 +399,7 @@ impl Session {
                 };
                 Found::Split(shared.split.is_remembered(from, path, now))
             }
+            Need::ReverseName => Found::ReverseName(ReverseName::Missing),
             Need::EarlyTalker => Found::EarlyTalker(false),
             Need::Recipient => Found::Recipient(self.look_up_recipient(shared)),
         }

@@ -55,6 +55,7 @@ pub fn settings() -> Settings {
         limits: Limits::default(),
         harvest: Harvest::default(),
         rates: Rates::default(),
+        require_reverse_name: false,
     };
     settings.limits.size_octets_max = 60_000;
     for (n, (name, alias, hop)) in (0..).zip(DOMAINS) {

@@ -19,5 +19,6 @@ mod listeners;
 mod next_hops;
 mod operations;
 mod probe;
+mod reverse_name;
 mod sessions;
 mod turns;

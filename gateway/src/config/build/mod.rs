@@ -43,6 +43,7 @@ pub(super) fn build(
     tables.check_circles(hostname.as_ref(), &listeners, &mut site);
     let log = process::log(&written.log, &mut site);
     let metrics = written.metrics.as_ref().and_then(|m| process::metrics(m, &listeners, &mut site));
+    let dns = process::dns(&written.dns, &mut site);
     let state_dir = written.state_dir.as_ref().and_then(|dir| file::directory(dir, &mut site));
     limits::check(&written.limits, &written.harvest, &mut site);
     hops.check_times(all(&written.next_hop), &written.limits.final_reply_seconds_max, &mut site);
@@ -57,6 +58,7 @@ pub(super) fn build(
         limits: written.limits.filled(&mut site),
         harvest: written.harvest.filled(),
         rates: written.rates.filled(),
+        require_reverse_name: *written.dns.require_reverse_name,
     };
     Ok(Config {
         warnings: site.report.finish()?,
@@ -69,6 +71,7 @@ pub(super) fn build(
         domains: domains.sources,
         log,
         metrics,
+        dns,
         state_dir,
         drop_to,
         starts_without_sources: *written.start_without_sources,

@@ -4,12 +4,15 @@ use super::super::tables::{self, Written};
 use super::Placed;
 use mail::address::Domain;
 use nix::unistd::{Group, User};
-use settings::process::{ListenAddress, Log};
+use settings::process::{Dns, ListenAddress, Log};
 use settings::table::site::Site;
-use settings::table::value::Text;
+use settings::table::value::{Text, all};
 use settings::user::DropTo;
 use settings::{address, file};
 use std::net::SocketAddr;
+
+/// Where a DNS server is asked.
+const DNS_PORT: u16 = 53;
 
 pub(super) fn hostname(name: &Text, site: &mut Site) -> Option<Domain> {
     let domain = site.told(address::domain(name))?;
@@ -64,6 +67,21 @@ pub(super) fn metrics(
         }
     }
     Some(socket)
+}
+
+pub(super) fn dns(dns: &tables::Dns, site: &mut Site) -> Dns {
+    let mut servers = Vec::new();
+    for text in all(&dns.servers) {
+        let server = text.parse().or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, DNS_PORT)));
+        match server {
+            Ok(server) => servers.push(server),
+            Err(_) => site.refuse(
+                text.wrong(format!("\"{text}\" is no DNS server"), "expected an IP address")
+                    .help("for example: servers = [\"127.0.0.1\"]"),
+            ),
+        }
+    }
+    Dns { servers }
 }
 
 pub(super) fn drop_to(written: &Written, site: &mut Site) -> Option<DropTo> {

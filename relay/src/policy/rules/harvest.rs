@@ -20,7 +20,7 @@ pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
 }
 
 /// `postmaster` and `abuse` are no guesses (RFC 2142 §2).
-fn always_exists(path: &ForwardPath) -> bool {
+pub(super) fn always_exists(path: &ForwardPath) -> bool {
     path.mailbox().is_none_or(|mailbox| {
         let local_part = mailbox.local_part.as_str();
         ["postmaster", "abuse"].iter().any(|name| local_part.eq_ignore_ascii_case(name))

@@ -17,6 +17,7 @@ mod recipient;
 mod recipient_rate;
 mod recipients_count;
 mod relay_denied;
+mod reverse_name;
 mod session_messages;
 mod session_rate;
 mod size;
@@ -82,6 +83,7 @@ const AT_RECIPIENT: &[Rule] = rules![
     null_sender: "a notice has one recipient",
     harvest: "a client that guesses names learns nothing more",
     recipient_rate: "so many recipients a minute for one client",
+    reverse_name: "the client's address must have a name, where that is asked for",
     recipient: "the recipient must exist",
     plan: "all recipients of a transaction go the same way",
     split: "an envelope that was refused as a whole comes one by one",
