@@ -5,7 +5,7 @@
 #![allow(clippy::expect_used, reason = "a bench that cannot be set up has nothing to measure")]
 
 use directory::ldap::{Ldap, Mode, Preset, Protection, Settings, Template};
-use directory::live::{LiveSource, Said};
+use directory::live::{Existence, LiveSource};
 use kit::slapd::{Setup, is_here};
 use kit::{Shape, Slapd};
 use mail::address::Mailbox;
@@ -53,7 +53,7 @@ async fn ask(source: Arc<Ldap>, first: usize, lookups: usize) {
         let address = format!("person{person:04}@example.test");
         let mailbox = Mailbox::parse(&address).expect("an address");
         let said = Arc::clone(&source).ask(mailbox).await.expect("an answer");
-        let is_there = matches!(said, Said::Exists { .. });
+        let is_there = matches!(said, Existence::Exists { .. });
         assert_eq!(is_there, (1..=PEOPLE).contains(&person), "{address}");
     }
 }

@@ -208,7 +208,7 @@ impl Otherwise {
 }
 
 /// A question that a future may keep.
-struct Kept {
+struct OwnedQuestion {
     domain: DomainId,
     settings: DomainSettings,
     local_part: LocalPart,
@@ -216,7 +216,7 @@ struct Kept {
     accepts_in_outage: bool,
 }
 
-impl Kept {
+impl OwnedQuestion {
     fn new(question: &Question<'_>, accepts_in_outage: bool) -> Self {
         Self {
             domain: question.domain,
@@ -283,7 +283,7 @@ impl Directory {
                     let rest = Rest {
                         sources: here.sources.clone(),
                         at,
-                        kept: Kept::new(&question, here.accepts_in_outage),
+                        kept: OwnedQuestion::new(&question, here.accepts_in_outage),
                         tally,
                         deadline: Instant::now() + patience,
                     };
@@ -358,7 +358,7 @@ struct Rest {
     sources: Arc<[Arc<dyn RecipientSource>]>,
     /// Which source that was.
     at: usize,
-    kept: Kept,
+    kept: OwnedQuestion,
     tally: Tally,
     deadline: Instant,
 }

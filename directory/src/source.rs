@@ -86,8 +86,8 @@ pub trait RecipientSource: Send + Sync {
     fn doubt_negative(&self, _domain: DomainId, _local_part: &[u8]) {}
 
     /// Takes a person's word that those who turned unknown have left.
-    fn confirm_people_left(&self) -> Word {
-        Word::OfNoUse
+    fn confirm_people_left(&self) -> ConfirmOutcome {
+        ConfirmOutcome::OfNoUse
     }
 
     /// What its next load would change. Reads all of it, so it may block for long; nothing for
@@ -116,7 +116,7 @@ pub trait RecipientSource: Send + Sync {
 
 /// What became of a person's word that people have left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum ConfirmOutcome {
     /// It is believed from now on.
     Taken,
     /// The source is not doubted for people who are gone, so there is nothing to confirm.

@@ -2,7 +2,7 @@
 //! sessions need not know of them.
 
 use crate::observe::Observer;
-use crate::state::{Ledgers, Live, State};
+use crate::state::{ActiveConfig, Ledgers, State};
 use directory::learned::{Circumstances, Learned};
 use relay::event::Event;
 use relay::moment::Moment;
@@ -18,7 +18,7 @@ trait Audience {
 #[derive(Clone, Copy)]
 pub struct Occasion<'a> {
     /// The configuration that the session began with.
-    pub live: &'a Live,
+    pub live: &'a ActiveConfig,
     /// When.
     pub now: Moment,
 }

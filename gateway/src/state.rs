@@ -1,5 +1,5 @@
 //! What sessions share: the configuration in force, who is connected, what is remembered.
-//! [`Live`] is swapped whole on reload; a session keeps the one it began with.
+//! [`ActiveConfig`] is swapped whole on reload; a session keeps the one it began with.
 
 use crate::config::built::Config;
 use crate::next_hop::Hops;
@@ -20,13 +20,13 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
-use wire::content::Room;
+use wire::content::ContentBudget;
 use wire::dns::Resolver;
 use wire::lock::{lock, random_key};
 use wire::slots::Slots;
 
 /// One configuration, ready to use.
-pub struct Live {
+pub struct ActiveConfig {
     /// What was written.
     pub config: Config,
     /// Which recipients exist.
@@ -41,7 +41,7 @@ pub struct Live {
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
-impl Live {
+impl ActiveConfig {
     /// Whether a next hop is known to refuse recipients that are not there. As long as nobody
     /// finds that out, no next hop's 250 proves anything.
     #[must_use]
@@ -63,11 +63,11 @@ impl Live {
 /// What outlives a reload.
 pub struct State {
     /// The configuration in force.
-    pub live: ArcSwap<Live>,
+    pub live: ArcSwap<ActiveConfig>,
     /// Who is connected.
     pub slots: Arc<Slots>,
-    /// Room for content.
-    pub room: Arc<Room>,
+    /// ContentBudget for content.
+    pub room: Arc<ContentBudget>,
     /// What each client did lately.
     pub ledgers: Ledgers,
     /// What mail itself has shown of who exists.

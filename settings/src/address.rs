@@ -1,7 +1,7 @@
 //! Addresses, names and `host:port` as operators write them.
 
 use crate::mistake::Mistake;
-use crate::table::site::Site;
+use crate::table::context::LoadContext;
 use crate::table::value::{Given, Text};
 use ipnet::IpNet;
 use mail::address::{AddressError, Domain, Host, Mailbox};
@@ -120,13 +120,13 @@ pub fn host_port(written: &Text) -> Result<NextHopHost, Mistake> {
 pub fn hosts_once(
     list: &[Text],
     parse: impl Fn(&Text) -> Result<NextHopHost, Mistake>,
-    site: &mut Site,
+    context: &mut LoadContext,
 ) -> Vec<Given<NextHopHost>> {
     let mut hosts: Vec<Given<NextHopHost>> = Vec::new();
     for text in list {
-        let Some(host) = site.told(parse(text)) else { continue };
+        let Some(host) = context.told(parse(text)) else { continue };
         if hosts.iter().any(|known| **known == host) {
-            site.refuse(text.wrong(format!("\"{text}\" is listed twice"), "again here"));
+            context.refuse(text.wrong(format!("\"{text}\" is listed twice"), "again here"));
         } else {
             hosts.push(text.with(host));
         }

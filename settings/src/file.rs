@@ -3,7 +3,7 @@
 
 use crate::mistake::Mistake;
 use crate::rights::Use;
-use crate::table::site::{Site, absolute};
+use crate::table::context::{LoadContext, absolute};
 use crate::table::value::Text;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
@@ -16,15 +16,15 @@ use std::path::{Path, PathBuf};
 const PEM_OCTETS_MAX: u64 = 8 << 20;
 
 /// A file that can be opened for reading.
-pub fn readable(written: &Text, site: &mut Site) -> Option<PathBuf> {
-    let path = site.path(written);
+pub fn readable(written: &Text, context: &mut LoadContext) -> Option<PathBuf> {
+    let path = context.path(written);
     match open(&path) {
         Ok(_) => {
-            site.warn_unless_allowed(written, &path, Use::Read);
+            context.warn_unless_allowed(written, &path, Use::Read);
             Some(absolute(&path))
         }
         Err(why) => {
-            site.refuse(cannot_read(written, &path, &why));
+            context.refuse(cannot_read(written, &path, &why));
             None
         }
     }
@@ -53,8 +53,8 @@ fn cannot_read(written: &Text, path: &Path, why: &str) -> Mistake {
 }
 
 /// A PEM file, of at most 8 MiB.
-pub fn pem(written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)> {
-    let path = site.path(written);
+pub fn pem(written: &Text, context: &mut LoadContext) -> Option<(PathBuf, Vec<u8>)> {
+    let path = context.path(written);
     let octets = open(&path).and_then(|(file, octets)| {
         if octets > PEM_OCTETS_MAX {
             return Err("it is larger than 8 MiB".to_owned());
@@ -64,11 +64,11 @@ pub fn pem(written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)> {
     });
     match octets {
         Ok(octets) => {
-            site.warn_unless_allowed(written, &path, Use::Read);
+            context.warn_unless_allowed(written, &path, Use::Read);
             Some((path, octets))
         }
         Err(why) => {
-            site.refuse(cannot_read(written, &path, &why));
+            context.refuse(cannot_read(written, &path, &why));
             None
         }
     }
@@ -77,16 +77,16 @@ pub fn pem(written: &Text, site: &mut Site) -> Option<(PathBuf, Vec<u8>)> {
 /// A PEM file with at least one certificate in it.
 pub fn certificates(
     written: &Text,
-    site: &mut Site,
+    context: &mut LoadContext,
 ) -> Option<(PathBuf, Vec<CertificateDer<'static>>)> {
-    let (path, octets) = pem(written, site)?;
+    let (path, octets) = pem(written, context)?;
     let shown = path.display();
     let mut list = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&octets) {
         match certificate {
             Ok(certificate) => list.push(certificate),
             Err(error) => {
-                site.refuse(
+                context.refuse(
                     written
                         .wrong(format!("{shown} is damaged"), "")
                         .help(format!("the PEM reader says: {error}")),
@@ -96,7 +96,7 @@ pub fn certificates(
         }
     }
     if list.is_empty() {
-        site.refuse(
+        context.refuse(
             written
                 .wrong(format!("{shown} has no certificate in it"), "")
                 .help("expected a PEM file with `-----BEGIN CERTIFICATE-----`"),
@@ -107,18 +107,18 @@ pub fn certificates(
 }
 
 /// A directory that is there.
-pub fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
-    let path = site.path(written);
+pub fn directory(written: &Text, context: &mut LoadContext) -> Option<PathBuf> {
+    let path = context.path(written);
     let why = match std::fs::metadata(&path) {
         Ok(described) if described.is_dir() => {
-            site.warn_unless_allowed(written, &path, Use::Fill);
+            context.warn_unless_allowed(written, &path, Use::Fill);
             return Some(absolute(&path));
         }
         Ok(_) => "it is not a directory".to_owned(),
         Err(error) => error.to_string(),
     };
     let shown = path.display();
-    site.refuse(
+    context.refuse(
         written
             .wrong(format!("cannot use {shown}"), &why)
             .help("make it, owned by the user that Postern runs as"),
@@ -127,8 +127,8 @@ pub fn directory(written: &Text, site: &mut Site) -> Option<PathBuf> {
 }
 
 /// A file to append to: it may be missing, its directory may not.
-pub fn appendable(written: &Text, site: &mut Site) -> Option<PathBuf> {
-    let path = site.path(written);
+pub fn appendable(written: &Text, context: &mut LoadContext) -> Option<PathBuf> {
+    let path = context.path(written);
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let why = if path.is_dir() {
         "it is a directory"
@@ -137,7 +137,7 @@ pub fn appendable(written: &Text, site: &mut Site) -> Option<PathBuf> {
     } else {
         return Some(absolute(&path));
     };
-    site.refuse(
+    context.refuse(
         written
             .wrong(format!("cannot write to {}", path.display()), why)
             .help("paths are relative to the directory of the configuration file"),

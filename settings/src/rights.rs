@@ -4,7 +4,7 @@
 //! that these are warnings.
 
 use crate::mistake::Mistake;
-use crate::table::site::Site;
+use crate::table::context::LoadContext;
 use crate::table::value::Text;
 use crate::user::DropTo;
 use std::fs::Metadata;
@@ -23,7 +23,7 @@ pub(crate) enum Use {
 /// To pass through a folder.
 const PASS: u32 = 1;
 
-impl Site {
+impl LoadContext {
     /// Warns when whom Postern becomes is kept from it.
     pub(crate) fn warn_unless_allowed(&mut self, written: &Text, path: &Path, wanted: Use) {
         let Some(whom) = self.becomes.clone() else { return };

@@ -2,9 +2,9 @@
 //! where nothing right is written.
 
 use crate::mistake::{Mistakes, Report};
+use crate::table::context::LoadContext;
 use crate::table::keys::{Default, Kind, table};
 use crate::table::reader::{Fields, FromTable, Reader};
-use crate::table::site::Site;
 use crate::table::value::{Given, List, Text, all, choice};
 use miette::NamedSource;
 use std::sync::Arc;
@@ -49,10 +49,10 @@ fn read(text: &str) -> (Thing, Mistakes) {
     let source = Arc::new(NamedSource::new("thing.toml", Arc::from(text)));
     let tables = Box::leak(Box::new([*Thing::TABLE, *Part::TABLE]));
     let report = Report::new(source);
-    let mut site = Site { report, tables, directory: "".into(), becomes: None };
+    let mut context = LoadContext { report, tables, directory: "".into(), becomes: None };
     let fields: Fields = toml::de::DeTable::parse(text).unwrap().into_inner().into();
-    let thing = Thing::from_table(&mut Reader::open(fields, 0..0, Thing::TABLE, &mut site));
-    (thing, site.report.into_mistakes())
+    let thing = Thing::from_table(&mut Reader::open(fields, 0..0, Thing::TABLE, &mut context));
+    (thing, context.report.into_mistakes())
 }
 
 fn keys(mistakes: &Mistakes) -> Vec<&str> {
@@ -139,7 +139,7 @@ fn comments_are_the_help_and_the_list_is_the_table() {
 
 #[test]
 fn nothing_written_is_the_defaults() {
-    let thing = Thing::unwritten();
+    let thing = Thing::default_of();
     assert!(thing.name.is_none() && thing.parts.is_none());
     assert_eq!((*thing.number_max, *thing.colour), (8, Colour::Green));
 }

@@ -1,7 +1,7 @@
 //! `tls`, `tls_ca`, `tls_fingerprint` and `tls_name` of a table that describes SMTP servers.
 
 use crate::file;
-use crate::table::site::Site;
+use crate::table::context::LoadContext;
 use crate::table::value::{Text, choice};
 use hex::FromHex;
 use rustls::pki_types::ServerName;
@@ -34,26 +34,26 @@ pub struct TlsKeys<'a> {
 
 impl TlsKeys<'_> {
     /// What they say for a server.
-    pub fn read(&self, site: &mut Site) -> NextHopTls {
+    pub fn read(&self, context: &mut LoadContext) -> NextHopTls {
         let trust = [self.tls_ca, self.tls_fingerprint, self.tls_name].into_iter().flatten();
         for text in trust.filter(|_| self.tls != TlsUse::Require) {
             let message = format!("`{}` without tls = \"require\"", text.path().key);
-            site.refuse(
+            context.refuse(
                 text.wrong(message, "nothing would be verified")
                     .help("add tls = \"require\", or take this out"),
             );
         }
         if let (Some(ca), Some(fingerprint)) = (self.tls_ca, self.tls_fingerprint) {
-            site.refuse(
+            context.refuse(
                 ca.wrong("`tls_ca` beside `tls_fingerprint`", "one")
                     .at(fingerprint.span(), "or the other")
                     .help("a fingerprint believes one certificate, whoever has signed it"),
             );
         }
-        let authorities = self.tls_ca.and_then(|ca| file::certificates(ca, site));
-        let fingerprint = self.tls_fingerprint.and_then(|text| fingerprint(text, site));
+        let authorities = self.tls_ca.and_then(|ca| file::certificates(ca, context));
+        let fingerprint = self.tls_fingerprint.and_then(|text| fingerprint(text, context));
         if let Some(name) = self.tls_name {
-            certificate_name(name, "exchange.example.test", site);
+            certificate_name(name, "exchange.example.test", context);
         }
         match self.tls {
             TlsUse::None => NextHopTls::None,
@@ -71,20 +71,21 @@ impl TlsKeys<'_> {
 }
 
 /// A name that a certificate may bear.
-pub fn certificate_name(name: &Text, example: &str, site: &mut Site) {
+pub fn certificate_name(name: &Text, example: &str, context: &mut LoadContext) {
     if ServerName::try_from(name.as_str()).is_err() {
         let message = format!("\"{name}\" is no name for a certificate");
-        site.refuse(name.wrong(message, "").help(format!("for example: tls_name = \"{example}\"")));
+        context
+            .refuse(name.wrong(message, "").help(format!("for example: tls_name = \"{example}\"")));
     }
 }
 
 /// 64 hex digits, with or without colons, as `openssl x509 -fingerprint -sha256` prints them.
-fn fingerprint(text: &Text, site: &mut Site) -> Option<[u8; 32]> {
+fn fingerprint(text: &Text, context: &mut LoadContext) -> Option<[u8; 32]> {
     let digits: Vec<u8> = text.bytes().filter(|b| *b != b':').collect();
     let digest = FromHex::from_hex(&digits).ok();
     if digest.is_none() {
         let label = format!("expected 64 hex digits, found {} characters", digits.len());
-        site.refuse(
+        context.refuse(
             text.wrong("not a SHA-256 fingerprint", &label)
                 .help("openssl x509 -in certificate.pem -noout -fingerprint -sha256 prints it"),
         );

@@ -11,7 +11,7 @@ const STEPS_MAX: usize = 16;
 
 /// What one file says, unresolved.
 #[derive(Debug, Default)]
-struct Said {
+struct FileUses {
     /// Paths, each with the module that it stands in.
     paths: Vec<(Module, Vec<String>)>,
     /// Names that `use` brings into a module.
@@ -22,7 +22,7 @@ struct Said {
 
 struct Reader {
     here: Module,
-    said: Said,
+    said: FileUses,
 }
 
 /// Which modules each module uses, itself left out.
@@ -35,7 +35,7 @@ pub fn read(
     for (module, file) in modules {
         let parsed =
             syn::parse_file(&file.text).map_err(|error| format!("{}: {error}", file.path))?;
-        let mut reader = Reader { here: module.clone(), said: Said::default() };
+        let mut reader = Reader { here: module.clone(), said: FileUses::default() };
         reader.visit_file(&parsed);
         all.insert(module.clone(), reader.said);
     }

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Room for content, shared by all sessions.
+/// ContentBudget for content, shared by all sessions.
 #[derive(Debug)]
-pub struct Room {
+pub struct ContentBudget {
     /// Content in memory, in octets.
     used_octets: AtomicU64,
     /// Its limit over all sessions.
@@ -21,7 +21,7 @@ pub struct Room {
     folder: Option<PathBuf>,
 }
 
-impl Room {
+impl ContentBudget {
     /// With these limits, in octets.
     #[must_use]
     pub fn new(octets_max: u64, message_octets_max: u64, folder: Option<PathBuf>) -> Self {
@@ -61,7 +61,7 @@ pub trait Parts {
 /// The content of one message.
 #[derive(Debug)]
 pub struct Content {
-    room: Arc<Room>,
+    room: Arc<ContentBudget>,
     chunks: Vec<Vec<u8>>,
     memory_octets: u64,
     octets: u64,
@@ -71,7 +71,7 @@ pub struct Content {
 impl Content {
     /// Nothing yet.
     #[must_use]
-    pub fn new(room: Arc<Room>) -> Self {
+    pub fn new(room: Arc<ContentBudget>) -> Self {
         Self { room, chunks: Vec::new(), memory_octets: 0, octets: 0, file: None }
     }
 
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_comes_back_from_memory_and_from_the_file() {
-        let room = Arc::new(Room::new(1_000_000, 100_000, None));
+        let room = Arc::new(ContentBudget::new(1_000_000, 100_000, None));
         let mut content = Content::new(Arc::clone(&room));
         let mut kept = Vec::new();
         for n in 0..40_u8 {
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_message_in_memory_is_given_up_with_its_room() {
-        let room = Arc::new(Room::new(1_000_000, 100_000, None));
+        let room = Arc::new(ContentBudget::new(1_000_000, 100_000, None));
         let mut content = Content::new(Arc::clone(&room));
         content.keep(b"hello");
         assert_eq!(content.parts().next_part().unwrap(), Some(&b"hello"[..]));

@@ -72,13 +72,13 @@ impl Opened {
 /// Opens every source that the configuration names; one that fails is merely unavailable.
 #[must_use]
 pub fn open(config: &Configured<'_>) -> OpenedDirectory {
-    open_after(config, &beside(config), &[])
+    open_after(config, &environment_of(config), &[])
 }
 
 /// As [`open`], with what is kept of lists and nothing read: to see what reading would change.
 #[must_use]
 pub fn open_kept(config: &Configured<'_>) -> OpenedDirectory {
-    let environment = Environment { reads_at_once: false, ..beside(config) };
+    let environment = Environment { reads_at_once: false, ..environment_of(config) };
     open_after(config, &environment, &[])
 }
 
@@ -134,7 +134,7 @@ pub fn open_after(
 /// What sources have in a command beside the process that serves: what that one keeps is read,
 /// nothing is written.
 #[must_use]
-pub fn beside(config: &Configured<'_>) -> Environment {
+pub fn environment_of(config: &Configured<'_>) -> Environment {
     let state_directory = config.state_dir.map(Path::to_owned);
     let store = state_directory.as_deref().map(Store::open_to_read);
     let store = store.and_then(Result::ok).unwrap_or_default();

@@ -16,7 +16,7 @@ pub use settings::{Settings, Until};
 use super::list::DomainScope;
 use super::live::memory::Lifetimes;
 use super::live::remembered;
-use super::live::{Asking, Behaviour, LiveSource, Said, Trouble, TroubleKind};
+use super::live::{Asking, Behaviour, Existence, LiveSource, Trouble, TroubleKind};
 use super::{Environment, Opened};
 use banner::Banners;
 use host::{AskedHost, NullPath};
@@ -82,13 +82,13 @@ impl Callout {
 
     /// Asks as far as DATA, whatever is set: shows of an address that was accepted at RCPT
     /// whether it is refused there.
-    pub fn ask_until_data(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
+    pub fn ask_until_data(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence> {
         Box::pin(async move { self.ask_all(ForwardPath::Mailbox(mailbox), Until::Data).await })
     }
 
     /// The hosts in their order, each with its share of the time that is left, so that one that
     /// is silent does not hide those behind it.
-    async fn ask_all(&self, recipient: ForwardPath, until: Until) -> Result<Said, Trouble> {
+    async fn ask_all(&self, recipient: ForwardPath, until: Until) -> Result<Existence, Trouble> {
         let end = Instant::now() + self.settings.question_max;
         let mut first: Option<Trouble> = None;
         for (place, left) in (0..self.hosts.len()).zip((1..=self.hosts.len() as u32).rev()) {
@@ -96,10 +96,10 @@ impl Callout {
             let deadline = now + end.saturating_duration_since(now) / left;
             let words = Words { recipient: &recipient, until, deadline };
             match self.ask_one(place, &words).await {
-                Ok(Known::Exists) => return Ok(Said::Exists { target: None }),
+                Ok(Known::Exists) => return Ok(Existence::Exists { target: None }),
                 Ok(Known::Unknown(stage)) => {
                     self.is_late.fetch_or(stage == Stage::Data, Relaxed);
-                    return Ok(Said::Unknown);
+                    return Ok(Existence::Unknown);
                 }
                 Ok(Known::Nothing(trouble)) | Err(trouble) => {
                     first = Some(match first {
@@ -207,7 +207,7 @@ impl LiveSource for Callout {
         format!("callout {hosts:?} {until:?} {sender:?}")
     }
 
-    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
+    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence> {
         Box::pin(
             async move { self.ask_all(ForwardPath::Mailbox(mailbox), self.settings.until).await },
         )
@@ -217,7 +217,7 @@ impl LiveSource for Callout {
         Box::pin(async move { self.try_all().await })
     }
 
-    fn ask_late(self: Arc<Self>, mailbox: Mailbox) -> Option<Asking<Said>> {
+    fn ask_late(self: Arc<Self>, mailbox: Mailbox) -> Option<Asking<Existence>> {
         (self.settings.until == Until::Rcpt).then(|| self.ask_until_data(mailbox))
     }
 

@@ -2,9 +2,9 @@
 
 use mail::address::Host;
 use settings::address;
+use settings::table::context::LoadContext;
 use settings::table::keys::{Kind, table};
 use settings::table::reader::{FromTable, Raw};
-use settings::table::site::Site;
 use settings::table::value::{At, Given, List, Text, Value, choice};
 use settings::tls_keys::{TlsKeys, TlsUse};
 use std::time::Duration;
@@ -51,7 +51,7 @@ choice!(Until { Rcpt = "rcpt", Data = "data" });
 table! {
     /// A server that is asked by SMTP whether it takes mail for an address. One that takes
     /// everybody is found out, and not believed.
-    pub(crate) struct Written("callout", "[[callout]]") {
+    pub(crate) struct CalloutTable("callout", "[[callout]]") {
         /// What `{ callout = "…" }` in `recipients` calls it.
         name: Option<Text> = required().like("inside"),
         /// Its servers, `host:port`, asked in this order until one knows.
@@ -108,11 +108,11 @@ pub(crate) enum NameOrTrue {
 
 impl Value for NameOrTrue {
     const KIND: Kind = Kind::TextOrTrue;
-    fn read(raw: Raw, at: &At<'_>, site: &mut Site) -> Option<Self> {
+    fn read(raw: Raw, at: &At<'_>, context: &mut LoadContext) -> Option<Self> {
         match raw {
             Raw::Text(name) => Some(Self::Name(name)),
             Raw::Boolean(true) => Some(Self::True),
-            _ => at.wrong_kind(site),
+            _ => at.wrong_kind(context),
         }
     }
 }
@@ -122,7 +122,7 @@ impl Settings {
     #[must_use]
     pub fn of_next_hop(hop: &NextHop) -> Self {
         let first = hop.hosts.first().map(|host| format!("{}:{}", host.host, host.port));
-        let written = Written::unwritten();
+        let written = CalloutTable::default_of();
         Self {
             name: hop.name.clone().or(first).unwrap_or_default(),
             tls: hop.tls.clone(),
@@ -135,7 +135,13 @@ impl Settings {
     /// Asks these hosts, with whatever TLS they offer, and with the defaults of `[[callout]]`.
     #[must_use]
     pub fn of_hosts(hosts: Vec<NextHopHost>) -> Self {
-        Self::new(String::new(), hosts, NextHopTls::Opportunistic, None, &Written::unwritten())
+        Self::new(
+            String::new(),
+            hosts,
+            NextHopTls::Opportunistic,
+            None,
+            &CalloutTable::default_of(),
+        )
     }
 
     fn new(
@@ -143,7 +149,7 @@ impl Settings {
         hosts: Vec<NextHopHost>,
         tls: NextHopTls,
         sender: Option<String>,
-        written: &Written,
+        written: &CalloutTable,
     ) -> Self {
         Self {
             name,
@@ -162,35 +168,35 @@ impl Settings {
 }
 
 /// Understands one `[[callout]]`; what it returns counts for nothing when a mistake was reported.
-pub(crate) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
-    let hosts = hosts(written.hosts.as_ref()?, site);
+pub(crate) fn read(written: &CalloutTable, context: &mut LoadContext) -> Option<Settings> {
+    let hosts = hosts(written.hosts.as_ref()?, context);
     let keys = TlsKeys {
         tls: *written.tls,
         tls_ca: written.tls_ca.as_ref(),
         tls_fingerprint: written.tls_fingerprint.as_ref(),
         tls_name: written.tls_name.as_ref(),
     };
-    let tls = keys.read(site);
-    let sender = written.sender.as_ref().and_then(|sender| self::sender(sender, site));
+    let tls = keys.read(context);
+    let sender = written.sender.as_ref().and_then(|sender| self::sender(sender, context));
     Some(Settings::new(written.name.as_ref()?.to_string(), hosts, tls, sender, written))
 }
 
-fn hosts(list: &Given<Vec<Text>>, site: &mut Site) -> Vec<NextHopHost> {
+fn hosts(list: &Given<Vec<Text>>, context: &mut LoadContext) -> Vec<NextHopHost> {
     if list.is_empty() {
-        site.refuse(
+        context.refuse(
             list.wrong("a call-out without hosts", "expected at least one")
                 .help("for example: hosts = [\"10.0.0.5:25\"]"),
         );
     }
-    let hosts = address::hosts_once(list, address::host_port, site);
+    let hosts = address::hosts_once(list, address::host_port, context);
     hosts.into_iter().map(Given::into_inner).collect()
 }
 
-fn sender(written: &Text, site: &mut Site) -> Option<String> {
+fn sender(written: &Text, context: &mut LoadContext) -> Option<String> {
     match address::mailbox(written) {
         Ok(mailbox) if matches!(mailbox.host, Host::Domain(_)) => Some(mailbox.to_string()),
         Ok(_) => {
-            site.refuse(
+            context.refuse(
                 written
                     .wrong("a sender at an address literal", "expected a name")
                     .help("for example: sender = \"postmaster@mx.example.test\""),
@@ -198,7 +204,7 @@ fn sender(written: &Text, site: &mut Site) -> Option<String> {
             None
         }
         Err(mistake) => {
-            site.refuse(mistake);
+            context.refuse(mistake);
             None
         }
     }

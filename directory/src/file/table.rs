@@ -197,7 +197,7 @@ fn addresses(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Splits off the first piece; what is left is always shorter. Behind a type the value may hold
-/// separators itself (the `;` and spaces of `X400:c=US;a= ;p=Site;`), and `%` is a legal
+/// separators itself (the `;` and spaces of `X400:c=US;a= ;p=LoadContext;`), and `%` is a legal
 /// character of a local part; so a typed piece ends only where another type begins. A space
 /// separates only typed pieces: `Tom Jones` is malformed and not two local parts.
 fn split_piece(value: &[u8]) -> (&[u8], &[u8]) {

@@ -2,7 +2,7 @@
 //! value in JSON; everything else is trouble.
 
 use super::settings::Answer;
-use crate::live::{Said, Trouble, TroubleKind};
+use crate::live::{Existence, Trouble, TroubleKind};
 use mail::address::Mailbox;
 use serde_json::Value;
 
@@ -13,11 +13,11 @@ pub(super) fn read(
     answer: &Answer,
     asked: &Mailbox,
     place: &str,
-) -> Result<Said, Trouble> {
+) -> Result<Existence, Trouble> {
     match status {
         200 => said(body, answer, asked, place),
         // Not there, or there no more (RFC 9110 §15.5.5, §15.5.11).
-        404 | 410 => Ok(Said::Unknown),
+        404 | 410 => Ok(Existence::Unknown),
         _ => Err(refused(status, place)),
     }
 }
@@ -40,10 +40,10 @@ fn refused(status: u16, place: &str) -> Trouble {
     Trouble::new(kind, format!("{place}: answered {status}")).remedy(remedy)
 }
 
-fn said(body: &[u8], answer: &Answer, asked: &Mailbox, place: &str) -> Result<Said, Trouble> {
+fn said(body: &[u8], answer: &Answer, asked: &Mailbox, place: &str) -> Result<Existence, Trouble> {
     let Answer { exists, target } = answer;
     if exists.is_none() && target.is_none() {
-        return Ok(Said::Exists { target: None });
+        return Ok(Existence::Exists { target: None });
     }
     let unexpected = |what: String| {
         Trouble::new(TroubleKind::Unexpected, format!("{place}: {what}"))
@@ -54,7 +54,7 @@ fn said(body: &[u8], answer: &Answer, asked: &Mailbox, place: &str) -> Result<Sa
     if let Some(pointer) = exists {
         match json.pointer(pointer) {
             Some(Value::Bool(true)) => {}
-            Some(Value::Bool(false)) => return Ok(Said::Unknown),
+            Some(Value::Bool(false)) => return Ok(Existence::Unknown),
             other => {
                 let found = kind_of(other);
                 return Err(unexpected(format!(
@@ -63,16 +63,16 @@ fn said(body: &[u8], answer: &Answer, asked: &Mailbox, place: &str) -> Result<Sa
             }
         }
     }
-    let Some(pointer) = target else { return Ok(Said::Exists { target: None }) };
+    let Some(pointer) = target else { return Ok(Existence::Exists { target: None }) };
     match json.pointer(pointer) {
         Some(Value::String(text)) => match Mailbox::parse(text) {
-            Ok(target) => Ok(Said::Exists { target: Some(target).filter(|t| t != asked) }),
+            Ok(target) => Ok(Existence::Exists { target: Some(target).filter(|t| t != asked) }),
             Err(error) => {
                 Err(unexpected(format!("found no address at {pointer:?}")).because(error))
             }
         },
         // That it is there has been said already.
-        None | Some(Value::Null) if exists.is_some() => Ok(Said::Exists { target: None }),
+        None | Some(Value::Null) if exists.is_some() => Ok(Existence::Exists { target: None }),
         other => {
             let found = kind_of(other);
             Err(unexpected(format!("expected an address at {pointer:?}, found {found}")))
@@ -102,7 +102,7 @@ mod tests {
         body: &str,
         exists: Option<&str>,
         target: Option<&str>,
-    ) -> Result<Said, TroubleKind> {
+    ) -> Result<Existence, TroubleKind> {
         let answer = Answer { exists: exists.map(Into::into), target: target.map(Into::into) };
         let asked = Mailbox::parse("jones@example.test").unwrap();
         read(status, body.as_bytes(), &answer, &asked, "http x").map_err(|trouble| trouble.kind)
@@ -110,10 +110,10 @@ mod tests {
 
     #[test]
     fn the_status_alone_says_it_where_no_pointer_is_set() {
-        let exists = Ok(Said::Exists { target: None });
+        let exists = Ok(Existence::Exists { target: None });
         assert_eq!(of(200, "whatever", None, None), exists);
-        assert_eq!(of(404, "", None, None), Ok(Said::Unknown));
-        assert_eq!(of(410, "", None, None), Ok(Said::Unknown));
+        assert_eq!(of(404, "", None, None), Ok(Existence::Unknown));
+        assert_eq!(of(410, "", None, None), Ok(Existence::Unknown));
         for (status, kind) in [
             (201, TroubleKind::Unexpected),
             (204, TroubleKind::Unexpected),
@@ -132,12 +132,12 @@ mod tests {
 
     #[test]
     fn a_value_says_it_where_a_pointer_is_set_and_nothing_else_does() {
-        let exists = Ok(Said::Exists { target: None });
+        let exists = Ok(Existence::Exists { target: None });
         let ok = Some("/user/ok");
         assert_eq!(of(200, r#"{"user":{"ok":true}}"#, ok, None), exists);
-        assert_eq!(of(200, r#"{"user":{"ok":false}}"#, ok, None), Ok(Said::Unknown));
+        assert_eq!(of(200, r#"{"user":{"ok":false}}"#, ok, None), Ok(Existence::Unknown));
         assert_eq!(of(200, "true", Some(""), None), exists);
-        assert_eq!(of(404, "not even JSON", ok, None), Ok(Said::Unknown));
+        assert_eq!(of(404, "not even JSON", ok, None), Ok(Existence::Unknown));
         for body in [
             "",
             "<html>",
@@ -156,12 +156,12 @@ mod tests {
     #[test]
     fn a_target_is_an_address_and_nothing_else() {
         let target = Some("/to");
-        let to = |text| Ok(Said::Exists { target: Some(Mailbox::parse(text).unwrap()) });
+        let to = |text| Ok(Existence::Exists { target: Some(Mailbox::parse(text).unwrap()) });
         assert_eq!(
             of(200, r#"{"to":"j.jones@inside.test"}"#, None, target),
             to("j.jones@inside.test")
         );
-        let itself = Ok(Said::Exists { target: None });
+        let itself = Ok(Existence::Exists { target: None });
         assert_eq!(of(200, r#"{"to":"jones@EXAMPLE.test"}"#, None, target), itself);
         for body in
             [r#"{"to":"jones"}"#, r#"{"to":""}"#, r#"{"to":null}"#, "{}", r#"{"to":["a@b.c"]}"#]
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(both(r#"{"ok":true}"#), itself);
         assert_eq!(both(r#"{"ok":true,"to":null}"#), itself);
         assert_eq!(both(r#"{"ok":true,"to":"a@inside.test"}"#), to("a@inside.test"));
-        assert_eq!(both(r#"{"ok":false,"to":"a@inside.test"}"#), Ok(Said::Unknown));
+        assert_eq!(both(r#"{"ok":false,"to":"a@inside.test"}"#), Ok(Existence::Unknown));
         assert_eq!(both(r#"{"ok":true,"to":7}"#), Err(TroubleKind::Unexpected));
     }
 }

@@ -13,7 +13,7 @@ pub use settings::{Answer, Method, Settings};
 use super::list::DomainScope;
 use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
-use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
+use super::live::{Asking, Existence, LiveSource, Trouble, TroubleKind};
 use super::{Environment, Opened};
 use connections::Connections;
 use mail::address::Mailbox;
@@ -89,7 +89,7 @@ impl Http {
     }
 
     /// Waiting included, no longer than is set.
-    async fn ask_in_time(&self, mailbox: &Mailbox) -> Result<Said, Trouble> {
+    async fn ask_in_time(&self, mailbox: &Mailbox) -> Result<Existence, Trouble> {
         let patience = self.settings.question_max;
         match timeout(patience, self.ask_in_turn(mailbox)).await {
             Ok(said) => said,
@@ -100,7 +100,7 @@ impl Http {
         }
     }
 
-    async fn ask_in_turn(&self, mailbox: &Mailbox) -> Result<Said, Trouble> {
+    async fn ask_in_turn(&self, mailbox: &Mailbox) -> Result<Existence, Trouble> {
         let _turn = match self.turns.try_acquire() {
             Ok(turn) => turn,
             Err(_) => {
@@ -192,7 +192,7 @@ impl LiveSource for Http {
         format!("http {url:?} {method:?} {answer:?}")
     }
 
-    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
+    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence> {
         Box::pin(async move { self.ask_in_time(&mailbox).await })
     }
 
@@ -204,8 +204,8 @@ impl LiveSource for Http {
                 Trouble::new(TroubleKind::Unexpected, "no address to ask for").because(error)
             })?;
             let word = match self.ask_in_time(&nobody).await? {
-                Said::Exists { .. } => "exists",
-                Said::Unknown => "is unknown",
+                Existence::Exists { .. } => "exists",
+                Existence::Unknown => "is unknown",
             };
             Ok(format!("{} says that <{nobody}> {word}", self.place))
         })

@@ -3,8 +3,8 @@
 use super::template::{Template, TemplateError};
 use reqwest::Url;
 use settings::file;
+use settings::table::context::LoadContext;
 use settings::table::keys::table;
-use settings::table::site::Site;
 use settings::table::value::{Given, Text, choice};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -58,7 +58,7 @@ pub struct Answer {
 table! {
     /// A web service that is asked for each address. It answers 200 for one that exists and 404 or
     /// 410 for one that does not; anything else is no answer.
-    pub(crate) struct Written("http", "[[http]]") {
+    pub(crate) struct HttpTable("http", "[[http]]") {
         /// What `{ http = "…" }` in `recipients` calls it.
         name: Option<Text> = required().like("people"),
         /// Where it is asked. `{address}`, `{local_part}` and `{domain}` stand for what is asked,
@@ -96,15 +96,15 @@ table! {
 }
 
 /// Understands one `[[http]]`; what it returns counts for nothing when a mistake was reported.
-pub(crate) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
-    let origin = url(written.url.as_ref()?, *written.method, site);
-    let exists = written.json_pointer.as_ref().and_then(|text| pointer(text, site));
-    let target = written.target_pointer.as_ref().and_then(|text| pointer(text, site));
+pub(crate) fn read(written: &HttpTable, context: &mut LoadContext) -> Option<Settings> {
+    let origin = url(written.url.as_ref()?, *written.method, context);
+    let exists = written.json_pointer.as_ref().and_then(|text| pointer(text, context));
+    let target = written.target_pointer.as_ref().and_then(|text| pointer(text, context));
     let token_file = written.token_file.as_ref().and_then(|text| {
-        keeps_secrets(origin.as_ref(), text, site);
-        file::readable(text, site)
+        keeps_secrets(origin.as_ref(), text, context);
+        file::readable(text, context)
     });
-    let tls_ca = written.tls_ca.as_ref().and_then(|text| tls_ca(text, origin.as_ref(), site));
+    let tls_ca = written.tls_ca.as_ref().and_then(|text| tls_ca(text, origin.as_ref(), context));
     Some(Settings {
         name: written.name.as_ref()?.to_string(),
         url: written.url.as_ref()?.to_string(),
@@ -120,7 +120,7 @@ pub(crate) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
 }
 
 /// Checks the template, and says which server is meant.
-fn url(written: &Text, method: Method, site: &mut Site) -> Option<Url> {
+fn url(written: &Text, method: Method, context: &mut LoadContext) -> Option<Url> {
     const EXAMPLE: &str =
         "for example: url = \"https://people.example.test/v1/addresses/{address}\"";
     let template = match Template::parse(written) {
@@ -131,12 +131,12 @@ fn url(written: &Text, method: Method, site: &mut Site) -> Option<Url> {
                 _ => EXAMPLE,
             };
             let mistake = written.wrong("`url` cannot be used", &error.to_string());
-            site.refuse(mistake.help(help));
+            context.refuse(mistake.help(help));
             return None;
         }
     };
     if method == Method::Get && !template.names_the_mailbox() {
-        site.refuse(
+        context.refuse(
             written
                 .wrong("every address would be asked for alike", "no address in it")
                 .help("put `{address}` or `{local_part}` where the address belongs")
@@ -147,7 +147,7 @@ fn url(written: &Text, method: Method, site: &mut Site) -> Option<Url> {
     template.origin()
 }
 
-fn keeps_secrets(origin: Option<&Url>, token_file: &Text, site: &mut Site) {
+fn keeps_secrets(origin: Option<&Url>, token_file: &Text, context: &mut LoadContext) {
     let Some(origin) = origin else { return };
     let host = origin.host_str().unwrap_or_default();
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
@@ -155,17 +155,17 @@ fn keeps_secrets(origin: Option<&Url>, token_file: &Text, site: &mut Site) {
     if origin.scheme() == "https" || is_here {
         return;
     }
-    site.refuse(
+    context.refuse(
         token_file
             .wrong("the token would be sent in the clear", "without TLS")
             .help("write https:// in `url`"),
     );
 }
 
-fn tls_ca(written: &Text, origin: Option<&Url>, site: &mut Site) -> Option<PathBuf> {
-    let (path, _) = file::certificates(written, site)?;
+fn tls_ca(written: &Text, origin: Option<&Url>, context: &mut LoadContext) -> Option<PathBuf> {
+    let (path, _) = file::certificates(written, context)?;
     if origin.is_some_and(|origin| origin.scheme() == "http") {
-        site.refuse(
+        context.refuse(
             written
                 .wrong("`tls_ca` without TLS", "nothing would be verified")
                 .help("write https:// in `url`, or take this out"),
@@ -175,7 +175,7 @@ fn tls_ca(written: &Text, origin: Option<&Url>, site: &mut Site) -> Option<PathB
 }
 
 /// RFC 6901 §3: empty, or steps that begin with `/`, in which `~` is written `~0` and `/` `~1`.
-fn pointer(written: &Text, site: &mut Site) -> Option<String> {
+fn pointer(written: &Text, context: &mut LoadContext) -> Option<String> {
     let text = written.as_str();
     let is_step = text.is_empty() || text.starts_with('/');
     let is_escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
@@ -183,7 +183,7 @@ fn pointer(written: &Text, site: &mut Site) -> Option<String> {
         return Some(text.to_owned());
     }
     let why = if is_step { "`~` is written `~0`" } else { "expected `/` in front" };
-    site.refuse(
+    context.refuse(
         written
             .wrong(format!("\"{text}\" is no JSON pointer"), why)
             .help("for example: \"/user/exists\""),

@@ -7,14 +7,17 @@ use reqwest::Url;
 use thiserror::Error;
 
 /// What may stand in braces.
-const PLACES: [(&str, Place); 3] =
-    [("address", Place::Address), ("local_part", Place::LocalPart), ("domain", Place::Domain)];
+const PLACES: [(&str, Placeholder); 3] = [
+    ("address", Placeholder::Address),
+    ("local_part", Placeholder::LocalPart),
+    ("domain", Placeholder::Domain),
+];
 
 /// All but the unreserved characters (RFC 3986 §2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Placeholder {
     Address,
     LocalPart,
     Domain,
@@ -23,7 +26,7 @@ enum Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Fixed(String),
-    Place(Place),
+    Placeholder(Placeholder),
 }
 
 /// A URL with places for parts of an address.
@@ -63,7 +66,7 @@ impl Template {
             let place = PLACES.iter().find(|(known, _)| *known == name);
             let (_, place) = place.ok_or_else(|| TemplateError::UnknownPlace(name.to_owned()))?;
             parts.push(Part::Fixed(fixed.to_owned()));
-            parts.push(Part::Place(*place));
+            parts.push(Part::Placeholder(*place));
             rest = behind;
         }
         parts.push(Part::Fixed(rest.to_owned()));
@@ -105,7 +108,10 @@ impl Template {
     /// Whether anything of an address that tells people apart stands in it.
     pub(super) fn names_the_mailbox(&self) -> bool {
         let tells = |part: &Part| {
-            matches!(part, Part::Place(Place::Address) | Part::Place(Place::LocalPart))
+            matches!(
+                part,
+                Part::Placeholder(Placeholder::Address) | Part::Placeholder(Placeholder::LocalPart)
+            )
         };
         self.parts.iter().any(tells)
     }
@@ -122,17 +128,17 @@ impl Template {
     /// which no escape prevents.
     pub(super) fn fill(&self, mailbox: &Mailbox) -> Option<Url> {
         let text = self.render(|place| match place {
-            Place::Address => escaped(&address(mailbox)),
-            Place::LocalPart => escaped(mailbox.local_part.as_str()),
-            Place::Domain => escaped(&domain(mailbox)),
+            Placeholder::Address => escaped(&address(mailbox)),
+            Placeholder::LocalPart => escaped(mailbox.local_part.as_str()),
+            Placeholder::Domain => escaped(&domain(mailbox)),
         });
         if has_dots(&text) { None } else { Url::parse(&text).ok() }
     }
 
-    fn render(&self, mut value: impl FnMut(Place) -> String) -> String {
+    fn render(&self, mut value: impl FnMut(Placeholder) -> String) -> String {
         let text = self.parts.iter().map(|part| match part {
             Part::Fixed(text) => text.clone(),
-            Part::Place(place) => value(*place),
+            Part::Placeholder(place) => value(*place),
         });
         text.collect()
     }

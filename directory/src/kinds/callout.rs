@@ -1,7 +1,7 @@
 //! `callout` in the table of kinds.
 
 use super::{Described, Kind, Listed, SourceSettings};
-use crate::callout::settings::{self, Entry, NameOrTrue, Settings, Written};
+use crate::callout::settings::{self, CalloutTable, Entry, NameOrTrue, Settings};
 use crate::callout::{self, Callout};
 use crate::live::try_out;
 use ::settings::table::reader::FromTable;
@@ -13,14 +13,14 @@ pub const KIND: Kind = Kind {
     help: "The next hop, or another server, that is asked by SMTP for each address.",
     entry: Entry::TABLE.keys,
     table: Some(Described {
-        table: Written::TABLE,
-        read: |table, site| {
-            let settings = settings::read(&Written::read_from(table, site), site)?;
+        table: CalloutTable::TABLE,
+        read: |table, context| {
+            let settings = settings::read(&CalloutTable::read_from(table, context), context)?;
             Some(SourceSettings::Callout(Arc::new(settings)))
         },
     }),
-    read: |entry, surroundings, site| {
-        let callout = Entry::read_from(entry, site).callout?;
+    read: |entry, surroundings, context| {
+        let callout = Entry::read_from(entry, context).callout?;
         if let NameOrTrue::Name(name) = &*callout {
             return Some(Listed::Named(callout.with(name.clone())));
         }

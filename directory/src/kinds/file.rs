@@ -6,9 +6,9 @@ use crate::Opened;
 use crate::list::Scope;
 use settings::file as written;
 use settings::recipients::{FileFormat, FileSettings};
+use settings::table::context::LoadContext;
 use settings::table::keys::table;
 use settings::table::reader::FromTable;
-use settings::table::site::Site;
 use settings::table::value::{Given, Text};
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ pub const KIND: Kind = Kind {
     help: "A text file with one address or `*` pattern a line, or CSV with a header.",
     entry: Entry::TABLE.keys,
     table: None,
-    read: |entry, _, site| {
-        let file = file_entry(&Entry::read_from(entry, site), site)?;
+    read: |entry, _, context| {
+        let file = file_entry(&Entry::read_from(entry, context), context)?;
         Some(Listed::Itself(SourceSettings::File(file)))
     },
     try_out: |_, _| None,
@@ -50,8 +50,8 @@ table! {
 }
 
 /// `{ file = "users.txt" }`.
-fn file_entry(entry: &Entry, site: &mut Site) -> Option<FileSettings> {
-    let path = written::readable(entry.file.as_ref()?, site)?;
+fn file_entry(entry: &Entry, context: &mut LoadContext) -> Option<FileSettings> {
+    let path = written::readable(entry.file.as_ref()?, context)?;
     let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
     let default = if is_csv { FileFormat::Csv } else { FileFormat::Lines };
     Some(FileSettings {

@@ -1,7 +1,7 @@
 //! `http` in the table of kinds.
 
 use super::{Described, Kind, Listed, SourceSettings};
-use crate::http::settings::{Entry, Written};
+use crate::http::settings::{Entry, HttpTable};
 use crate::http::{self, Http, settings};
 use crate::live::try_out;
 use ::settings::table::reader::FromTable;
@@ -13,13 +13,13 @@ pub const KIND: Kind = Kind {
     help: "A web service that is asked for each address.",
     entry: Entry::TABLE.keys,
     table: Some(Described {
-        table: Written::TABLE,
-        read: |table, site| {
-            let settings = settings::read(&Written::read_from(table, site), site)?;
+        table: HttpTable::TABLE,
+        read: |table, context| {
+            let settings = settings::read(&HttpTable::read_from(table, context), context)?;
             Some(SourceSettings::Http(Arc::new(settings)))
         },
     }),
-    read: |entry, _, site| Entry::read_from(entry, site).http.map(Listed::Named),
+    read: |entry, _, context| Entry::read_from(entry, context).http.map(Listed::Named),
     try_out: |settings, _| {
         let SourceSettings::Http(settings) = settings else { return None };
         Some(try_out(Http::open(settings).ok()?))

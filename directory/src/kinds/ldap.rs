@@ -2,7 +2,7 @@
 
 use super::{Described, Kind, Listed, SourceSettings};
 use crate::ldap::settings::read;
-use crate::ldap::table::{Entry, Written};
+use crate::ldap::table::{Entry, LdapTable};
 use crate::ldap::{self, Ldap};
 use crate::live::try_out;
 use settings::table::reader::FromTable;
@@ -14,13 +14,13 @@ pub const KIND: Kind = Kind {
     help: "A directory that is asked by LDAP for each address, or listed.",
     entry: Entry::TABLE.keys,
     table: Some(Described {
-        table: Written::TABLE,
-        read: |table, site| {
-            let settings = read(&Written::read_from(table, site), site)?;
+        table: LdapTable::TABLE,
+        read: |table, context| {
+            let settings = read(&LdapTable::read_from(table, context), context)?;
             Some(SourceSettings::Ldap(Arc::new(settings)))
         },
     }),
-    read: |entry, _, site| Entry::read_from(entry, site).ldap.map(Listed::Named),
+    read: |entry, _, context| Entry::read_from(entry, context).ldap.map(Listed::Named),
     try_out: |settings, environment| {
         let SourceSettings::Ldap(settings) = settings else { return None };
         let found = try_out(Arc::new(Ldap::new(Arc::clone(settings)).ok()?));

@@ -17,8 +17,8 @@ pub const KIND: Kind = Kind {
     help: "What mail itself shows: who writes, whose mail is taken, who is refused.",
     entry: settings::Entry::TABLE.keys,
     table: None,
-    read: |entry, _, site| {
-        let settings = settings::read(&settings::Entry::read_from(entry, site), site)?;
+    read: |entry, _, context| {
+        let settings = settings::read(&settings::Entry::read_from(entry, context), context)?;
         Some(Listed::Itself(SourceSettings::Learned(settings)))
     },
     try_out: |_, _| None,

@@ -18,8 +18,8 @@ use super::list::{Allowances, DomainScope};
 use super::live::Trouble;
 use super::{Account, Environment, Finding, Opened, Question, RecipientSource, SourceAnswer};
 use settings::recipients::{FileFormat, FileSettings};
+use settings::table::context::LoadContext;
 use settings::table::keys::{Description, Table};
-use settings::table::site::Site;
 use settings::table::unread::Unread;
 use settings::table::value::{Given, Text};
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub struct Kind {
     /// The table that an entry names (`{ ldap = "ad" }` names a `[[ldap]]`), and what reads it.
     pub table: Option<Described>,
     /// Reads an entry.
-    pub read: fn(Given<Unread>, &Surroundings<'_>, &mut Site) -> Option<Listed>,
+    pub read: fn(Given<Unread>, &Surroundings<'_>, &mut LoadContext) -> Option<Listed>,
     /// Finds out, when the settings are of this kind and it asks elsewhere, whether they are
     /// right as far as that can be seen without an address. Waits for it.
     pub try_out: fn(&SourceSettings, &Environment) -> Option<Result<String, Trouble>>,
@@ -77,7 +77,7 @@ pub struct Described {
     /// Its keys; `name` is one of them.
     pub table: &'static Table,
     /// Reads one; what it returns counts for nothing when a mistake was reported.
-    pub read: fn(Given<Unread>, &mut Site) -> Option<SourceSettings>,
+    pub read: fn(Given<Unread>, &mut LoadContext) -> Option<SourceSettings>,
 }
 
 /// What an entry of `recipients` may refer to beside itself.

@@ -2,8 +2,8 @@
 
 use super::{Described, Kind, Listed, SourceSettings};
 use crate::live::try_out;
-use crate::sql::table::{Entry, Written};
-use crate::sql::{Sql, SqlList, open, written};
+use crate::sql::table::{Entry, SqlTable};
+use crate::sql::{Sql, SqlList, configured, open};
 use settings::table::reader::FromTable;
 
 /// `sql` in the table of kinds.
@@ -12,13 +12,13 @@ pub const KIND: Kind = Kind {
     help: "A database, described in a `[[sql]]`.",
     entry: Entry::TABLE.keys,
     table: Some(Described {
-        table: Written::TABLE,
-        read: |table, site| {
-            let settings = written::settings(&Written::read_from(table, site), site)?;
+        table: SqlTable::TABLE,
+        read: |table, context| {
+            let settings = configured::settings(&SqlTable::read_from(table, context), context)?;
             Some(SourceSettings::Sql(Box::new(settings)))
         },
     }),
-    read: |entry, _, site| Entry::read_from(entry, site).sql.map(Listed::Named),
+    read: |entry, _, context| Entry::read_from(entry, context).sql.map(Listed::Named),
     try_out: |settings, _| {
         let SourceSettings::Sql(settings) = settings else { return None };
         if let Some(list) = SqlList::new(settings) {

@@ -30,7 +30,7 @@ pub use trouble::{Problem, Refusal};
 use super::list::{self, DomainScope};
 use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
-use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
+use super::live::{Asking, Existence, LiveSource, Trouble, TroubleKind};
 use super::{Environment, Opened};
 use ldap3::Scope;
 use link::entry::without_type;
@@ -70,7 +70,7 @@ impl Ldap {
         &self.pool
     }
 
-    async fn look_up(&self, mailbox: &Mailbox) -> Result<Said, Problem> {
+    async fn look_up(&self, mailbox: &Mailbox) -> Result<Existence, Problem> {
         let filter = match &mailbox.host {
             Host::Domain(domain) => {
                 let local_part = mailbox.local_part.as_str().as_bytes();
@@ -164,7 +164,7 @@ impl LiveSource for Ldap {
         format!("ldap {preset:?} {servers:?} {bind:?} {base:?} {filter:?} {target_attribute:?}")
     }
 
-    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
+    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence> {
         Box::pin(async move { self.look_up(&mailbox).await.map_err(Trouble::from) })
     }
 
@@ -182,15 +182,15 @@ impl LiveSource for Ldap {
 
 /// What a reply says of the address. An entry is there whatever follows it; that there is none is
 /// believed only of a search that ended well and led nowhere else.
-fn meaning(reply: &Reply, target: Option<&str>) -> Result<Said, Problem> {
+fn meaning(reply: &Reply, target: Option<&str>) -> Result<Existence, Problem> {
     const SUCCESS: u32 = 0;
     const REFERRAL: u32 = 10;
     if reply.entries.iter().any(|entry| !export::is_deleted(entry)) {
-        return Ok(Said::Exists { target: target_of(reply, target)? });
+        return Ok(Existence::Exists { target: target_of(reply, target)? });
     }
     let elsewhere = reply.result.refs.first().or(reply.references.first());
     match (reply.result.rc, elsewhere) {
-        (SUCCESS, None) => Ok(Said::Unknown),
+        (SUCCESS, None) => Ok(Existence::Unknown),
         // Followed, it would lead credentials to wherever a directory points.
         (SUCCESS | REFERRAL, Some(elsewhere)) => {
             Err(of_code(Asked::Search, REFERRAL, shortened(elsewhere)))

@@ -4,10 +4,10 @@
 use super::export::modes::{Mode, finding, live, malformed, snapshot};
 use super::filter::Template;
 use super::preset::{Preset, Protection};
-use super::table::Written;
+use super::table::LdapTable;
 use crate::mode::Use;
 use settings::mistake::Mistake;
-use settings::table::site::Site;
+use settings::table::context::LoadContext;
 use settings::table::value::{Given, Text, all};
 use settings::tls_keys::certificate_name;
 use settings::{address, file};
@@ -77,17 +77,17 @@ pub struct Bind {
 }
 
 /// Understands one `[[ldap]]`; what it returns counts for nothing when a mistake was reported.
-pub(crate) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
+pub(crate) fn read(written: &LdapTable, context: &mut LoadContext) -> Option<Settings> {
     let preset = written.preset.as_deref().copied().unwrap_or(Preset::Custom);
     let protection = *written.tls;
-    let servers = servers(written, preset.port(protection), site);
-    let tls_ca = written.tls_ca.as_ref().and_then(|ca| file::certificates(ca, site));
-    check_tls(written, &servers, site);
-    let bind = bind(written, site);
+    let servers = servers(written, preset.port(protection), context);
+    let tls_ca = written.tls_ca.as_ref().and_then(|ca| file::certificates(ca, context));
+    check_tls(written, &servers, context);
+    let bind = bind(written, context);
     let (mode, filter) = match *written.mode {
-        Use::Live => (Some(live(written, site)), filter(written, preset, site)),
+        Use::Live => (Some(live(written, context)), filter(written, preset, context)),
         Use::Snapshot => {
-            let mode = snapshot(written, preset, site);
+            let mode = snapshot(written, preset, context);
             // Nobody asks for one address.
             let filter = match &mode {
                 Some(Mode::Snapshot(export)) => finding(&export.attributes),
@@ -96,8 +96,8 @@ pub(crate) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
             (mode, filter)
         }
     };
-    check_target(written.target_attribute.as_ref(), site);
-    warn(written, preset, bind.as_ref(), site);
+    check_target(written.target_attribute.as_ref(), context);
+    warn(written, preset, bind.as_ref(), context);
     Some(Settings {
         name: written.name.as_ref()?.to_string(),
         preset,
@@ -121,7 +121,7 @@ pub(crate) fn read(written: &Written, site: &mut Site) -> Option<Settings> {
     })
 }
 
-fn servers(written: &Written, port: u16, site: &mut Site) -> Vec<NextHopHost> {
+fn servers(written: &LdapTable, port: u16, context: &mut LoadContext) -> Vec<NextHopHost> {
     let with_port = |text: &Text| {
         let host = text.as_str();
         let is_bare = !host.contains(':') || host.ends_with(']');
@@ -132,20 +132,20 @@ fn servers(written: &Written, port: u16, site: &mut Site) -> Vec<NextHopHost> {
         }))
     };
     if let Some(list) = written.servers.as_ref().filter(|list| list.is_empty()) {
-        site.refuse(
+        context.refuse(
             list.wrong("a directory without servers", "expected at least one")
                 .help("for example: [\"dc1.example.test\"]"),
         );
     }
-    let servers = address::hosts_once(all(&written.servers), with_port, site);
+    let servers = address::hosts_once(all(&written.servers), with_port, context);
     servers.into_iter().map(Given::into_inner).collect()
 }
 
-fn check_tls(written: &Written, servers: &[NextHopHost], site: &mut Site) {
+fn check_tls(written: &LdapTable, servers: &[NextHopHost], context: &mut LoadContext) {
     if *written.tls == Protection::Plain {
         for text in [&written.tls_ca, &written.tls_name].into_iter().flatten() {
             let message = format!("`{}` beside tls = \"plain\"", text.path().key);
-            site.refuse(
+            context.refuse(
                 text.wrong(message, "nothing would be verified")
                     .help("take one of them out: \"plain\" is without TLS"),
             );
@@ -153,13 +153,13 @@ fn check_tls(written: &Written, servers: &[NextHopHost], site: &mut Site) {
     }
     let is_v6 = |server: &NextHopHost| server.host.parse::<Ipv6Addr>().is_ok();
     if let Some(name) = &written.tls_name {
-        certificate_name(name, "dc.example.test", site);
+        certificate_name(name, "dc.example.test", context);
     } else if let Some(list) = &written.servers
         && *written.tls != Protection::Plain
         && servers.len() == list.len()
         && servers.iter().any(is_v6)
     {
-        site.refuse(
+        context.refuse(
             list.wrong("an IPv6 address needs a name for its certificate", "")
                 .help("for example: tls_name = \"dc.example.test\""),
         );
@@ -167,13 +167,13 @@ fn check_tls(written: &Written, servers: &[NextHopHost], site: &mut Site) {
 }
 
 /// Who we are, if anybody.
-fn bind(written: &Written, site: &mut Site) -> Option<Bind> {
+fn bind(written: &LdapTable, context: &mut LoadContext) -> Option<Bind> {
     match (&written.bind_dn, &written.password_file) {
         (None, None) => None,
         (Some(dn), Some(path)) => {
-            let password_file = file::readable(path, site)?;
+            let password_file = file::readable(path, context)?;
             if dn.is_empty() {
-                site.refuse(
+                context.refuse(
                     dn.wrong("nobody's name", "expected the name of an entry")
                         .help("take `bind_dn` and `password_file` out to be anonymous"),
                 );
@@ -181,26 +181,26 @@ fn bind(written: &Written, site: &mut Site) -> Option<Bind> {
             Some(Bind { dn: dn.to_string(), password_file })
         }
         (Some(dn), None) => {
-            site.refuse(
+            context.refuse(
                 dn.wrong("`bind_dn` without `password_file`", "")
                     .help("a name without a password binds as nobody, and looks like success"),
             );
             None
         }
         (None, Some(path)) => {
-            site.refuse(path.wrong("`password_file` without `bind_dn`", "whose password?"));
+            context.refuse(path.wrong("`password_file` without `bind_dn`", "whose password?"));
             None
         }
     }
 }
 
-fn filter(written: &Written, preset: Preset, site: &mut Site) -> Option<Template> {
+fn filter(written: &LdapTable, preset: Preset, context: &mut LoadContext) -> Option<Template> {
     let Some(text) = &written.filter else {
         if let Some(filter) = preset.filter() {
             return Template::parse(filter).ok();
         }
         let preset = written.preset.as_ref()?;
-        site.refuse(
+        context.refuse(
             preset
                 .wrong("`custom` without `filter`", "expected a filter beside it")
                 .help("for example: filter = \"(mail={address})\""),
@@ -211,24 +211,24 @@ fn filter(written: &Written, preset: Preset, site: &mut Site) -> Option<Template
         Ok(template) => Some(template),
         Err(error) => {
             let help = "for example: filter = \"(&(objectClass=person)(mail={address}))\"";
-            malformed(text, &error, help, site);
+            malformed(text, &error, help, context);
             None
         }
     }
 }
 
 /// The name of an attribute, or its number (RFC 4512 §2.5).
-fn check_target(attribute: Option<&Text>, site: &mut Site) {
+fn check_target(attribute: Option<&Text>, context: &mut LoadContext) {
     let Some(name) = attribute else { return };
     let is_right = name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b';'));
     if !is_right {
         let message = format!("\"{name}\" is no attribute");
-        site.refuse(name.wrong(message, "").help("for example: \"mailRoutingAddress\""));
+        context.refuse(name.wrong(message, "").help("for example: \"mailRoutingAddress\""));
     }
 }
 
-fn warn(written: &Written, preset: Preset, bind: Option<&Bind>, site: &mut Site) {
+fn warn(written: &LdapTable, preset: Preset, bind: Option<&Bind>, context: &mut LoadContext) {
     if *written.tls == Protection::Plain && bind.is_some() {
         let is_loopback = |host: &Text| {
             let host = host.rsplit_once(':').map_or(host.as_str(), |(host, _)| host);
@@ -236,7 +236,7 @@ fn warn(written: &Written, preset: Preset, bind: Option<&Bind>, site: &mut Site)
         };
         let servers = all(&written.servers);
         if servers.is_empty() || !servers.iter().all(is_loopback) {
-            site.warn(
+            context.warn(
                 written
                     .tls
                     .wrong("the password goes over the network in the clear", "")
@@ -251,7 +251,7 @@ fn warn(written: &Written, preset: Preset, bind: Option<&Bind>, site: &mut Site)
         && let Some(preset) = &written.preset
     {
         let place = written.bind_dn.as_ref().map_or(preset.span(), Given::span);
-        site.warn(
+        context.warn(
             Mistake::new("hidden mailboxes are not seen, and would be refused")
                 .key("ldap.bind_dn")
                 .at(place, "")

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 table! {
     /// A directory that is asked for each address, or listed.
-    pub(crate) struct Written("ldap", "[[ldap]]") {
+    pub(crate) struct LdapTable("ldap", "[[ldap]]") {
         /// What `recipients` of a `[[domain]]` calls it.
         name: Option<Text> = required().like("ad"),
         /// What it is, which says how addresses are found. `active-directory`: the global

@@ -29,14 +29,14 @@ fn reply(code: u32, entries: &[&[&str]], references: &[&str]) -> Reply {
 
 fn target(entries: &[&[&str]]) -> Option<Option<String>> {
     match meaning(&reply(0, entries, &[]), Some("MAILROUTINGADDRESS")) {
-        Ok(Said::Exists { target }) => Some(target.map(|mailbox| mailbox.to_string())),
+        Ok(Existence::Exists { target }) => Some(target.map(|mailbox| mailbox.to_string())),
         _ => None,
     }
 }
 
 #[test]
 fn only_success_without_entries_and_references_is_unknown() {
-    assert_eq!(meaning(&reply(0, &[], &[]), None).unwrap(), Said::Unknown);
+    assert_eq!(meaning(&reply(0, &[], &[]), None).unwrap(), Existence::Unknown);
     for code in 1..=130 {
         assert!(meaning(&reply(code, &[], &[]), None).is_err(), "{code}");
     }
@@ -47,7 +47,7 @@ fn only_success_without_entries_and_references_is_unknown() {
 fn an_entry_is_there_whatever_follows_it() {
     for code in [0, 3, 4, 10, 11, 51] {
         let said = meaning(&reply(code, &[&[]], &["ldap://elsewhere/"]), None).unwrap();
-        assert_eq!(said, Said::Exists { target: None }, "{code}");
+        assert_eq!(said, Existence::Exists { target: None }, "{code}");
     }
 }
 

@@ -2,8 +2,8 @@
 
 pub use relay::recipient::Unseen;
 use settings::mistake::Mistake;
+use settings::table::context::LoadContext;
 use settings::table::keys::table;
-use settings::table::site::Site;
 use settings::table::unread::RECIPIENTS;
 use settings::table::value::{Given, choice};
 
@@ -44,10 +44,10 @@ table! {
 }
 
 /// Understands one entry; `None` when a mistake was reported.
-pub(crate) fn read(entry: &Entry, site: &mut Site) -> Option<LearnedSettings> {
+pub(crate) fn read(entry: &Entry, context: &mut LoadContext) -> Option<LearnedSettings> {
     let learned = entry.learned.as_ref()?;
     if !**learned {
-        site.refuse(
+        context.refuse(
             learned
                 .wrong("`learned` can only be true", "expected true")
                 .help("take the entry out, when nothing is to be learned"),
@@ -58,7 +58,7 @@ pub(crate) fn read(entry: &Entry, site: &mut Site) -> Option<LearnedSettings> {
 }
 
 /// What is not right about where `learned` stands in a list, or what it means there.
-pub struct Place {
+pub struct ListPosition {
     /// No other source is listed.
     pub is_alone: bool,
     /// No other source is listed behind it.
@@ -68,13 +68,13 @@ pub struct Place {
 }
 
 /// Checks where it stands, and warns where it refuses nobody.
-pub fn check(settings: &LearnedSettings, place: Place, site: &mut Site) {
+pub fn check(settings: &LearnedSettings, place: ListPosition, context: &mut LoadContext) {
     let key = format!("{}.learned", RECIPIENTS.path);
-    let Place { is_alone, is_last, span } = place;
+    let ListPosition { is_alone, is_last, span } = place;
     if !is_last {
         // The first source that has an address decides what the next hop hears, and what was
         // learned knows of no targets.
-        site.refuse(
+        context.refuse(
             Mistake::new("`learned` must be the last source of a domain")
                 .key(key)
                 .at(span, "sources that may know better stand behind it")
@@ -92,7 +92,7 @@ pub fn check(settings: &LearnedSettings, place: Place, site: &mut Site) {
         }
         (Mode::Enforce, Unseen::Defer | Unseen::Refuse) => return,
     };
-    site.warn(
+    context.warn(
         Mistake::new(warning)
             .key(key)
             .at(span, "")

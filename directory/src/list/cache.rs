@@ -43,7 +43,7 @@ struct PatternDescription<'a> {
 }
 
 /// What was found.
-pub(super) struct Kept {
+pub(super) struct Cached {
     /// Entries when last adopted, by place in the scope.
     pub(super) entries: Vec<Option<u64>>,
     /// The load, when the settings are still the same.
@@ -103,7 +103,7 @@ pub(super) fn read(
     path: &Path,
     lister: &dyn Lister,
     scope: &Scope,
-) -> Result<Option<Kept>, StoredError> {
+) -> Result<Option<Cached>, StoredError> {
     let (snapshot, text) = match stored::read(path) {
         Ok(read) => read,
         Err(StoredError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -124,7 +124,7 @@ pub(super) fn read(
         && kept.domains.len() == scope.domains().len()
         && kept.domains.iter().enumerate().all(|(at, d)| d.name == scope.canonical(at));
     if !same {
-        return Ok(Some(Kept { entries, load: None }));
+        return Ok(Some(Cached { entries, load: None }));
     }
     let mut parts = Vec::with_capacity(kept.domains.len());
     for (at, domain) in kept.domains.iter().enumerate() {
@@ -139,7 +139,7 @@ pub(super) fn read(
     }
     let (foreign, skipped) = (kept.foreign, Skipped::default());
     let load = Load { snapshot: Arc::new(snapshot), parts, foreign, skipped };
-    Ok(Some(Kept { entries, load: Some((load, kept.version)) }))
+    Ok(Some(Cached { entries, load: Some((load, kept.version)) }))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const FILE_OCTETS_MAX: u64 = 16 << 10;
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct ConfirmationFile {
     /// For whoever finds the file; its name is what counts.
     #[serde(alias = "path")]
     list: Box<str>,
@@ -21,8 +21,8 @@ struct Written {
 
 /// Leaves a confirmation beside the cache of this list and says where.
 pub(super) fn leave(cache: &Path, list: &str, confirmation: Confirmation) -> io::Result<PathBuf> {
-    let place = beside(cache);
-    let written = Written { list: list.into(), entries: confirmation.entries };
+    let place = path_beside(cache);
+    let written = ConfirmationFile { list: list.into(), entries: confirmation.entries };
     let unfinished = place.with_extension("confirm.new");
     // Readable for the user that Postern has become, whoever writes it.
     let mut file = File::create(&unfinished)?;
@@ -34,12 +34,12 @@ pub(super) fn leave(cache: &Path, list: &str, confirmation: Confirmation) -> io:
 
 /// Whether a confirmation lies beside this cache.
 pub(super) fn is_left(cache: &Path) -> bool {
-    beside(cache).exists()
+    path_beside(cache).exists()
 }
 
 /// Takes the confirmation that lies beside a cache, when there is one.
 pub(super) fn take(cache: &Path) -> Option<Confirmation> {
-    let place = beside(cache);
+    let place = path_beside(cache);
     let mut octets = Vec::new();
     let read = File::open(&place).and_then(|file| {
         file.take(FILE_OCTETS_MAX).read_to_end(&mut octets)?;
@@ -47,17 +47,17 @@ pub(super) fn take(cache: &Path) -> Option<Confirmation> {
         fs::remove_file(&place)
     });
     read.ok()?;
-    let written: Written = serde_json::from_slice(&octets).ok()?;
+    let written: ConfirmationFile = serde_json::from_slice(&octets).ok()?;
     Some(Confirmation { entries: written.entries })
 }
 
 /// Removes one that nobody waits for any more.
 pub(super) fn discard(cache: &Path) {
     // Mostly there is none.
-    let _ = fs::remove_file(beside(cache));
+    let _ = fs::remove_file(path_beside(cache));
 }
 
-fn beside(cache: &Path) -> PathBuf {
+fn path_beside(cache: &Path) -> PathBuf {
     cache.with_extension("confirm")
 }
 
@@ -75,8 +75,8 @@ mod tests {
         assert_eq!(take(&cache), Some(Confirmation { entries: 7 }));
         assert!(!is_left(&cache));
         assert_eq!(take(&cache), None);
-        fs::write(beside(&cache), "seven").unwrap();
+        fs::write(path_beside(&cache), "seven").unwrap();
         assert_eq!(take(&cache), None);
-        assert!(!beside(&cache).exists());
+        assert!(!path_beside(&cache).exists());
     }
 }

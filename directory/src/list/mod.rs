@@ -40,7 +40,7 @@ pub struct Version {
     /// 1970.
     pub modified_nanoseconds: i64,
     /// What the lister recognises the state by (the stamp of a file, the update sequence number
-    /// of a server, a cookie), in its own words; empty when it needs nothing. Kept on disk.
+    /// of a server, a cookie), in its own words; empty when it needs nothing. Cached on disk.
     pub token: Box<str>,
 }
 

@@ -4,7 +4,7 @@
 pub(super) mod newer;
 
 use crate::load::part::{DomainPart, Load, PatternEntry};
-use crate::load::scope::{Place, Scope};
+use crate::load::scope::{DomainClass, Scope};
 use crate::snapshot::overlay::{Change, Overlay, OverlayFull};
 use crate::snapshot::{Entry, Snapshot};
 use crate::{Finding, Matched};
@@ -64,7 +64,7 @@ impl DomainState {
     /// Whether an address is one of this domain's, which is at `place`, and found.
     pub(super) fn has(&self, scope: &Scope, place: usize, address: &Mailbox) -> bool {
         let Some(domain) = address.host.domain() else { return false };
-        if scope.place(domain.as_str().as_bytes()) != Place::Ours(place) {
+        if scope.place(domain.as_str().as_bytes()) != DomainClass::Ours(place) {
             return false;
         }
         let mut local_part = address.local_part.as_str().as_bytes().to_vec();

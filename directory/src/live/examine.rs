@@ -1,10 +1,10 @@
 //! How a live source is tested: by a name that nobody has, and by people whom it must know. What
-//! is believed of it is `relay/src/belief/word.rs`.
+//! is believed of it is `relay/src/belief/credibility.rs`.
 
 use super::trust::{Doubt, Trust, Unbelieved, now};
-use super::{RcptReply, Said, Trouble, TroubleKind};
+use super::{Existence, RcptReply, Trouble, TroubleKind};
 use mail::address::{Domain, Host, LocalPart, Mailbox};
-use relay::belief::word::Word;
+use relay::belief::credibility::Credibility;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -16,17 +16,17 @@ const TEST_MAX: Duration = Duration::from_secs(30);
 impl Trust {
     /// Looks for the canary, or for people known before.
     pub(super) async fn ask_for_known(&self, place: usize) -> Result<(), Unbelieved> {
-        let must_know = lock(&self.domains[place].word).must_know()?;
+        let must_know = lock(&self.domains[place].credibility).must_know()?;
         for known in must_know {
             let begun = now();
             let said = Arc::clone(&self.live).ask(known).await.map_err(Unbelieved::Untested)?;
             self.answered();
-            if matches!(said, Said::Exists { .. }) {
-                self.with(place, |word| ((), word.knows(begun, now())));
+            if matches!(said, Existence::Exists { .. }) {
+                self.with(place, |credibility| ((), credibility.knows(begun, now())));
                 return Ok(());
             }
         }
-        Err(self.with(place, Word::knows_nobody).into())
+        Err(self.with(place, Credibility::knows_nobody).into())
     }
 
     /// Tests it, and looks for those it must know; for the background.
@@ -62,7 +62,7 @@ impl Trust {
         let accepts = match said {
             Ok(said) => {
                 self.answered();
-                matches!(said, Said::Exists { .. })
+                matches!(said, Existence::Exists { .. })
             }
             Err(trouble) if reply.is_some_and(RcptReply::puts_off) => {
                 return self.was_put_off(place, epoch, trouble);
@@ -74,21 +74,21 @@ impl Trust {
             Err(_) if self.has_answered.load(Relaxed) => false,
             // Perhaps it can say neither: a wrong place in its JSON would look the same.
             Err(trouble) => {
-                lock(&domain.word).tested_in_vain(epoch, now(), &trouble.to_string());
+                lock(&domain.credibility).tested_in_vain(epoch, now(), &trouble.to_string());
                 return Err(Unbelieved::Untested(trouble));
             }
         };
         {
-            let mut word = lock(&domain.word);
-            word.tested(epoch, now(), accepts);
-            reply.into_iter().for_each(|reply| word.refuses_by(reply));
+            let mut credibility = lock(&domain.credibility);
+            credibility.tested(epoch, now(), accepts);
+            reply.into_iter().for_each(|reply| credibility.refuses_by(reply));
         }
         *lock(&domain.invented) = None;
         if accepts {
             // What it refused late before says nothing of now.
             let asking = Arc::clone(&self.live).ask_late(nobody.clone());
             behaviour.is_late = match asking {
-                Some(asking) => matches!(asking.await, Ok(Said::Unknown)),
+                Some(asking) => matches!(asking.await, Ok(Existence::Unknown)),
                 None => false,
             };
         }
@@ -98,14 +98,14 @@ impl Trust {
             (false, true) => format!("it refuses {nobody}, but only behind DATA"),
             (false, false) => format!("it does not say yes to {nobody}"),
         };
-        self.with(place, |word| ((), word.shown(accepts, behaviour, &why)));
+        self.with(place, |credibility| ((), credibility.shown(accepts, behaviour, &why)));
         Ok(())
     }
 
     /// It put the name off: that shows something only when it goes on.
     fn was_put_off(&self, place: usize, epoch: u64, trouble: Trouble) -> Result<(), Unbelieved> {
         let why = format!("it puts off an address that nobody has: {trouble}");
-        self.with(place, |word| ((), word.put_off(epoch, now(), &why)));
+        self.with(place, |credibility| ((), credibility.put_off(epoch, now(), &why)));
         if self.needs_test(place) { Err(Unbelieved::Untested(trouble)) } else { Ok(()) }
     }
 }

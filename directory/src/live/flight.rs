@@ -1,7 +1,7 @@
 //! Questions that are on their way to a live source: one for each address, however many wait for
 //! it. What is made of the answer is `remembered.rs`.
 
-use super::remembered::{Place, Remembered, Settled};
+use super::remembered::{MemoryKey, Remembered, Settled};
 use super::{Trouble, TroubleKind};
 use mail::address::{Host, LocalPart, Mailbox};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) type Waiting = watch::Receiver<Option<Settled>>;
 pub(super) struct Wanted {
     pub(super) key: u64,
     mailbox: Mailbox,
-    place: Place,
+    place: MemoryKey,
 }
 
 /// One question on its way; whatever becomes of it, those who wait are told.
@@ -32,7 +32,7 @@ struct Flight {
 }
 
 impl Flight {
-    async fn fly(self, mailbox: Mailbox, place: Place) {
+    async fn fly(self, mailbox: Mailbox, place: MemoryKey) {
         let patience = Duration::from_secs(FLIGHT_SECONDS_MAX);
         let finding = self.source.find_out(self.key, &mailbox, &place);
         let settled = tokio::time::timeout(patience, finding).await;
@@ -76,7 +76,7 @@ impl Remembered {
     }
 
     /// What to ask for: nothing for a local part that is no address.
-    pub(super) fn wanted(&self, local_part: &[u8], place: &Place) -> Option<Wanted> {
+    pub(super) fn wanted(&self, local_part: &[u8], place: &MemoryKey) -> Option<Wanted> {
         let key = self.memory.key(local_part, &place.canonical);
         let local_part = LocalPart::new(str::from_utf8(local_part).ok()?).ok()?;
         let domain = self.trust.domains[place.index].domain.clone();

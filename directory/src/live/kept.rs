@@ -3,8 +3,8 @@
 //! the file is `store/`.
 
 use super::LiveSource;
-use super::memory::{Kept, Recalled};
-use super::remembered::{Place, Remembered, unix_seconds};
+use super::memory::{MemoryEntry, Recalled};
+use super::remembered::{MemoryKey, Remembered, unix_seconds};
 use crate::store::StoreError;
 use mail::address::Mailbox;
 use relay::event::ProcessEvent;
@@ -26,7 +26,7 @@ impl Remembered {
     /// configuration may be refused after this, and a namesake may have kept it.
     pub(super) fn load(&self) {
         let (uptime, unix) = (clock::uptime_seconds(), unix_seconds());
-        let places: HashMap<&str, &Place> =
+        let places: HashMap<&str, &MemoryKey> =
             self.domains.iter().map(|(_, place)| (&*place.canonical, place)).collect();
         let resolve = |address: &str| {
             let mailbox = Mailbox::parse(address).ok()?;
@@ -47,7 +47,7 @@ impl Remembered {
             let target = answer.target.as_deref().map(Mailbox::parse).transpose();
             let Ok(target) = target else { continue };
             let (address, target) = (answer.address.into(), target.map(Arc::new));
-            let kept = Kept { address, asked, target, is_outdated };
+            let kept = MemoryEntry { address, asked, target, is_outdated };
             if answer.exists {
                 self.trust.domains[place.index].remember_known(&mailbox);
                 self.memory.keep_positive(key, kept);
@@ -66,7 +66,7 @@ impl Remembered {
     }
 
     /// Goes on counting who turned unknown where that ended at the restart.
-    fn take_vanished(&self, place: &Place, people: Vec<(u64, i64)>) {
+    fn take_vanished(&self, place: &MemoryKey, people: Vec<(u64, i64)>) {
         let now = clock::uptime_seconds();
         let is_known = |key: &&u64| {
             matches!(

@@ -1,7 +1,7 @@
 //! What a source that asks elsewhere has said, positives and negatives apart: a dictionary fills
 //! the negatives and can never push a person out. Bounded, in memory; the store keeps a copy
 //! over restarts. How long an answer counts is decided in `relay/src/belief/age.rs`, whether to
-//! believe it in `word.rs` there.
+//! believe it in `credibility.rs` there.
 
 pub use relay::belief::age::{LAST_KNOWN_SECONDS_MAX, Lifetimes};
 
@@ -22,7 +22,7 @@ pub const VOUCH_MILLISECONDS: u32 = 10;
 
 /// One answer.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct MemoryEntry {
     /// In canonical form, with its domain.
     pub address: Arc<str>,
     /// When it was given, in seconds of [`wire::clock::uptime_seconds`].
@@ -40,14 +40,14 @@ pub enum Recalled {
     /// It exists.
     Exists {
         /// The answer.
-        kept: Kept,
+        kept: MemoryEntry,
         /// It is time to ask ahead.
         is_due: bool,
     },
     /// It existed when it was last asked for, which is long ago.
-    LastKnown(Kept),
+    LastKnown(MemoryEntry),
     /// It does not exist.
-    Unknown(Kept),
+    Unknown(MemoryEntry),
     /// Nothing.
     Nothing,
 }
@@ -72,7 +72,7 @@ impl Hasher for AsIs {
     }
 }
 
-type Answers = Cache<u64, Kept, quick_cache::UnitWeighter, BuildHasherDefault<AsIs>>;
+type Answers = Cache<u64, MemoryEntry, quick_cache::UnitWeighter, BuildHasherDefault<AsIs>>;
 
 /// The answers of one source.
 pub struct Memory {
@@ -128,13 +128,13 @@ impl Memory {
     }
 
     /// Remembers an address that exists; a no for it is forgotten.
-    pub fn keep_positive(&self, key: u64, kept: Kept) {
+    pub fn keep_positive(&self, key: u64, kept: MemoryEntry) {
         self.negatives.remove(&key);
         self.positives.insert(key, kept);
     }
 
     /// Remembers an address that does not exist.
-    pub fn keep_negative(&self, key: u64, kept: Kept) {
+    pub fn keep_negative(&self, key: u64, kept: MemoryEntry) {
         self.positives.remove(&key);
         if self.lifetimes.negative_seconds > 0 {
             self.negatives.insert(key, kept);
@@ -165,11 +165,11 @@ impl Memory {
     /// until then. Says how many answers served before and do not now. While it runs nobody else
     /// may put a positive in.
     pub fn outdate(&self, is_meant: impl Fn(&str) -> bool) -> u64 {
-        let serves = |kept: &Kept| !kept.is_outdated && is_meant(&kept.address);
+        let serves = |kept: &MemoryEntry| !kept.is_outdated && is_meant(&kept.address);
         let meant: Vec<_> = self.positives.iter().filter(|(_, kept)| serves(kept)).collect();
         let mut outdated = 0;
         for (key, kept) in meant {
-            let kept = Kept { is_outdated: true, ..kept };
+            let kept = MemoryEntry { is_outdated: true, ..kept };
             // Nobody has asked for it, so it is to be pushed out as soon as ever.
             outdated += u64::from(self.positives.replace(key, kept, true).is_ok());
         }
@@ -196,8 +196,9 @@ impl Memory {
     /// or as long as a yes counts. Looks at all of them.
     #[must_use]
     pub fn known_of(&self, domain: &str, now: i64) -> usize {
-        let is_known =
-            |kept: &Kept| self.lifetimes.is_known(kept.asked, now) && is_of(&kept.address, domain);
+        let is_known = |kept: &MemoryEntry| {
+            self.lifetimes.is_known(kept.asked, now) && is_of(&kept.address, domain)
+        };
         self.positives.iter().filter(|(_, kept)| is_known(kept)).count()
     }
 }
@@ -221,8 +222,8 @@ mod tests {
     const LIFETIMES: Lifetimes =
         Lifetimes { positive_seconds: 100, negative_seconds: 10, vouch_milliseconds: 0 };
 
-    fn kept(asked: i64) -> Kept {
-        Kept { address: "a@example.test".into(), asked, target: None, is_outdated: false }
+    fn kept(asked: i64) -> MemoryEntry {
+        MemoryEntry { address: "a@example.test".into(), asked, target: None, is_outdated: false }
     }
 
     #[test]
@@ -240,7 +241,7 @@ mod tests {
     fn a_yes_of_other_settings_is_only_the_last_known() {
         let memory = Memory::new(LIFETIMES, [1; 16]);
         let key = memory.key(b"a", "example.test");
-        memory.keep_positive(key, Kept { is_outdated: true, ..kept(0) });
+        memory.keep_positive(key, MemoryEntry { is_outdated: true, ..kept(0) });
         assert!(matches!(memory.recall(key, 1), Recalled::LastKnown(_)));
         assert_eq!(memory.known_of("example.test", 1), 1, "a person all the same");
     }
@@ -280,7 +281,10 @@ mod tests {
         for name in ["a", "b"] {
             let address = format!("{name}@example.test").into();
             let key = memory.key(name.as_bytes(), "example.test");
-            memory.keep_positive(key, Kept { address, asked: 0, target: None, is_outdated: false });
+            memory.keep_positive(
+                key,
+                MemoryEntry { address, asked: 0, target: None, is_outdated: false },
+            );
         }
         assert_eq!(memory.forget(|address| address == "a@example.test"), 1);
         assert!(matches!(memory.recall(memory.key(b"a", "example.test"), 0), Recalled::Nothing));
@@ -294,7 +298,7 @@ mod tests {
             [("a", "one.test", 0), ("b", "one.test", -7 * 86_400), ("a", "two.test", 0)]
         {
             let address = format!("{name}@{domain}").into();
-            let kept = Kept { address, asked, target: None, is_outdated: false };
+            let kept = MemoryEntry { address, asked, target: None, is_outdated: false };
             memory.keep_positive(memory.key(name.as_bytes(), domain), kept);
         }
         assert_eq!(memory.known_of("one.test", 0), 1);

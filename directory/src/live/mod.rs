@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 /// What a source says of an address when it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Existence {
     /// It is there.
     Exists {
         /// The address that the next hop hears instead, when the source names one.
@@ -43,7 +43,7 @@ pub trait LiveSource: Send + Sync + 'static {
 
     /// Asks about one address: its local part folded when the domain folds, its domain the
     /// domain's own name and never an alias. Sub-addresses are asked for by the caller.
-    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said>;
+    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence>;
 
     /// Finds out whether the settings are right, as far as that can be seen without an address:
     /// connects, authenticates, looks for the base, prepares the query. Says in one line what it
@@ -52,7 +52,7 @@ pub trait LiveSource: Send + Sync + 'static {
 
     /// Asks further than [`Self::ask`] does, where that is possible: behind DATA. To tell a
     /// server that refuses late from one that refuses nobody.
-    fn ask_late(self: Arc<Self>, _mailbox: Mailbox) -> Option<Asking<Said>> {
+    fn ask_late(self: Arc<Self>, _mailbox: Mailbox) -> Option<Asking<Existence>> {
         None
     }
 

@@ -5,9 +5,9 @@
 
 use super::flight::{Waiting, Wanted};
 use super::kept::fingerprint;
-use super::memory::{Kept, Lifetimes, Memory, Recalled};
+use super::memory::{Lifetimes, Memory, MemoryEntry, Recalled};
 use super::trust::{self, Doubt, Named, Trust, Unbelieved};
-use super::{LiveSource, Said, Trouble, TroubleKind, within_patience};
+use super::{Existence, LiveSource, Trouble, TroubleKind, within_patience};
 use crate::list::DomainScope;
 use crate::question::Teller;
 use crate::store::{KeptAnswer, Store};
@@ -57,7 +57,7 @@ pub struct Remembered {
     pub(super) name: Arc<str>,
     live: Arc<dyn LiveSource>,
     /// Ids in order, with their places in `trust.domains` and their canonical names.
-    pub(super) domains: Vec<(DomainId, Place)>,
+    pub(super) domains: Vec<(DomainId, MemoryKey)>,
     pub(super) memory: Memory,
     pub(super) trust: Trust,
     pub(super) flights: Mutex<HashMap<u64, Waiting>>,
@@ -80,7 +80,7 @@ pub struct Remembered {
 }
 
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct MemoryKey {
     pub(super) index: usize,
     pub(super) canonical: Arc<str>,
 }
@@ -99,7 +99,7 @@ impl Remembered {
         let key = (environment.new_key)()?;
         let place = |(index, scope): (usize, &DomainScope)| {
             let canonical = scope.name.to_canonical().into();
-            (scope.id, Place { index, canonical })
+            (scope.id, MemoryKey { index, canonical })
         };
         let mut domains: Vec<_> = scopes.iter().enumerate().map(place).collect();
         domains.sort_unstable_by_key(|(id, _)| *id);
@@ -134,13 +134,13 @@ impl Remembered {
         Ok(remembered)
     }
 
-    pub(super) fn place(&self, id: DomainId) -> Option<&Place> {
+    pub(super) fn place(&self, id: DomainId) -> Option<&MemoryKey> {
         let at = self.domains.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         Some(&self.domains[at].1)
     }
 
     /// From memory, when it is there.
-    pub(super) fn recall(&self, local_part: &[u8], place: &Place, now: i64) -> Remembrance {
+    pub(super) fn recall(&self, local_part: &[u8], place: &MemoryKey, now: i64) -> Remembrance {
         let key = self.memory.key(local_part, &place.canonical);
         match self.memory.recall(key, now) {
             Recalled::Exists { kept, is_due } => {
@@ -182,7 +182,7 @@ impl Remembered {
     }
 
     /// Asks, judges and remembers.
-    pub(super) async fn find_out(&self, key: u64, mailbox: &Mailbox, place: &Place) -> Settled {
+    pub(super) async fn find_out(&self, key: u64, mailbox: &Mailbox, place: &MemoryKey) -> Settled {
         let (begun, flushes) = (trust::now(), *lock(&self.flushes));
         self.counts.asked.fetch_add(1, Relaxed);
         self.trust.domains[place.index].is_in_use.store(true, Relaxed);
@@ -192,7 +192,7 @@ impl Remembered {
             Err(trouble)
                 if trouble.at_rcpt.is_some_and(|reply| self.trust.is_no(place.index, reply)) =>
             {
-                Said::Unknown
+                Existence::Unknown
             }
             Err(trouble) => {
                 self.note(&trouble);
@@ -202,10 +202,10 @@ impl Remembered {
         };
         self.trust.answered();
         let judged = match &said {
-            Said::Exists { .. } => {
+            Existence::Exists { .. } => {
                 self.trust.judge_yes(place.index, Named { mailbox, key }, begun).await
             }
-            Said::Unknown => self.judge_no(Named { mailbox, key }, place).await,
+            Existence::Unknown => self.judge_no(Named { mailbox, key }, place).await,
         };
         if let Err(why) = judged {
             self.counts.doubted.fetch_add(1, Relaxed);
@@ -218,7 +218,7 @@ impl Remembered {
         self.keep(key, mailbox, said, flushes)
     }
 
-    async fn judge_no(&self, of: Named<'_>, place: &Place) -> Result<(), Unbelieved> {
+    async fn judge_no(&self, of: Named<'_>, place: &MemoryKey) -> Result<(), Unbelieved> {
         let now = clock::uptime_seconds();
         let last_yes = match self.memory.recall(of.key, now) {
             Recalled::Exists { kept, .. } | Recalled::LastKnown(kept) => Some(kept.asked),
@@ -234,7 +234,7 @@ impl Remembered {
     }
 
     /// Where a no turns out to be worth nothing, those that were believed before are not either.
-    pub(super) fn distrust(&self, place: &Place, doubt: &Doubt) {
+    pub(super) fn distrust(&self, place: &MemoryKey, doubt: &Doubt) {
         if doubt.is_of_all() && !self.trust.domains[place.index].is_doubted.swap(true, Relaxed) {
             // The first who turned unknown were believed to be gone, also after a restart.
             self.memory.forget_negatives_of(&place.canonical);
@@ -244,16 +244,16 @@ impl Remembered {
 
     /// Remembers an answer, unless something was flushed since it was asked for: `flushes` is how
     /// often that had happened then.
-    fn keep(&self, key: u64, mailbox: &Mailbox, said: Said, flushes: u64) -> Settled {
+    fn keep(&self, key: u64, mailbox: &Mailbox, said: Existence, flushes: u64) -> Settled {
         let domain = mailbox.host.domain().map(Domain::to_canonical).unwrap_or_default();
         let address: Arc<str> = format!("{}@{domain}", mailbox.local_part).into();
-        let exists = matches!(said, Said::Exists { .. });
+        let exists = matches!(said, Existence::Exists { .. });
         let target = match said {
-            Said::Exists { target } => target.map(Arc::new),
-            Said::Unknown => None,
+            Existence::Exists { target } => target.map(Arc::new),
+            Existence::Unknown => None,
         };
         let asked = clock::uptime_seconds();
-        let kept = Kept { address, asked, target: target.clone(), is_outdated: false };
+        let kept = MemoryEntry { address, asked, target: target.clone(), is_outdated: false };
         let answer = KeptAnswer {
             address: (*kept.address).into(),
             exists,

@@ -8,7 +8,7 @@ use super::memory::{Recalled, is_of};
 use super::remembered::{Remembered, Remembrance, Settled};
 use crate::report::SourceReport;
 use crate::store::Forget;
-use crate::{Account, Finding, Matched, Question, RecipientSource, SourceAnswer, Word};
+use crate::{Account, ConfirmOutcome, Finding, Matched, Question, RecipientSource, SourceAnswer};
 use mail::address::Mailbox;
 use relay::settings::DomainId;
 use std::pin::Pin;
@@ -110,13 +110,13 @@ impl RecipientSource for Remembered {
         }
     }
 
-    fn confirm_people_left(&self) -> Word {
+    fn confirm_people_left(&self) -> ConfirmOutcome {
         if !self.trust.confirm() {
-            return Word::NobodyDoubted;
+            return ConfirmOutcome::NobodyDoubted;
         }
         // Whoever was there before has left or not, as far as anybody counts.
         self.confirmed.fetch_max(clock::uptime_seconds(), Relaxed);
-        Word::Taken
+        ConfirmOutcome::Taken
     }
 
     fn report(&self) -> SourceReport {

@@ -1,9 +1,9 @@
 //! Whether to believe what a source says: asks what must be found out first, remembers over a
 //! restart who vanished, and tells of another class. What is believed is decided in
-//! `relay/src/belief/word.rs`; asking for it is `examine.rs`.
+//! `relay/src/belief/credibility.rs`; asking for it is `examine.rs`.
 
+pub use relay::belief::credibility::Named;
 pub use relay::belief::doubt::Doubt;
-pub use relay::belief::word::Named;
 
 use super::{LiveSource, RcptReply, Trouble, TroubleKind};
 use crate::question::Teller;
@@ -11,8 +11,8 @@ use crate::store::{Store, StoredVanished};
 use mail::address::{Domain, Mailbox};
 use relay::belief::changes::{Changes, Step};
 use relay::belief::class::Class;
+use relay::belief::credibility::{Credibility, Whom};
 use relay::belief::silence::Silence;
-use relay::belief::word::{Whom, Word};
 use relay::event::ProcessEvent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,7 +26,7 @@ pub struct DomainTrust {
     /// The domain's own name.
     pub domain: Domain,
     /// What its word is worth.
-    pub(super) word: Mutex<Word>,
+    pub(super) credibility: Mutex<Credibility>,
     /// One check at a time: whoever waits takes the result.
     pub(super) checking: tokio::sync::Mutex<()>,
     /// The name that nobody has, from the moment a test begins until it is answered.
@@ -104,7 +104,7 @@ impl Trust {
         let name = Arc::clone(live.name());
         let trust = |(domain, canary)| DomainTrust {
             domain,
-            word: Mutex::new(Word::new(Arc::clone(&name), canary)),
+            credibility: Mutex::new(Credibility::new(Arc::clone(&name), canary)),
             checking: tokio::sync::Mutex::new(()),
             invented: Mutex::default(),
             is_in_use: AtomicBool::new(false),
@@ -149,8 +149,8 @@ impl Trust {
     #[must_use]
     pub fn class(&self) -> (Class, String) {
         let classes = self.domains.iter().map(|domain| {
-            let word = lock(&domain.word);
-            let (class, why) = word.class();
+            let credibility = lock(&domain.credibility);
+            let (class, why) = credibility.class();
             (class, why.to_owned())
         });
         // Of several that have shown nothing, one that has shown why.
@@ -169,7 +169,7 @@ impl Trust {
         asked: i64,
     ) -> Result<(), Unbelieved> {
         let epoch = self.live.epoch();
-        self.with(place, |word| ((), word.takes_somebody(epoch, now())));
+        self.with(place, |credibility| ((), credibility.takes_somebody(epoch, now())));
         if self.needs_test(place) {
             let _turn = self.domains[place].checking.lock().await;
             if self.needs_test(place) {
@@ -177,7 +177,7 @@ impl Trust {
                 self.test(place).await?;
             }
         }
-        let is_back = self.with(place, |word| match word.yes(of, asked, now()) {
+        let is_back = self.with(place, |credibility| match credibility.yes(of, asked, now()) {
             Ok(believed) => (Ok(believed.is_back), believed.step),
             Err(doubt) => (Err(doubt), None),
         })?;
@@ -200,16 +200,17 @@ impl Trust {
         left: Option<&(dyn Fn() -> usize + Sync)>,
     ) -> Result<(), Unbelieved> {
         let (domain, answered) = (&self.domains[place], now());
-        let needs_vouching =
-            || lock(&domain.word).needs_vouching(answered, was_known, self.vouch_microseconds);
+        let needs_vouching = || {
+            lock(&domain.credibility).needs_vouching(answered, was_known, self.vouch_microseconds)
+        };
         if needs_vouching() {
             let _turn = domain.checking.lock().await;
             if needs_vouching() {
                 self.ask_for_known(place).await?;
             }
         }
-        let (has_vanished, doubt) = self.with(place, |word| {
-            let judged = word.no(of.key, now(), left);
+        let (has_vanished, doubt) = self.with(place, |credibility| {
+            let judged = credibility.no(of.key, now(), left);
             ((judged.has_vanished, judged.doubt), judged.step)
         });
         if has_vanished {
@@ -230,8 +231,8 @@ impl Trust {
         people: impl IntoIterator<Item = (u64, i64)>,
         known: impl FnOnce(&[u64]) -> usize,
     ) -> Option<Doubt> {
-        self.with(place, |word| {
-            let (doubt, step) = word.take_vanished(people, now(), known).unzip();
+        self.with(place, |credibility| {
+            let (doubt, step) = credibility.take_vanished(people, now(), known).unzip();
             (doubt, step.flatten())
         })
     }
@@ -239,10 +240,10 @@ impl Trust {
     /// A person's word that those who are gone have left. Taken, and true, only where somebody is
     /// doubted for that: a canary that is gone cannot have left.
     pub fn confirm(&self) -> bool {
-        if !self.domains.iter().any(|domain| lock(&domain.word).awaits_confirmation(now())) {
+        if !self.domains.iter().any(|domain| lock(&domain.credibility).awaits_confirmation(now())) {
             return false;
         }
-        self.with_all(Word::confirmed);
+        self.with_all(Credibility::confirmed);
         self.store.forget_all_turned(&self.name);
         true
     }
@@ -253,7 +254,7 @@ impl Trust {
         // Under the lock, so that of an answer and a trouble at the same time the later counts.
         let mut silence = lock(&self.silence);
         if silence.answer() {
-            self.with_all(|word| word.silent(false, "it answers"));
+            self.with_all(|credibility| credibility.silent(false, "it answers"));
         }
     }
 
@@ -265,32 +266,32 @@ impl Trust {
         let mut silence = lock(&self.silence);
         if silence.trouble() {
             let why = trouble.to_string();
-            self.with_all(|word| word.silent(true, &why));
+            self.with_all(|credibility| credibility.silent(true, &why));
         }
     }
 
     pub(super) fn needs_test(&self, place: usize) -> bool {
-        lock(&self.domains[place].word).needs_test(self.whom(), now())
+        lock(&self.domains[place].credibility).needs_test(self.whom(), now())
     }
 
     /// Whether the background should test it: it is due, or the last result was bad.
     #[must_use]
     pub fn is_test_due(&self, place: usize) -> bool {
-        lock(&self.domains[place].word).is_test_due(self.whom(), now())
+        lock(&self.domains[place].credibility).is_test_due(self.whom(), now())
     }
 
     /// Not while a test is put off: each person's mail would ask for the name again.
     fn may_be_tested(&self, place: usize) -> Result<(), Unbelieved> {
-        let (word, now) = (lock(&self.domains[place].word), now());
-        let Some(next) = word.waits_until(self.whom(), now) else { return Ok(()) };
+        let (credibility, now) = (lock(&self.domains[place].credibility), now());
+        let Some(next) = credibility.waits_until(self.whom(), now) else { return Ok(()) };
         let seconds = (next - now) / 1_000_000 + 1;
-        let what = format!("{}; it is asked again in {seconds} seconds", word.class().1);
+        let what = format!("{}; it is asked again in {seconds} seconds", credibility.class().1);
         Err(Unbelieved::Untested(Trouble::new(TroubleKind::Busy, what)))
     }
 
     /// Whether this reply is how the server says no in this domain.
     pub(super) fn is_no(&self, place: usize, reply: RcptReply) -> bool {
-        lock(&self.domains[place].word).is_no(reply, self.whom(), now())
+        lock(&self.domains[place].credibility).is_no(reply, self.whom(), now())
     }
 
     fn whom(&self) -> Whom {
@@ -301,12 +302,12 @@ impl Trust {
     pub(super) fn with<T>(
         &self,
         place: usize,
-        judge: impl FnOnce(&mut Word) -> (T, Option<Step>),
+        judge: impl FnOnce(&mut Credibility) -> (T, Option<Step>),
     ) -> T {
-        let mut word = lock(&self.domains[place].word);
-        let (judged, step) = judge(&mut word);
-        let why = step.map(|_| word.class().1.to_owned()).unwrap_or_default();
-        drop(word);
+        let mut credibility = lock(&self.domains[place].credibility);
+        let (judged, step) = judge(&mut credibility);
+        let why = step.map(|_| credibility.class().1.to_owned()).unwrap_or_default();
+        drop(credibility);
         if let Some(step) = step {
             self.tell_of(step, [place].into(), &why);
         }
@@ -314,12 +315,12 @@ impl Trust {
     }
 
     /// The same for all domains at once.
-    fn with_all(&self, change: impl Fn(&mut Word) -> Option<Step>) {
+    fn with_all(&self, change: impl Fn(&mut Credibility) -> Option<Step>) {
         let mut steps: BTreeMap<Step, (BTreeSet<usize>, String)> = BTreeMap::new();
         for (place, domain) in self.domains.iter().enumerate() {
-            let mut word = lock(&domain.word);
-            if let Some(step) = change(&mut word) {
-                let why = word.class().1.to_owned();
+            let mut credibility = lock(&domain.credibility);
+            if let Some(step) = change(&mut credibility) {
+                let why = credibility.class().1.to_owned();
                 steps.entry(step).or_insert_with(|| (BTreeSet::new(), why)).0.insert(place);
             }
         }
@@ -345,7 +346,7 @@ impl Trust {
 impl DomainTrust {
     /// Remembers somebody who can stand in for a canary.
     pub fn remember_known(&self, known: &Mailbox) {
-        lock(&self.word).remember(known);
+        lock(&self.credibility).remember(known);
     }
 }
 

@@ -11,7 +11,7 @@ use super::error::{
 };
 use super::part::{DomainPart, Load, Malformed, PatternEntry, Skipped};
 use super::preview::{Named, Recipient};
-use super::scope::{Place, Scope};
+use super::scope::{DomainClass, Scope};
 use super::written::{Shape, parse_local_part, parse_target, shape, split, typed, unquoted};
 use crate::pattern::Pattern;
 use crate::snapshot::{Builder, HashKey};
@@ -107,7 +107,7 @@ pub struct Intake<'s> {
     malformed: Malformed,
     /// The last name seen behind an `@`, since neighbours mostly share it.
     last_name: Vec<u8>,
-    last_place: Place,
+    last_place: DomainClass,
 }
 
 impl<'s> Intake<'s> {
@@ -136,7 +136,7 @@ impl<'s> Intake<'s> {
             foreign: 0,
             malformed: Malformed::default(),
             last_name: Vec::new(),
-            last_place: Place::Malformed,
+            last_place: DomainClass::Malformed,
         }
     }
 
@@ -280,9 +280,9 @@ impl<'s> Intake<'s> {
             self.last_name.extend_from_slice(name);
         }
         let place = match self.last_place {
-            Place::Ours(place) => Some(place),
-            Place::Foreign => None,
-            Place::Malformed => return Err(AddressError::DomainSyntax.into()),
+            DomainClass::Ours(place) => Some(place),
+            DomainClass::Foreign => None,
+            DomainClass::Malformed => return Err(AddressError::DomainSyntax.into()),
         };
         self.has_addresses = true;
         Ok((local_part, place))

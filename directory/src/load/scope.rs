@@ -33,7 +33,7 @@ impl DomainScope {
 
 /// What the name behind an `@` is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum DomainClass {
     /// Counts into [`Scope::domains`].
     Ours(usize),
     /// A domain this source is not read for.
@@ -95,22 +95,22 @@ impl Scope {
     }
 
     /// Says what a written name, U-labels included, is to us.
-    pub(crate) fn place(&self, written: &[u8]) -> Place {
+    pub(crate) fn place(&self, written: &[u8]) -> DomainClass {
         let mut folded = [0; DOMAIN_OCTETS_MAX];
         if let Some(folded) = folded.get_mut(..written.len()) {
             folded.copy_from_slice(written);
             folded.make_ascii_lowercase();
             if let Some(&at) = self.places.get(&*folded) {
-                return Place::Ours(at);
+                return DomainClass::Ours(at);
             }
         }
-        let Ok(text) = str::from_utf8(written) else { return Place::Malformed };
+        let Ok(text) = str::from_utf8(written) else { return DomainClass::Malformed };
         if text.starts_with('[') {
-            return Host::parse(text).map_or(Place::Malformed, |_| Place::Foreign);
+            return Host::parse(text).map_or(DomainClass::Malformed, |_| DomainClass::Foreign);
         }
-        let Ok(domain) = Domain::from_unicode(text) else { return Place::Malformed };
+        let Ok(domain) = Domain::from_unicode(text) else { return DomainClass::Malformed };
         let at = self.places.get(domain.to_canonical().as_bytes());
-        at.map_or(Place::Foreign, |&at| Place::Ours(at))
+        at.map_or(DomainClass::Foreign, |&at| DomainClass::Ours(at))
     }
 
     /// The place of the domain of a written address, and its local part in canonical form; nothing
@@ -119,8 +119,8 @@ impl Scope {
         let (local_part, name) = split(unquoted(written));
         let place = match name.map(|name| self.place(name)) {
             None => self.only()?,
-            Some(Place::Ours(place)) => place,
-            Some(Place::Foreign | Place::Malformed) => return None,
+            Some(DomainClass::Ours(place)) => place,
+            Some(DomainClass::Foreign | DomainClass::Malformed) => return None,
         };
         let mut local_part = parse_local_part(local_part).ok()?.as_str().as_bytes().to_vec();
         if self.domains[place].case == LocalPartCase::Folded {

@@ -2,7 +2,7 @@
 //! do not; what they hold must be what they are for, or nothing is said. Databases turn their
 //! rows into [`Row`]s.
 
-use super::super::live::{Said, Trouble, TroubleKind};
+use super::super::live::{Existence, Trouble, TroubleKind};
 use super::statement::Placeholder;
 use mail::address::Mailbox;
 
@@ -89,7 +89,7 @@ impl Values {
 /// What the rows come to.
 /// # Errors
 /// When a column holds what it is not for, or the rows contradict each other.
-pub fn said(rows: &[Row]) -> Result<Said, Trouble> {
+pub fn said(rows: &[Row]) -> Result<Existence, Trouble> {
     if rows.len() > ROWS_MAX {
         let what = format!("query: more than {ROWS_MAX} rows for one address");
         return Err(Trouble::new(TroubleKind::Misconfigured, what)
@@ -110,7 +110,7 @@ pub fn said(rows: &[Row]) -> Result<Said, Trouble> {
         }
         found = Some(target);
     }
-    Ok(found.map_or(Said::Unknown, |target| Said::Exists { target }))
+    Ok(found.map_or(Existence::Unknown, |target| Existence::Exists { target }))
 }
 
 fn exists(row: &Row) -> Result<bool, Trouble> {
@@ -186,11 +186,11 @@ mod tests {
 
     #[test]
     fn a_row_means_that_the_address_exists() {
-        let nobody = Said::Exists { target: None };
-        assert_eq!(said(&[]).unwrap(), Said::Unknown);
+        let nobody = Existence::Exists { target: None };
+        assert_eq!(said(&[]).unwrap(), Existence::Unknown);
         assert_eq!(said(&[Row::default(), Row::default()]).unwrap(), nobody);
         assert_eq!(said(&[row(None, Some(Cell::Null))]).unwrap(), nobody);
-        for (number, expected) in [(0, Said::Unknown), (1, nobody.clone()), (7, nobody)] {
+        for (number, expected) in [(0, Existence::Unknown), (1, nobody.clone()), (7, nobody)] {
             assert_eq!(said(&[row(Some(Cell::Number(number)), None)]).unwrap(), expected);
         }
     }
@@ -199,7 +199,7 @@ mod tests {
     fn a_target_is_one_address() {
         let text = |text: &str| row(None, Some(Cell::Text(text.into())));
         let target = Some(Mailbox::parse("a@inside.test").unwrap());
-        assert_eq!(said(&[text("a@inside.test  ")]).unwrap(), Said::Exists { target });
+        assert_eq!(said(&[text("a@inside.test  ")]).unwrap(), Existence::Exists { target });
         assert!(said(&[text("a@inside.test"), text("a@inside.test")]).is_ok());
         let several = [text("a@inside.test"), text("b@inside.test")];
         assert_eq!(kind(&several), Some(TroubleKind::Unexpected));

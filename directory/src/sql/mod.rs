@@ -7,6 +7,7 @@ mod answer;
 mod failure;
 mod list;
 
+pub(crate) mod configured;
 mod mysql;
 mod pool;
 mod postgres;
@@ -16,19 +17,18 @@ mod sqlite;
 mod sqlite_list;
 mod statement;
 pub(crate) mod table;
-pub(crate) mod written;
 
 pub use answer::{ROWS_MAX, Values};
 
 pub use list::SqlList;
 pub use pool::{AGE_MAX, IDLE_MAX, WAITING_MAX};
-pub use settings::{Database, Mode, Place, Server, Settings, Tls};
+pub use settings::{Database, Mode, Server, ServerAddress, Settings, Tls};
 pub use statement::{Dialect, Fault, FaultKind, Placeholder, Statement};
 
 use super::list::{DomainScope, Scope};
 use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
-use super::live::{Asking, LiveSource, Said, Trouble, TroubleKind};
+use super::live::{Asking, Existence, LiveSource, Trouble, TroubleKind};
 use super::{Environment, Opened};
 use answer::{judge_columns, said};
 use failure::Failure;
@@ -84,7 +84,7 @@ impl Sql {
     /// Asks about what is bound to the placeholders, whether or not it is an address.
     /// # Errors
     /// When the database gives no answer within the time that is set.
-    pub async fn ask_values(&self, values: &Values) -> Result<Said, Trouble> {
+    pub async fn ask_values(&self, values: &Values) -> Result<Existence, Trouble> {
         let until = Instant::now() + self.settings.timeout;
         let rows = match &self.asked {
             Asked::Postgres(pool) => remote::ask(pool, &self.query, values, until).await,
@@ -116,7 +116,7 @@ impl Sql {
         judge_columns(names.iter().map(String::as_str))
             .map_err(|trouble| self.at_its_place(trouble))?;
         // Some databases look only now whether the query is permitted.
-        if let Said::Exists { .. } = self.ask_values(&Values::of_nobody()).await? {
+        if let Existence::Exists { .. } = self.ask_values(&Values::of_nobody()).await? {
             let what = "query: it finds an address that was made up";
             let trouble = Trouble::new(TroubleKind::Misconfigured, what)
                 .remedy("its condition lets everything through");
@@ -140,7 +140,7 @@ impl LiveSource for Sql {
         format!("sql {place:?} {user:?} {text:?} {parameters:?}")
     }
 
-    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
+    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence> {
         Box::pin(async move { self.ask_values(&Values::new(&mailbox)).await })
     }
 

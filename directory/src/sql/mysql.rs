@@ -5,7 +5,7 @@ use super::answer::{Cell, EXISTS, ROWS_MAX, Row, TARGET, Values};
 use super::failure::Failure;
 use super::pool::Connect;
 use super::remote::{Layout, Listed, Remote, next_row};
-use super::settings::{Place, Server, Tls};
+use super::settings::{Server, ServerAddress, Tls};
 use super::statement::Statement;
 use super::{no_column, not_text, password};
 use futures_util::TryStreamExt;
@@ -39,8 +39,10 @@ impl MySqlServer {
             // another connection, where its number means something else or nothing.
             .statement_cache_capacity(0);
         let mut options = match place {
-            Place::Socket { path, .. } => options.socket(path).ssl_mode(MySqlSslMode::Disabled),
-            Place::Host { host, port, tls } => {
+            ServerAddress::Socket { path, .. } => {
+                options.socket(path).ssl_mode(MySqlSslMode::Disabled)
+            }
+            ServerAddress::Host { host, port, tls } => {
                 let options = options.host(host).port(*port);
                 match tls {
                     Tls::Plain => options.ssl_mode(MySqlSslMode::Disabled),

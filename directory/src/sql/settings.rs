@@ -1,5 +1,5 @@
 //! What is set for one SQL source, ready to be used. What the operator writes about it, and what
-//! may be wrong with that, is in `written.rs`.
+//! may be wrong with that, is in `configured.rs`.
 
 use super::statement::{Dialect, Statement};
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ pub enum Database {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Server {
     /// Where.
-    pub place: Place,
+    pub place: ServerAddress,
     /// The user there.
     pub user: String,
     /// The database there.
@@ -66,7 +66,7 @@ pub struct Server {
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum ServerAddress {
     /// On a port.
     Host {
         /// A name or an IP address.
@@ -131,10 +131,10 @@ impl Database {
 impl Server {
     fn describe(&self, kind: &str) -> String {
         match &self.place {
-            Place::Host { host, port, .. } => {
+            ServerAddress::Host { host, port, .. } => {
                 format!("{kind} at {host}:{port}, database {}", self.database)
             }
-            Place::Socket { path, .. } => {
+            ServerAddress::Socket { path, .. } => {
                 format!("{kind} at {}, database {}", path.display(), self.database)
             }
         }

@@ -174,7 +174,7 @@ impl Reader {
         // Once more when somebody writes over it: pages of two files make no answer.
         match self.run_once(number, &work)? {
             Some(answer) => Ok(answer),
-            None => self.run_once(number, &work)?.ok_or_else(written_over),
+            None => self.run_once(number, &work)?.ok_or_else(changed_while_read),
         }
     }
 
@@ -203,7 +203,7 @@ impl Reader {
 }
 
 /// Somebody writes over the file while it is read.
-pub(super) fn written_over() -> Failure {
+pub(super) fn changed_while_read() -> Failure {
     Trouble::new(TroubleKind::Unexpected, "the file changed while it was read").into()
 }
 

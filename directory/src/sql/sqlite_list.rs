@@ -5,7 +5,7 @@ use super::super::file::Stamp;
 use super::answer::TARGET;
 use super::failure::{Failure, slow};
 use super::remote::{LOOK, Layout, Listed};
-use super::sqlite::{columns, open, written_over};
+use super::sqlite::{changed_while_read, columns, open};
 use super::statement::Statement;
 use super::{no_column, not_text};
 use rusqlite::InterruptHandle;
@@ -20,7 +20,7 @@ const BATCH_ROWS: usize = 1_024;
 /// Batches on their way.
 const BATCHES_MAX: usize = 2;
 
-enum Said {
+enum Progress {
     /// Stops the reading.
     Begun(InterruptHandle),
     Rows(Vec<(Vec<u8>, Option<Vec<u8>>)>),
@@ -43,8 +43,8 @@ pub fn list(
         let (mut interrupt, mut heard) = (None, Instant::now());
         let ended = loop {
             match receiver.recv_timeout(LOOK) {
-                Ok(Said::Begun(handle)) => interrupt = Some(handle),
-                Ok(Said::Rows(rows)) => {
+                Ok(Progress::Begun(handle)) => interrupt = Some(handle),
+                Ok(Progress::Rows(rows)) => {
                     heard = Instant::now();
                     if !rows
                         .iter()
@@ -76,10 +76,10 @@ fn read(
     path: &Path,
     statement: &Statement,
     busy_max: Duration,
-    sender: &SyncSender<Said>,
+    sender: &SyncSender<Progress>,
 ) -> Result<(), Failure> {
     let open = open(path, busy_max)?;
-    let _ = sender.send(Said::Begun(open.connection.get_interrupt_handle()));
+    let _ = sender.send(Progress::Begun(open.connection.get_interrupt_handle()));
     let mut prepared = open.connection.prepare(&statement.text)?;
     let names: Vec<&str> = prepared.column_names().collect();
     let layout = Layout::new(names.iter().copied()).ok_or_else(no_column)?;
@@ -96,7 +96,7 @@ fn read(
         batch.push((address, target));
         if batch.len() == BATCH_ROWS {
             let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_ROWS));
-            if sender.send(Said::Rows(full)).is_err() {
+            if sender.send(Progress::Rows(full)).is_err() {
                 return Ok(());
             }
         }
@@ -106,9 +106,9 @@ fn read(
     let mut ahead = path.as_os_str().to_owned();
     ahead.push("-wal");
     if Stamp::of(path).ok() != Some(open.stamp) && !Path::new(&ahead).exists() {
-        return Err(written_over());
+        return Err(changed_while_read());
     }
-    let _ = sender.send(Said::Rows(batch));
+    let _ = sender.send(Progress::Rows(batch));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The keys of `[[sql]]`. What they mean is in `written.rs`.
+//! The keys of `[[sql]]`. What they mean is in `configured.rs`.
 
 use crate::mode::Use;
 use settings::table::keys::table;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 table! {
     /// A database that is asked for each address, or listed: PostgreSQL, MySQL, MariaDB, SQLite.
-    pub(crate) struct Written("sql", "[[sql]]") {
+    pub(crate) struct SqlTable("sql", "[[sql]]") {
         /// What `recipients` of a `[[domain]]` calls it.
         name: Option<Text> = required().like("people"),
         /// Where the database is: `postgres://user@host:port/database`, or `mysql://` for MySQL and

@@ -6,7 +6,7 @@ mod servers;
 mod trials;
 
 use directory::callout::{Callout, Settings, Until};
-use directory::live::{LiveSource, Said, Trouble, TroubleKind};
+use directory::live::{Existence, LiveSource, Trouble, TroubleKind};
 use kit::certificates::Authority;
 use kit::{Act, Folder, Hop, Stage, closed_port, wait_until};
 use mail::address::{Domain, Mailbox};
@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use wire::server::{NextHopHost, NextHopTls, Trust};
 
-const EXISTS: Said = Said::Exists { target: None };
+const EXISTS: Existence = Existence::Exists { target: None };
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
@@ -64,11 +64,11 @@ impl Asker {
         Self { runtime: runtime(), callout: open(settings) }
     }
 
-    fn ask(&self, local_part: &str) -> Result<Said, Trouble> {
+    fn ask(&self, local_part: &str) -> Result<Existence, Trouble> {
         self.runtime.block_on(Arc::clone(&self.callout).ask(mailbox(local_part)))
     }
 
-    fn ask_until_data(&self, local_part: &str) -> Result<Said, Trouble> {
+    fn ask_until_data(&self, local_part: &str) -> Result<Existence, Trouble> {
         self.runtime.block_on(Arc::clone(&self.callout).ask_until_data(mailbox(local_part)))
     }
 
@@ -99,7 +99,7 @@ fn an_honest_next_hop_is_asked_on_one_connection_and_hears_no_data() {
     let hop = Hop::acting(honest);
     let asker = Asker::of(hop.address);
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
-    assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
+    assert_eq!(asker.ask("nobody").unwrap(), Existence::Unknown);
     assert_eq!(asker.ask("smith").unwrap(), EXISTS);
     assert_eq!(hop.connections(), 1);
     assert_eq!(count(&hop, "MAIL FROM:<>"), 3);
@@ -112,10 +112,10 @@ fn an_honest_next_hop_is_asked_on_one_connection_and_hears_no_data() {
 fn until_one_recipient_was_accepted_from_the_null_path_a_refusal_is_checked_with_a_name() {
     let hop = Hop::acting(honest);
     let asker = Asker::of(hop.address);
-    assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
+    assert_eq!(asker.ask("nobody").unwrap(), Existence::Unknown);
     assert_eq!(count(&hop, "MAIL FROM:<postmaster@mx.example.test>"), 1);
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
-    assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
+    assert_eq!(asker.ask("nobody").unwrap(), Existence::Unknown);
     assert_eq!(count(&hop, "MAIL FROM:<postmaster@mx.example.test>"), 1, "not again");
     assert!(!asker.callout.behaviour().refuses_null);
 }
@@ -145,7 +145,7 @@ fn where_the_null_path_is_refused_a_named_sender_asks_and_that_is_remembered() {
         assert_eq!(asker.ask("jones").unwrap(), EXISTS, "{reply}");
         assert!(asker.callout.behaviour().refuses_null, "{reply}");
         let nulls = count(&hop, "MAIL FROM:<>");
-        assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown, "{reply}");
+        assert_eq!(asker.ask("nobody").unwrap(), Existence::Unknown, "{reply}");
         assert_eq!(count(&hop, "MAIL FROM:<>"), nulls, "{reply}");
         assert_eq!(count(&hop, "MAIL FROM:<asker@b.example>"), 2, "{reply}");
     }
@@ -190,7 +190,7 @@ fn no_other_refusal_than_of_the_recipient_is_ever_an_answer() {
     for line in ["550 5.1.1 unknown", "550 unknown", "551 gone", "553-no\r\n553 such name"] {
         *reply.lock().unwrap() = line;
         wait_until("it answers", || asker.ask("jones").is_ok());
-        assert_eq!(asker.ask("jones").unwrap(), Said::Unknown, "{line}");
+        assert_eq!(asker.ask("jones").unwrap(), Existence::Unknown, "{line}");
     }
 }
 
@@ -223,7 +223,7 @@ fn whoever_does_not_get_as_far_as_rcpt_says_nothing_of_the_recipient_and_is_aske
         assert_eq!(asker.trouble("jones"), kind, "{stage:?} {act:?}");
         hop.behave(honest);
         wait_until("it is asked again", || asker.ask("jones").is_ok_and(|said| said == EXISTS));
-        assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown, "{stage:?} {act:?}");
+        assert_eq!(asker.ask("nobody").unwrap(), Existence::Unknown, "{stage:?} {act:?}");
     }
 }
 
@@ -250,7 +250,7 @@ fn one_that_is_silent_costs_its_share_of_the_time_and_the_next_is_asked() {
     let asker =
         Asker::with(&Settings { question_max, ..settings(&[silent.address, good.address]) });
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
-    assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
+    assert_eq!(asker.ask("nobody").unwrap(), Existence::Unknown);
     let question_max = Duration::from_millis(1_500);
     let asker = Asker::with(&Settings { question_max, ..settings(&[silent.address]) });
     assert_eq!(asker.trouble("jones"), TroubleKind::Slow);
@@ -312,7 +312,7 @@ fn replies_of_many_lines_that_come_octet_by_octet_are_read() {
     });
     let asker = Asker::of(address);
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
-    assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
+    assert_eq!(asker.ask("nobody").unwrap(), Existence::Unknown);
 }
 
 /// Takes every recipient at RCPT, and refuses all but jones and smith behind DATA.
@@ -336,12 +336,12 @@ fn one_that_is_late_is_found_out_and_is_asked_until_data() {
     let asker = Asker::of(hop.address);
     assert_eq!(asker.ask("nobody").unwrap(), EXISTS, "as far as RCPT it looks like an accept-all");
     assert!(!asker.callout.behaviour().is_late);
-    assert_eq!(asker.ask_until_data("nobody").unwrap(), Said::Unknown);
+    assert_eq!(asker.ask_until_data("nobody").unwrap(), Existence::Unknown);
     assert!(asker.callout.behaviour().is_late);
 
     let asker = Asker::with(&Settings { until: Until::Data, ..settings(&[hop.address]) });
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
-    assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
+    assert_eq!(asker.ask("nobody").unwrap(), Existence::Unknown);
     assert!(asker.callout.behaviour().is_late);
     hop.behave(late("554 5.6.0 not with this content"));
     assert_eq!(asker.trouble("nobody"), TroubleKind::Unexpected);
@@ -453,7 +453,7 @@ fn no_more_questions_are_asked_at_once_than_the_limit() {
 
 #[test]
 fn more_questions_than_a_second_may_have_wait_or_are_told_that_there_are_too_many() {
-    let told = |ask: Result<Said, Trouble>| ask.map_err(|trouble| trouble.kind);
+    let told = |ask: Result<Existence, Trouble>| ask.map_err(|trouble| trouble.kind);
     let begin = || {
         let hop = Hop::acting(honest);
         let limited = Settings {
@@ -490,7 +490,7 @@ fn after_four_refusals_a_connection_is_replaced_before_the_server_loses_patience
     let asker = Asker::of(hop.address);
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
     for n in 0..9 {
-        assert_eq!(asker.ask(&format!("nobody{n}")).unwrap(), Said::Unknown);
+        assert_eq!(asker.ask(&format!("nobody{n}")).unwrap(), Existence::Unknown);
     }
     assert_eq!(hop.connections(), 3);
 }
@@ -521,7 +521,7 @@ fn questions_come_from_several_threads_and_each_gets_its_answer() {
                 let asker = Asker { runtime: runtime(), callout };
                 for _ in 0..10 {
                     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
-                    assert_eq!(asker.ask(&format!("nobody{n}")).unwrap(), Said::Unknown);
+                    assert_eq!(asker.ask(&format!("nobody{n}")).unwrap(), Existence::Unknown);
                 }
             })
         })

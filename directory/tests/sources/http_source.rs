@@ -5,7 +5,7 @@
 mod connections;
 
 use directory::http::{Answer, Http, Method, Settings};
-use directory::live::{LiveSource, Said, Trouble, TroubleKind};
+use directory::live::{Existence, LiveSource, Trouble, TroubleKind};
 use kit::certificates::Authority;
 use kit::http::{Http as Server, Request, Response};
 use kit::{Folder, wait_until};
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
-const EXISTS: Said = Said::Exists { target: None };
+const EXISTS: Existence = Existence::Exists { target: None };
 
 fn settings(url: String) -> Settings {
     Settings {
@@ -50,12 +50,12 @@ impl Asker {
         Self { runtime, source: Http::open(settings).unwrap() }
     }
 
-    fn ask(&self, address: &str) -> Result<Said, Trouble> {
+    fn ask(&self, address: &str) -> Result<Existence, Trouble> {
         let mailbox = Mailbox::parse(address).unwrap();
         self.runtime.block_on(Arc::clone(&self.source).ask(mailbox))
     }
 
-    fn jones(&self) -> Result<Said, Trouble> {
+    fn jones(&self) -> Result<Existence, Trouble> {
         self.ask("jones@example.test")
     }
 
@@ -74,8 +74,12 @@ fn known_and_unknown_are_told_apart_on_one_connection() {
     let server = Server::start(honest);
     let asker = Asker::of(&server);
     assert_eq!(asker.jones().unwrap(), EXISTS);
-    assert_eq!(asker.ask("nobody@example.test").unwrap(), Said::Unknown);
-    assert_eq!(asker.ask("Jones@EXAMPLE.test").unwrap(), Said::Unknown, "the local part is kept");
+    assert_eq!(asker.ask("nobody@example.test").unwrap(), Existence::Unknown);
+    assert_eq!(
+        asker.ask("Jones@EXAMPLE.test").unwrap(),
+        Existence::Unknown,
+        "the local part is kept"
+    );
     assert_eq!((server.requests(), server.connections()), (3, 1));
     assert_eq!(&**asker.source.name(), "http people");
 }
@@ -161,8 +165,8 @@ fn json_says_it_where_a_pointer_is_set() {
         Answer { exists: Some("/user/exists".into()), target: Some("/user/mailbox".into()) };
     let asker = Asker::with(&Settings { answer, ..settings(server.url("/{address}")) });
     let target = Some(Mailbox::parse("j.jones@inside.test").unwrap());
-    assert_eq!(asker.jones().unwrap(), Said::Exists { target });
-    assert_eq!(asker.ask("nobody@example.test").unwrap(), Said::Unknown);
+    assert_eq!(asker.jones().unwrap(), Existence::Exists { target });
+    assert_eq!(asker.ask("nobody@example.test").unwrap(), Existence::Unknown);
     for body in ["{}", "[true]", "no JSON", "", r#"{"user":{"exists":"yes"}}"#] {
         server.answer_with(move |_| Response::new(200, body));
         let trouble = asker.trouble();
@@ -212,7 +216,7 @@ fn no_address_changes_what_is_asked() {
         "o'neil",
         "a+b",
     ] {
-        assert_eq!(asker.ask(&format!("{local_part}@example.test")).unwrap(), Said::Unknown);
+        assert_eq!(asker.ask(&format!("{local_part}@example.test")).unwrap(), Existence::Unknown);
         let path = paths.lock().unwrap().pop().unwrap();
         let (steps, query) = path.split_once('?').unwrap();
         assert_eq!(steps.split('/').count(), 5, "{path}");

@@ -7,7 +7,7 @@ mod connections;
 mod passwords;
 
 use directory::ldap::{Bind, Ldap, Mode, Preset, Protection, Settings, Template};
-use directory::live::{LiveSource, Said, Trouble, TroubleKind};
+use directory::live::{Existence, LiveSource, Trouble, TroubleKind};
 use kit::slapd::{ADMIN_PASSWORD, READER_PASSWORD, Setup, is_here};
 use kit::{FakeLdap, Folder, LdapAnswer, Shape, Slapd};
 use mail::address::Mailbox;
@@ -74,15 +74,15 @@ impl Asker {
         Self { runtime, source: Arc::new(Ldap::new(Arc::new(settings)).unwrap()) }
     }
 
-    fn ask(&self, address: &str) -> Result<Said, Trouble> {
+    fn ask(&self, address: &str) -> Result<Existence, Trouble> {
         let asking = Arc::clone(&self.source).ask(Mailbox::parse(address).unwrap());
         self.runtime.block_on(async { timeout(kit::PATIENCE, asking).await.expect("it ends") })
     }
 
     fn knows(&self, address: &str) -> bool {
         match self.ask(address) {
-            Ok(Said::Exists { .. }) => true,
-            Ok(Said::Unknown) => false,
+            Ok(Existence::Exists { .. }) => true,
+            Ok(Existence::Unknown) => false,
             Err(trouble) => panic!("{address}: {trouble}"),
         }
     }
@@ -169,8 +169,8 @@ fn the_next_hop_hears_the_target_where_an_entry_has_one() {
     let target_attribute = Some("mailRoutingAddress".to_owned());
     let asker = Asker::new(Settings { target_attribute, ..of_fake(&fake) });
     let target = Some(Mailbox::parse("b@inside.test").unwrap());
-    assert_eq!(asker.ask("moved@example.test").unwrap(), Said::Exists { target });
-    assert_eq!(asker.ask(PERSON).unwrap(), Said::Exists { target: None });
+    assert_eq!(asker.ask("moved@example.test").unwrap(), Existence::Exists { target });
+    assert_eq!(asker.ask(PERSON).unwrap(), Existence::Exists { target: None });
     assert_eq!(fake.searches()[0].attributes, ["mailRoutingAddress"]);
 }
 

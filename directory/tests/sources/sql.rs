@@ -11,9 +11,9 @@ mod list;
 #[path = "sql/pooler.rs"]
 mod pooler;
 
-use directory::live::{LiveSource, Said, Trouble, TroubleKind};
+use directory::live::{Existence, LiveSource, Trouble, TroubleKind};
 use directory::sql::{
-    Database, Dialect, Mode, Place, Server, Settings, Sql, Statement, Tls, Values,
+    Database, Dialect, Mode, Server, ServerAddress, Settings, Sql, Statement, Tls, Values,
 };
 use kit::{Folder, mariadb, postgres};
 use mail::address::Mailbox;
@@ -59,12 +59,12 @@ impl Asked {
         Self { sql: Sql::new(&settings).unwrap().unwrap(), runtime: runtime() }
     }
 
-    fn ask(&self, address: &str) -> Result<Said, Trouble> {
+    fn ask(&self, address: &str) -> Result<Existence, Trouble> {
         let mailbox = Mailbox::parse(address).unwrap();
         self.runtime.block_on(Arc::clone(&self.sql).ask(mailbox))
     }
 
-    fn ask_text(&self, text: &str) -> Result<Said, Trouble> {
+    fn ask_text(&self, text: &str) -> Result<Existence, Trouble> {
         let (address, local_part) = (text.to_owned(), text.to_owned());
         let values = Values { address, local_part, domain: "example.test".into() };
         self.runtime.block_on(self.sql.ask_values(&values))
@@ -103,7 +103,7 @@ fn settings(database: Database, query: &str) -> Settings {
 
 fn server(address: SocketAddr, password_file: PathBuf, tls: Tls) -> Server {
     Server {
-        place: Place::Host { host: address.ip().to_string(), port: address.port(), tls },
+        place: ServerAddress::Host { host: address.ip().to_string(), port: address.port(), tls },
         user: "postern".into(),
         database: "postern".into(),
         password_file: Some(password_file),
@@ -120,8 +120,8 @@ fn on_mariadb(server_: &mariadb::Mariadb) -> Database {
     Database::MySql(server(server_.address, password, Tls::Plain))
 }
 
-fn exists(target: Option<&str>) -> Said {
-    Said::Exists { target: target.map(|target| Mailbox::parse(target).unwrap()) }
+fn exists(target: Option<&str>) -> Existence {
+    Existence::Exists { target: target.map(|target| Mailbox::parse(target).unwrap()) }
 }
 
 /// What every database must answer about [`PEOPLE`].
@@ -131,7 +131,7 @@ fn answers(database: &Database, execute: &dyn Fn(&str)) {
     assert_eq!(people.ask("jones@example.test").unwrap(), exists(None));
     assert_eq!(people.ask("smith@example.test").unwrap(), exists(Some("smith@inside.test")));
     assert_eq!(people.ask("o'brien@Example.TEST").unwrap(), exists(None));
-    assert_eq!(people.ask("nobody@example.test").unwrap(), Said::Unknown);
+    assert_eq!(people.ask("nobody@example.test").unwrap(), Existence::Unknown);
     let found = people.try_out().unwrap();
     assert!(found.ends_with("the query gives target"), "{found}");
 
@@ -143,7 +143,7 @@ fn answers(database: &Database, execute: &dyn Fn(&str)) {
         format!("select 1 from people where address = {joined} and {{local_part}} <> 'smith'");
     let halves = Asked::new(database.clone(), &text);
     assert_eq!(halves.ask("jones@example.test").unwrap(), exists(None));
-    assert_eq!(halves.ask("smith@example.test").unwrap(), Said::Unknown);
+    assert_eq!(halves.ask("smith@example.test").unwrap(), Existence::Unknown);
 
     let named = match database.dialect() {
         Dialect::MySql => "`exists`",
@@ -153,7 +153,7 @@ fn answers(database: &Database, execute: &dyn Fn(&str)) {
         let text = format!("select {flag} as {named} from people where address = {{address}}");
         let flagged = Asked::new(database.clone(), &text);
         assert_eq!(flagged.ask("jones@example.test").unwrap(), exists(None), "{flag}");
-        assert_eq!(flagged.ask("nobody@example.test").unwrap(), Said::Unknown, "{flag}");
+        assert_eq!(flagged.ask("nobody@example.test").unwrap(), Existence::Unknown, "{flag}");
         flagged.try_out().unwrap();
     }
 }
@@ -163,15 +163,15 @@ fn is_never_spliced(database: &Database, count: &dyn Fn() -> String) {
     let people = Asked::new(database.clone(), QUERY);
     let text = settings(database.clone(), QUERY).query.unwrap().text;
     for spliced in SPLICED {
-        assert_eq!(people.ask_text(spliced).unwrap(), Said::Unknown, "{spliced}");
+        assert_eq!(people.ask_text(spliced).unwrap(), Existence::Unknown, "{spliced}");
         if let Ok(mailbox) = Mailbox::parse(&format!("\"{spliced}\"@example.test")) {
             let said = people.runtime.block_on(Arc::clone(&people.sql).ask(mailbox));
-            assert_eq!(said.unwrap(), Said::Unknown, "{spliced}");
+            assert_eq!(said.unwrap(), Existence::Unknown, "{spliced}");
         }
     }
     // The usual collations of MySQL take `ö` for `o`, so that is not asked.
     for odd in ["\0", "jones@example.test\0", "j\u{f8}rn@example.test", "\u{1f4ec}", "\u{fffd}"] {
-        assert_eq!(people.ask_text(odd).unwrap(), Said::Unknown, "{odd:?}");
+        assert_eq!(people.ask_text(odd).unwrap(), Existence::Unknown, "{odd:?}");
     }
     assert_eq!(settings(database.clone(), QUERY).query.unwrap().text, text);
     assert_eq!(people.ask("jones@example.test").unwrap(), exists(None));

@@ -1,19 +1,19 @@
 //! Every table of the configuration: those that are always there, and those that the kinds of
 //! recipient sources bring.
 
-use super::tables::Written;
+use super::tables::TopTable;
 use directory::{KINDS, MISSING};
 use settings::mistake::Mistake;
+use settings::table::context::LoadContext;
 use settings::table::keys::{Default, Description, Kind, Table};
 use settings::table::reader::{Fields, FromTable};
-use settings::table::site::Site;
 use settings::table::unread::RECIPIENTS;
 use std::sync::LazyLock;
 
 /// Every table, in the order of the manual.
 pub static KEYS: LazyLock<Vec<Table>> = LazyLock::new(|| {
     let mut all = Vec::new();
-    gather(Written::TABLE, &mut all);
+    gather(TopTable::TABLE, &mut all);
     all
 });
 
@@ -58,12 +58,12 @@ pub fn table_at(path: &str) -> Option<&'static Table> {
 
 /// Tells of the kinds of sources that were left out of this program, and takes them out of a
 /// table; says whether there were any. `path` is the table's, empty for the top of the file.
-pub(super) fn refuse_missing(fields: &mut Fields, path: &str, site: &mut Site) -> bool {
+pub(super) fn refuse_missing(fields: &mut Fields, path: &str, context: &mut LoadContext) -> bool {
     let mut any = false;
     for name in MISSING {
         let Some(span) = fields.remove(name) else { continue };
         let key = if path.is_empty() { (*name).to_owned() } else { format!("{path}.{name}") };
-        site.refuse(
+        context.refuse(
             Mistake::new(format!("this build of Postern has no `{name}`"))
                 .key(key)
                 .at(span, "it was left out when the program was built")

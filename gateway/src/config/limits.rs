@@ -3,8 +3,8 @@
 
 use ::relay::settings::{self as relay, SessionLimits};
 use settings::mistake::Mistake;
+use settings::table::context::LoadContext;
 use settings::table::keys::table;
-use settings::table::site::Site;
 use settings::table::value::Given;
 
 /// Tables of numbers that fill a struct of the relay, field by field.
@@ -86,12 +86,12 @@ macro_rules! limits {
         }
 
         impl Limits {
-            pub(super) fn filled(&self, site: &mut Site) -> relay::Limits {
+            pub(super) fn filled(&self, context: &mut LoadContext) -> relay::Limits {
                 let normal = SessionLimits { $( $key: *self.$key ),* };
                 let busy =
-                    SessionLimits { $( $key: tighter(&self.busy.$key, normal.$key, site) ),* };
+                    SessionLimits { $( $key: tighter(&self.busy.$key, normal.$key, context) ),* };
                 let stress =
-                    SessionLimits { $( $key: tighter(&self.stress.$key, busy.$key, site) ),* };
+                    SessionLimits { $( $key: tighter(&self.stress.$key, busy.$key, context) ),* };
                 relay::Limits { session: [normal, busy, stress], $( $f: *self.$f ),* }
             }
         }
@@ -195,7 +195,7 @@ numbers! {
 
 /// Under load nothing may become looser than it is in quiet times because one table was edited
 /// and the other was not.
-fn tighter(own: &Given<u32>, with_less_load: u32, site: &mut Site) -> u32 {
+fn tighter(own: &Given<u32>, with_less_load: u32, context: &mut LoadContext) -> u32 {
     let is_least = own.path().key.ends_with("_min");
     let is_looser = if is_least { **own < with_less_load } else { **own > with_less_load };
     if is_looser && !own.is_written() {
@@ -203,7 +203,7 @@ fn tighter(own: &Given<u32>, with_less_load: u32, site: &mut Site) -> u32 {
     }
     if is_looser {
         let message = format!("`{}` gets looser under load", own.path().key);
-        site.warn(
+        context.warn(
             own.wrong(message, &format!("with less load it is {with_less_load}"))
                 .help("under load a limit should be at least as tight as before"),
         );
@@ -212,7 +212,7 @@ fn tighter(own: &Given<u32>, with_less_load: u32, site: &mut Site) -> u32 {
 }
 
 /// Warns of numbers that never count because others are below them.
-pub(super) fn check(l: &Limits, harvest: &Harvest, site: &mut Site) {
+pub(super) fn check(l: &Limits, harvest: &Harvest, context: &mut LoadContext) {
     let wide = |number: &Given<u32>| number.with(u64::from(**number));
     for (less, more) in [
         (wide(&l.client_connections_max), &wide(&l.connections_max)),
@@ -225,7 +225,7 @@ pub(super) fn check(l: &Limits, harvest: &Harvest, site: &mut Site) {
             continue;
         };
         if *less > **more {
-            site.warn(
+            context.warn(
                 Mistake::new(format!("`{name}` is above `{other}`, so it never counts"))
                     .key(less.path())
                     .at(place.span(), "")

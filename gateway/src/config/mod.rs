@@ -29,12 +29,12 @@ use built::ListedSource;
 use directory::KINDS;
 use miette::NamedSource;
 use settings::mistake::Report;
+use settings::table::context::LoadContext;
 use settings::table::reader::{FromTable, Reader};
-use settings::table::site::Site;
 use settings::table::value::Given;
 use std::path::Path;
 use std::sync::Arc;
-use tables::Written;
+use tables::TopTable;
 use toml::de::DeTable;
 
 /// More than any operator writes by hand: 100,000 domains of two lines.
@@ -70,11 +70,11 @@ impl Config {
         contents: impl FnMut(&ListedSource<'_>, Look) -> Vec<Mistake>,
     ) -> Result<Self, Mistakes> {
         let directory = path.parent().map(Path::to_owned).unwrap_or_default();
-        let mut site = Site { report, tables: &keys::KEYS, directory, becomes: None };
-        let Some((written, described)) = written(text, &mut site) else {
-            return Err(site.report.into_mistakes());
+        let mut context = LoadContext { report, tables: &keys::KEYS, directory, becomes: None };
+        let Some((written, described)) = written(text, &mut context) else {
+            return Err(context.report.into_mistakes());
         };
-        build::build(&written, described, path, site, contents)
+        build::build(&written, described, path, context, contents)
     }
 }
 
@@ -103,24 +103,24 @@ fn read(path: &Path) -> Result<String, Mistake> {
 
 /// The file as it was written, and apart the tables that their kinds of recipient sources read;
 /// `None` when its syntax is wrong.
-fn written(text: &str, site: &mut Site) -> Option<(Written, Vec<Described>)> {
+fn written(text: &str, context: &mut LoadContext) -> Option<(TopTable, Vec<Described>)> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let message = format!("not TOML: {}", error.message().replace('\n', ", "));
-        site.refuse(Mistake::new(message).at(error.span().unwrap_or(0..0), "here"));
+        context.refuse(Mistake::new(message).at(error.span().unwrap_or(0..0), "here"));
     }
     if !errors.is_empty() {
         return None;
     }
     let top = keys::table_at("")?;
     let mut fields = table.into_inner().into();
-    keys::refuse_missing(&mut fields, "", site);
-    let mut reader = Reader::open(fields, 0..0, top, site);
+    keys::refuse_missing(&mut fields, "", context);
+    let mut reader = Reader::open(fields, 0..0, top, context);
     let mut described = Vec::new();
     for kind in KINDS {
         let Some(table) = &kind.table else { continue };
         let list = reader.take::<Vec<Given<_>>>(&keys::tables_of(table.table));
         described.extend(list.into_iter().flat_map(Given::into_inner).map(|table| (kind, table)));
     }
-    Some((Written::from_table(&mut reader), described))
+    Some((TopTable::from_table(&mut reader), described))
 }

@@ -10,7 +10,7 @@ use settings::table::value::{Given, List, Text, choice};
 
 table! {
     /// Before the first table.
-    pub struct Written("", "top of the file") {
+    pub struct TopTable("", "top of the file") {
         /// What Postern calls itself in the greeting, in EHLO and in trace fields: the fully
         /// qualified name that the MX record and the reverse lookup of its address give.
         hostname: Option<Text> = required().like("mx.example.test"),

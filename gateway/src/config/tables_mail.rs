@@ -1,9 +1,9 @@
 //! The tables that say where mail goes: `[[next_hop]]` and `[[domain]]`.
 
 use relay::settings::LocalPartCase;
+use settings::table::context::LoadContext;
 use settings::table::keys::{Kind, table};
 use settings::table::reader::Raw;
-use settings::table::site::Site;
 use settings::table::unread::Unread;
 use settings::table::value::{At, Given, List, Text, Value, choice};
 use settings::tls_keys::TlsUse;
@@ -168,10 +168,10 @@ pub enum TextOrTexts {
 
 impl Value for TextOrTexts {
     const KIND: Kind = Kind::TextOrTexts;
-    fn read(raw: Raw, at: &At<'_>, site: &mut Site) -> Option<Self> {
+    fn read(raw: Raw, at: &At<'_>, context: &mut LoadContext) -> Option<Self> {
         match raw {
             Raw::Text(text) => Some(Self::One(text)),
-            _ => Value::read(raw, at, site).map(Self::Several),
+            _ => Value::read(raw, at, context).map(Self::Several),
         }
     }
 }

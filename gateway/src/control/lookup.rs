@@ -1,7 +1,7 @@
 //! The answer for one address, as a message: by the directory of the process that serves, or by
 //! one that a command opened beside it.
 
-use super::message::{Lookup, Said};
+use super::message::{Lookup, SourceFinding};
 use crate::config::built::Config;
 use crate::explain::asked::{self, Asked};
 use crate::explain::route::Route;
@@ -66,9 +66,9 @@ fn answer(
     }
 }
 
-fn said(step: &Step) -> Said {
+fn said(step: &Step) -> SourceFinding {
     let Step { source, finding, account } = step;
-    Said {
+    SourceFinding {
         source: source.to_string(),
         answer: finding.as_ref().map(|finding| finding_word(finding).to_owned()),
         detail: finding.as_ref().map(ToString::to_string),

@@ -41,10 +41,10 @@ pub struct Lookup {
     /// Why mail is discarded, or what is said of somebody who left.
     pub detail: Option<String>,
     /// What each source says, asked alone.
-    pub sources: Vec<Said>,
+    pub sources: Vec<SourceFinding>,
     /// Who was asked until it was decided, in order; rules included.
     #[serde(default)]
-    pub trace: Vec<Said>,
+    pub trace: Vec<SourceFinding>,
     /// The process that answered; nothing when a command opened the sources itself.
     #[serde(default)]
     pub process_id: Option<u32>,
@@ -52,7 +52,7 @@ pub struct Lookup {
 
 /// What one source or rule said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Said {
+pub struct SourceFinding {
     /// Who.
     pub source: String,
     /// `exists`, `unknown`, `unavailable` or `abstains`; nothing for a rule that did not apply.

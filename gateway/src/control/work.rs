@@ -17,7 +17,7 @@ use directory::list::{LoadError, Preview};
 use directory::load::guard::{Confirmation, Outcome};
 use directory::store::Forget;
 use directory::watch::give_way;
-use directory::{RecipientSource, Word};
+use directory::{ConfirmOutcome, RecipientSource};
 use mail::address::{AddressError, Domain};
 use relay::settings::Settings;
 use std::marker;
@@ -223,11 +223,11 @@ impl Work {
             let source_name = source.name().to_string();
             // It insists on being kept, which may wait for the disk.
             return match self.blocking(move || source.confirm_people_left()).await? {
-                Word::Taken => {
+                ConfirmOutcome::Taken => {
                     Ok(Confirmed { source: source_name, is_taken: true, ..Confirmed::default() })
                 }
-                Word::NobodyDoubted => Err(Refusal::NobodyDoubted(source_name)),
-                Word::OfNoUse => Err(Refusal::EntriesMissing(source_name)),
+                ConfirmOutcome::NobodyDoubted => Err(Refusal::NobodyDoubted(source_name)),
+                ConfirmOutcome::OfNoUse => Err(Refusal::EntriesMissing(source_name)),
             };
         };
         let source = self.list(Some(&confirm.source))?;

@@ -2,7 +2,7 @@
 
 use super::proxy_protocol;
 use super::session::Session;
-use crate::state::{Live, State};
+use crate::state::{ActiveConfig, State};
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::SessionId;
 use relay::client::Client;
@@ -73,7 +73,7 @@ async fn behind_proxy(
     peer: SocketAddr,
     settings: Arc<Listener>,
     state: Arc<State>,
-    live: Arc<Live>,
+    live: Arc<ActiveConfig>,
 ) {
     let Some(listed) = &settings.proxy_from else { return };
     // Until then it holds a descriptor like any other.
@@ -101,7 +101,7 @@ fn begin(
     address: SocketAddr,
     listener: &Listener,
     state: Arc<State>,
-    live: Arc<Live>,
+    live: Arc<ActiveConfig>,
 ) -> Option<Box<Session>> {
     socket.set_nodelay(true).ok()?;
     let ip = address.ip().to_canonical();

@@ -5,7 +5,7 @@ use super::wait::{Alarm, Waiter};
 use crate::audience::{self, Occasion};
 use crate::next_hop::Transaction;
 use crate::next_hop::transaction::Envelope;
-use crate::state::{Live, State};
+use crate::state::{ActiveConfig, State};
 use directory::{self, Answer};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::smtp::reply::Reply;
@@ -53,7 +53,7 @@ pub struct Session {
 /// Takes replies, content and events.
 struct EdgeSink {
     state: Arc<State>,
-    live: Arc<Live>,
+    live: Arc<ActiveConfig>,
     outbox: Outbox,
     content: Option<Box<Content>>,
     now: Moment,
@@ -86,7 +86,7 @@ impl Session {
         exchange: Exchange,
         stream: Stream,
         state: Arc<State>,
-        live: Arc<Live>,
+        live: Arc<ActiveConfig>,
         slot: Slot,
     ) -> Box<Self> {
         let now = clock::now();
@@ -179,7 +179,7 @@ impl Session {
             }
         };
         let waiter = Waiter { exchange, lender: None };
-        let outcome = alarm.wait(waiter, until, beside(performing, stream, outbox)).await;
+        let outcome = alarm.wait(waiter, until, while_flushing(performing, stream, outbox)).await;
         Done::Carried(outcome.unwrap_or_else(|| next_hop.out_of_time(is_opening)))
     }
 
@@ -258,7 +258,8 @@ impl Session {
     ) -> Done {
         let Self { exchange, stream, sink, next_hop, .. } = self;
         let waiter = Waiter { exchange, lender: Some(next_hop) };
-        let found = alarm.wait(waiter, until, beside(found, stream, &mut sink.outbox)).await;
+        let found =
+            alarm.wait(waiter, until, while_flushing(found, stream, &mut sink.outbox)).await;
         found.map_or(Done::Elapsed, Done::Found)
     }
 
@@ -373,7 +374,11 @@ fn sent(outbox: &Outbox) -> Done {
 
 /// Waits for an answer. Replies that were given before do not wait with it for long, least of all
 /// that to a whole message; they leave as far as the client takes them.
-async fn beside<T>(answer: impl Future<Output = T>, stream: &mut Stream, outbox: &mut Outbox) -> T {
+async fn while_flushing<T>(
+    answer: impl Future<Output = T>,
+    stream: &mut Stream,
+    outbox: &mut Outbox,
+) -> T {
     let mut answer = pin!(answer);
     if outbox.is_empty() {
         return answer.await;

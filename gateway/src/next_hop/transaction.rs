@@ -24,7 +24,7 @@ const RESET_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub struct Transaction {
     lease: Option<Box<Lease>>,
-    said: Option<Box<Said>>,
+    said: Option<Box<AcceptedEnvelope>>,
     /// The host that may have seen the final dot.
     reached: Option<Arc<str>>,
 }
@@ -43,7 +43,7 @@ pub struct Envelope {
 
 /// What the next hop has been told and has accepted, to be told once more where the connection is
 /// lost, or lent to somebody else, while the client is still sending.
-struct Said {
+struct AcceptedEnvelope {
     hop: Arc<NextHop>,
     envelope: Envelope,
     recipients: Vec<ForwardPath>,
@@ -60,7 +60,7 @@ impl Transaction {
         self.forget().await;
         let Some(hop) = hop else { return Outcome::Unavailable };
         let outcome = self.begin(&hop, &envelope, &recipient).await;
-        self.said = Some(Box::new(Said { hop, envelope, recipients: Vec::new() }));
+        self.said = Some(Box::new(AcceptedEnvelope { hop, envelope, recipients: Vec::new() }));
         self.note(recipient, &outcome);
         outcome
     }
@@ -246,7 +246,7 @@ impl Transaction {
 
     /// The transaction so far, on a new connection; nothing unless all of it is accepted again.
     async fn say_again(&self) -> Option<Box<Lease>> {
-        let Said { hop, envelope, recipients } = self.said.as_deref()?;
+        let AcceptedEnvelope { hop, envelope, recipients } = self.said.as_deref()?;
         let Envelope { party, client, reverse_path, parameters } = envelope;
         let mut lease = Box::new(hop.lease(*party, true).await.ok()?);
         let connection = lease.connection();

@@ -9,7 +9,7 @@ use crate::config::built::{Config, ListedSource};
 use crate::next_hop::meter::Meter;
 use crate::next_hop::{Hops, pool::NextHop};
 use crate::observe::Observer;
-use crate::state::{Live, State};
+use crate::state::{ActiveConfig, State};
 use directory::RecipientSource;
 use directory::assembly::{self, Opened, OpenedDirectory, contents};
 use directory::watch::{INTERVAL, Watcher};
@@ -24,7 +24,7 @@ use wire::tls::server::Certificate;
 /// A configuration that is ready, and what keeps it fresh.
 pub struct Assembled {
     /// What sessions use.
-    pub live: Live,
+    pub live: ActiveConfig,
     /// What watches files for it.
     pub watched: Watched,
     /// Why recipient sources that were opened just now are not to be relied on.
@@ -110,7 +110,7 @@ pub fn assemble(
     let domains = &config.settings.domain;
     let meter = Meter::start(&config.next_hops, domains, &environment, before.meter);
     let (directory, hops) = (Arc::new(directory), Hops(hops));
-    let live = Live { config, directory, hops, meter, dns, tls: server_config };
+    let live = ActiveConfig { config, directory, hops, meter, dns, tls: server_config };
     let recipients = Some(recipients);
     let watched = Watched { _recipients: recipients, sources, _certificate: watch, certificate };
     Ok(Assembled { live, watched, doubts })

@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::watch;
-use wire::content::Room;
+use wire::content::ContentBudget;
 use wire::lock::random_key;
 use wire::slots::Slots;
 
@@ -211,7 +211,7 @@ fn assemble(
     let state = State {
         live: ArcSwap::from_pointee(live),
         slots: Arc::new(Slots::new(slots_max)),
-        room: Arc::new(Room::new(memory, of_message, state_dir)),
+        room: Arc::new(ContentBudget::new(memory, of_message, state_dir)),
         ledgers: Ledgers::new()?,
         learned: Arc::clone(backing.learned()),
         split: Mutex::new(SplitMemory::new(random_key()?)),

@@ -3,7 +3,7 @@
 //! That we go down is one signal ([`crate::state::State::drain`]) and no question to each.
 
 use crate::config::built::Config;
-use crate::state::Live;
+use crate::state::ActiveConfig;
 use std::time::Instant;
 
 /// A part of the process.
@@ -21,7 +21,7 @@ pub trait Service: Send + Sync {
 /// Another configuration.
 pub struct Change<'a> {
     /// What is in force.
-    pub before: &'a Live,
+    pub before: &'a ActiveConfig,
     /// What is to be.
     pub config: &'a Config,
 }

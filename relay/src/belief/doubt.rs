@@ -1,5 +1,5 @@
 //! Why something that a source said is not believed, as log and people are told. When that is so
-//! is `word.rs`.
+//! is `credibility.rs`.
 
 use mail::address::Mailbox;
 use std::fmt;

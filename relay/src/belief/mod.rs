@@ -5,7 +5,7 @@
 //! Times are `i64`: microseconds of a clock that never goes back where two answers must not fall
 //! together, seconds in [`age`]. None is ever taken from a clock here.
 //!
-//! - [`word`]: a yes and a no of one source for one domain; the heart.
+//! - [`credibility`]: a yes and a no of one source for one domain; the heart.
 //! - [`trial`]: what a reply to an invented name shows beyond yes and no.
 //! - [`class`]: what a source has shown itself to be. [`changes`]: changes of it as they are told.
 //! - [`vanished`]: people who were known and are not any more. [`silence`]: troubles in a row.
@@ -15,9 +15,9 @@
 pub mod age;
 pub mod changes;
 pub mod class;
+pub mod credibility;
 pub mod doubt;
 pub mod shrunk;
 pub mod silence;
 pub mod trial;
 pub mod vanished;
-pub mod word;

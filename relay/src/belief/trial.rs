@@ -79,7 +79,7 @@ impl PutOff {
 mod tests {
     use super::*;
     use crate::belief::class::{Behaviour, Class};
-    use crate::belief::word::{Whom, Word};
+    use crate::belief::credibility::{Credibility, Whom};
     use proptest::prelude::*;
 
     const WHOM: Whom = Whom { epoch: 0, has_answered: true };
@@ -89,70 +89,73 @@ mod tests {
     }
 
     /// Puts the trial off whenever it is due, from `now` on, for so many replies; when the last is.
-    fn put_off(word: &mut Word, mut now: i64, replies: u32) -> i64 {
+    fn put_off(credibility: &mut Credibility, mut now: i64, replies: u32) -> i64 {
         for _ in 0..replies {
-            while !word.is_test_due(WHOM, now) {
+            while !credibility.is_test_due(WHOM, now) {
                 now += 1_000_000;
             }
-            word.put_off(0, now, "450");
+            credibility.put_off(0, now, "450");
         }
         now
     }
 
     #[test]
     fn a_steady_4yz_beside_a_yes_for_others_is_no_accept_all() {
-        let mut word = Word::new("test".into(), None);
-        word.takes_somebody(0, 0);
-        let now = put_off(&mut word, 0, 6);
-        assert!(word.needs_test(WHOM, now), "greylisting may last as long");
-        let now = put_off(&mut word, now, 1);
+        let mut credibility = Credibility::new("test".into(), None);
+        credibility.takes_somebody(0, 0);
+        let now = put_off(&mut credibility, 0, 6);
+        assert!(credibility.needs_test(WHOM, now), "greylisting may last as long");
+        let now = put_off(&mut credibility, now, 1);
         assert!(now < 45 * 60_000_000, "{now}");
-        assert!(!word.needs_test(WHOM, now));
-        assert_eq!(word.class().0, Class::Honest);
+        assert!(!credibility.needs_test(WHOM, now));
+        assert_eq!(credibility.class().0, Class::Honest);
         // An hour later the same name is put off again, and nobody waits for that.
-        let now = put_off(&mut word, now, 1);
-        assert!(!word.needs_test(WHOM, now) && word.class().0 == Class::Honest);
+        let now = put_off(&mut credibility, now, 1);
+        assert!(!credibility.needs_test(WHOM, now) && credibility.class().0 == Class::Honest);
     }
 
     #[test]
     fn a_steady_4yz_to_everybody_shows_nothing() {
-        let mut word = Word::new("test".into(), None);
-        let now = put_off(&mut word, 0, 20);
-        assert_eq!(word.class().0, Class::Unproven);
-        assert!(word.needs_test(WHOM, now));
-        word.takes_somebody(0, now);
-        assert!(!word.needs_test(WHOM, now), "until it takes somebody");
+        let mut credibility = Credibility::new("test".into(), None);
+        let now = put_off(&mut credibility, 0, 20);
+        assert_eq!(credibility.class().0, Class::Unproven);
+        assert!(credibility.needs_test(WHOM, now));
+        credibility.takes_somebody(0, now);
+        assert!(!credibility.needs_test(WHOM, now), "until it takes somebody");
     }
 
     #[test]
     fn behind_a_greylist_the_answer_counts_and_what_was_found_before_counts_meanwhile() {
-        let mut word = Word::new("test".into(), None);
-        word.takes_somebody(0, 0);
-        let now = put_off(&mut word, 0, 3);
-        word.tested(0, now, true);
-        word.shown(true, Behaviour::default(), "tested");
-        assert_eq!(word.class().0, Class::AcceptAll);
-        word.tested(0, now, false);
+        let mut credibility = Credibility::new("test".into(), None);
+        credibility.takes_somebody(0, 0);
+        let now = put_off(&mut credibility, 0, 3);
+        credibility.tested(0, now, true);
+        credibility.shown(true, Behaviour::default(), "tested");
+        assert_eq!(credibility.class().0, Class::AcceptAll);
+        credibility.tested(0, now, false);
         let hour_later = now + 3_600_000_000;
-        assert!(word.needs_test(WHOM, hour_later));
-        word.put_off(0, hour_later, "450");
-        assert!(!word.needs_test(WHOM, hour_later + 1), "it was right an hour ago");
-        assert!(word.needs_test(Whom { epoch: 1, ..WHOM }, hour_later + 1), "it was another");
+        assert!(credibility.needs_test(WHOM, hour_later));
+        credibility.put_off(0, hour_later, "450");
+        assert!(!credibility.needs_test(WHOM, hour_later + 1), "it was right an hour ago");
+        assert!(
+            credibility.needs_test(Whom { epoch: 1, ..WHOM }, hour_later + 1),
+            "it was another"
+        );
     }
 
     #[test]
     fn what_an_invented_name_heard_is_a_no_where_somebody_is_taken() {
-        let mut word = Word::new("test".into(), None);
+        let mut credibility = Credibility::new("test".into(), None);
         let no = reply(524, Some((2, 4)));
-        word.tested(0, 0, false);
-        word.refuses_by(no);
-        assert!(!word.is_no(no, WHOM, 1), "it has taken nobody yet");
-        word.takes_somebody(0, 1);
-        assert!(word.is_no(no, WHOM, 1));
-        assert!(!word.is_no(reply(524, None), WHOM, 1), "another reply");
-        assert!(!word.is_no(no, Whom { epoch: 1, ..WHOM }, 1), "another server");
-        word.refuses_by(reply(550, Some((7, 1))));
-        assert!(!word.is_no(reply(550, Some((7, 1))), WHOM, 1));
+        credibility.tested(0, 0, false);
+        credibility.refuses_by(no);
+        assert!(!credibility.is_no(no, WHOM, 1), "it has taken nobody yet");
+        credibility.takes_somebody(0, 1);
+        assert!(credibility.is_no(no, WHOM, 1));
+        assert!(!credibility.is_no(reply(524, None), WHOM, 1), "another reply");
+        assert!(!credibility.is_no(no, Whom { epoch: 1, ..WHOM }, 1), "another server");
+        credibility.refuses_by(reply(550, Some((7, 1))));
+        assert!(!credibility.is_no(reply(550, Some((7, 1))), WHOM, 1));
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl<T: Fallback> Field for Given<T> {
     type Default = T::Default;
     fn read(key: &Key<Self>, reader: &mut Reader<'_>) -> Self {
         let written = reader.take(&key.description);
-        written.unwrap_or_else(|| reader.unwritten(&key.description, T::fallback(key.default)))
+        written.unwrap_or_else(|| reader.default_of(&key.description, T::fallback(key.default)))
     }
 }
 
@@ -286,7 +286,7 @@ impl From<KeyPath> for String {
 /// ```text
 /// table! {
 ///     /// A web service that is asked for each address.
-///     pub struct Written("http", "[[http]]") {
+///     pub struct HttpTable("http", "[[http]]") {
 ///         /// PEM file of the authorities that are believed.
 ///         tls_ca: Option<Text> = optional("the system's roots").like("inside-ca.pem"),
 ///         /// Questions at the same time.

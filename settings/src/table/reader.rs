@@ -2,8 +2,8 @@
 //! missing ones, and, with `value`, wrong kinds, words, and numbers out of bounds. What the values
 //! mean is left to those who ask for them.
 
+use super::context::LoadContext;
 use super::keys::{Default, Description, KeyPath, Table, nearest};
-use super::site::Site;
 use super::unread::Unread;
 use super::value::{At, Given, Text, Value};
 use crate::mistake::Mistake;
@@ -102,14 +102,14 @@ pub trait FromTable: Sized {
     /// Takes the values of its keys. What is wrong with them is told.
     fn from_table(reader: &mut Reader<'_>) -> Self;
     /// Reads a whole table.
-    fn read_from(table: Given<Unread>, site: &mut Site) -> Self {
+    fn read_from(table: Given<Unread>, context: &mut LoadContext) -> Self {
         let head = table.span();
-        Self::from_table(&mut Reader::open(table.into_inner().0, head, Self::TABLE, site))
+        Self::from_table(&mut Reader::open(table.into_inner().0, head, Self::TABLE, context))
     }
 
     /// Nothing is written: the defaults hold.
     #[must_use]
-    fn unwritten() -> Self {
+    fn default_of() -> Self {
         Self::from_table(&mut Reader::of_nothing(Self::TABLE))
     }
 }
@@ -122,7 +122,7 @@ pub struct Reader<'a> {
     head: Range<usize>,
     /// Keys that are written, but misspelt.
     meant: Vec<&'static str>,
-    site: Option<&'a mut Site>,
+    context: Option<&'a mut LoadContext>,
 }
 
 impl<'a> Reader<'a> {
@@ -131,17 +131,17 @@ impl<'a> Reader<'a> {
         mut fields: Fields,
         head: Range<usize>,
         table: &'static Table,
-        site: &'a mut Site,
+        context: &'a mut LoadContext,
     ) -> Self {
         let mut meant = Vec::new();
         fields.0.retain(|name, (span, _)| {
             let is_known = table.keys.iter().any(|key| key.name == name);
             if !is_known {
-                meant.extend(unknown(name, span.clone(), table, site));
+                meant.extend(unknown(name, span.clone(), table, context));
             }
             is_known
         });
-        Self { fields, table, head, meant, site: Some(site) }
+        Self { fields, table, head, meant, context: Some(context) }
     }
 
     /// What has not been read.
@@ -153,28 +153,29 @@ impl<'a> Reader<'a> {
     /// A table in which nothing is written; nothing is told of it either.
     #[must_use]
     pub fn of_nothing(table: &'static Table) -> Self {
-        Self { fields: Fields::default(), table, head: 0..0, meant: Vec::new(), site: None }
+        Self { fields: Fields::default(), table, head: 0..0, meant: Vec::new(), context: None }
     }
 
     /// Takes what is written for a key, when that is right; tells what is not.
     pub fn take<T: Value>(&mut self, key: &Description) -> Option<Given<T>> {
-        let site = self.site.as_deref_mut()?;
+        let context = self.context.as_deref_mut()?;
         let path = KeyPath { table: self.table.path, key: key.name };
         let Some((name, raw)) = self.fields.0.remove(key.name) else {
             if matches!(key.default, Default::Required) && !self.meant.contains(&key.name) {
                 let message = format!("`{}` is missing {}", key.name, self.table.where_it_is());
                 let mistake = Mistake::new(message).key(path);
-                site.refuse(key.explained(mistake.at(self.head.clone(), "here")));
+                context.refuse(key.explained(mistake.at(self.head.clone(), "here")));
             }
             return None;
         };
         let span = raw.span();
-        let value = T::read(raw.into_inner(), &At { key, path, name, span: span.clone() }, site)?;
+        let value =
+            T::read(raw.into_inner(), &At { key, path, name, span: span.clone() }, context)?;
         Some(Given { value, span, path, is_written: true })
     }
 
     /// A value that is not written.
-    pub(super) fn unwritten<T>(&self, key: &Description, value: T) -> Given<T> {
+    pub(super) fn default_of<T>(&self, key: &Description, value: T) -> Given<T> {
         let path = KeyPath { table: self.table.path, key: key.name };
         Given { value, span: self.head.clone(), path, is_written: false }
     }
@@ -203,14 +204,14 @@ fn unknown(
     name: &str,
     span: Range<usize>,
     table: &'static Table,
-    site: &mut Site,
+    context: &mut LoadContext,
 ) -> Option<&'static str> {
     let path = if table.path.is_empty() { name.into() } else { format!("{}.{name}", table.path) };
     let mistake = Mistake::new(format!("unknown key `{name}` {}", table.where_it_is()))
         .key(path)
         .at(span, "not a key of this table");
     // A key that stands below the head of a table belongs to that table, wherever it is meant.
-    let others = site.tables.iter().filter(|t| t.keys.iter().any(|key| key.name == name));
+    let others = context.tables.iter().filter(|t| t.keys.iter().any(|key| key.name == name));
     let elsewhere: Vec<&str> = others
         .map(|other| if other.path.is_empty() { "the top of the file" } else { other.head })
         .collect();
@@ -230,6 +231,6 @@ fn unknown(
         }
         (tables, None) => (format!("`{name}` is a key of `{}`", tables.join("` and of `")), None),
     };
-    site.refuse(mistake.help(help));
+    context.refuse(mistake.help(help));
     meant
 }

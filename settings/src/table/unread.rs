@@ -1,8 +1,8 @@
 //! A table that is taken as it stands, to be read by the kind of source that it is of.
 
+use super::context::LoadContext;
 use super::keys::{Kind, Table};
 use super::reader::{Fields, Raw};
-use super::site::Site;
 use super::value::{At, Element, Value};
 
 /// An entry of `recipients`: its keys come from the kinds of sources, each of which reads its own.
@@ -19,8 +19,8 @@ pub struct Unread(pub Fields);
 
 impl Value for Unread {
     const KIND: Kind = Kind::Table(&RECIPIENTS);
-    fn read(raw: Raw, at: &At<'_>, site: &mut Site) -> Option<Self> {
-        if let Raw::Table(fields) = raw { Some(Self(fields)) } else { at.wrong_kind(site) }
+    fn read(raw: Raw, at: &At<'_>, context: &mut LoadContext) -> Option<Self> {
+        if let Raw::Table(fields) = raw { Some(Self(fields)) } else { at.wrong_kind(context) }
     }
 }
 

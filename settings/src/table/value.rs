@@ -1,9 +1,9 @@
 //! What a key may hold: texts, numbers, words out of a choice, lists, tables; each reads itself
 //! and tells what is wrong. What a text means is left to those who ask for it.
 
+use super::context::LoadContext;
 use super::keys::{Default, Description, KeyPath, Kind, nearest};
 use super::reader::{FromTable, Raw, Reader};
-use super::site::Site;
 use crate::mistake::Mistake;
 use relay::recipient::Unseen;
 use relay::settings::LocalPartCase;
@@ -103,7 +103,7 @@ pub trait Value: Sized {
     /// How that is told.
     const KIND: Kind;
     /// Reads it; `None` when it is wrong, which is told.
-    fn read(raw: Raw, at: &At<'_>, site: &mut Site) -> Option<Self>;
+    fn read(raw: Raw, at: &At<'_>, context: &mut LoadContext) -> Option<Self>;
 }
 
 /// What a key may hold that has a default.
@@ -140,7 +140,7 @@ pub struct At<'a> {
 
 impl At<'_> {
     /// Tells that it is something else than the key takes.
-    pub fn wrong_kind<T>(&self, site: &mut Site) -> Option<T> {
+    pub fn wrong_kind<T>(&self, context: &mut LoadContext) -> Option<T> {
         let expected = match self.key.kind {
             Kind::Text => "expected text in quotes",
             Kind::Texts => "expected a list of texts",
@@ -154,7 +154,7 @@ impl At<'_> {
         };
         let message = format!("`{}` is of the wrong kind", self.key.name);
         let mistake = self.mistake(message, self.span.clone(), expected);
-        site.refuse(mistake.help(format!("for example: {}", self.key.example())));
+        context.refuse(mistake.help(format!("for example: {}", self.key.example())));
         None
     }
 
@@ -162,23 +162,23 @@ impl At<'_> {
         Mistake::new(message).key(self.path).at(span, label)
     }
 
-    fn number(&self, raw: Raw, site: &mut Site) -> Option<u64> {
+    fn number(&self, raw: Raw, context: &mut LoadContext) -> Option<u64> {
         let (Raw::Number(number), Kind::Number(min, max)) = (raw, self.key.kind) else {
-            return self.wrong_kind(site);
+            return self.wrong_kind(context);
         };
         let within = u64::try_from(number).ok().filter(|number| (min..=max).contains(number));
         if within.is_none() {
             let message = format!("`{}` is out of bounds", self.key.name);
             let label = format!("expected {min} to {max}");
             let mistake = self.mistake(message, self.span.clone(), &label);
-            site.refuse(self.key.explained(mistake));
+            context.refuse(self.key.explained(mistake));
         }
         within
     }
 
     /// One of the words of a choice.
-    pub fn choice<T: Choice>(&self, raw: Raw, site: &mut Site) -> Option<T> {
-        let Raw::Text(word) = raw else { return self.wrong_kind(site) };
+    pub fn choice<T: Choice>(&self, raw: Raw, context: &mut LoadContext) -> Option<T> {
+        let Raw::Text(word) = raw else { return self.wrong_kind(context) };
         let mut all = T::WORDS.iter().zip(T::VALUES);
         if let Some((_, value)) = all.find(|(known, _)| **known == word) {
             return Some(*value);
@@ -187,7 +187,7 @@ impl At<'_> {
         let message = format!("`{}` cannot be \"{word}\"", self.key.name);
         let label = format!("expected {}", quoted.join(" or "));
         let mistake = self.mistake(message, self.span.clone(), &label);
-        site.refuse(match nearest(&word, T::WORDS.iter().copied()) {
+        context.refuse(match nearest(&word, T::WORDS.iter().copied()) {
             Some(meant) => mistake.help(format!("did you mean \"{meant}\"?")),
             None => self.key.explained(mistake),
         });
@@ -213,9 +213,9 @@ macro_rules! choice {
             fn read(
                 raw: $crate::table::reader::Raw,
                 at: &$crate::table::value::At<'_>,
-                site: &mut $crate::table::site::Site,
+                context: &mut $crate::table::context::LoadContext,
             ) -> Option<Self> {
-                at.choice(raw, site)
+                at.choice(raw, context)
             }
         }
 
@@ -239,8 +239,8 @@ choice!(Unseen { Defer = "defer", Refuse = "refuse", Accept = "accept" });
 
 impl Value for String {
     const KIND: Kind = Kind::Text;
-    fn read(raw: Raw, at: &At<'_>, site: &mut Site) -> Option<Self> {
-        if let Raw::Text(text) = raw { Some(text) } else { at.wrong_kind(site) }
+    fn read(raw: Raw, at: &At<'_>, context: &mut LoadContext) -> Option<Self> {
+        if let Raw::Text(text) = raw { Some(text) } else { at.wrong_kind(context) }
     }
 }
 
@@ -250,8 +250,8 @@ impl Element for String {
 
 impl Value for bool {
     const KIND: Kind = Kind::Boolean;
-    fn read(raw: Raw, at: &At<'_>, site: &mut Site) -> Option<Self> {
-        if let Raw::Boolean(flag) = raw { Some(flag) } else { at.wrong_kind(site) }
+    fn read(raw: Raw, at: &At<'_>, context: &mut LoadContext) -> Option<Self> {
+        if let Raw::Boolean(flag) = raw { Some(flag) } else { at.wrong_kind(context) }
     }
 }
 
@@ -267,8 +267,8 @@ macro_rules! numeric {
     ($type:ty, $max:expr, $from:path) => {
         impl Value for $type {
             const KIND: Kind = Kind::Number(0, $max);
-            fn read(raw: Raw, at: &At<'_>, site: &mut Site) -> Option<Self> {
-                at.number(raw, site).map($from)
+            fn read(raw: Raw, at: &At<'_>, context: &mut LoadContext) -> Option<Self> {
+                at.number(raw, context).map($from)
             }
         }
 
@@ -294,14 +294,14 @@ impl<T: Element> Value for Vec<Given<T>> {
     const KIND: Kind = T::LIST;
 
     /// One that is wrong is told, and the list dropped; the others are still checked.
-    fn read(raw: Raw, at: &At<'_>, site: &mut Site) -> Option<Self> {
-        let Raw::List(list) = raw else { return at.wrong_kind(site) };
+    fn read(raw: Raw, at: &At<'_>, context: &mut LoadContext) -> Option<Self> {
+        let Raw::List(list) = raw else { return at.wrong_kind(context) };
         if let (true, Kind::Tables(_), Default::Required) =
             (list.is_empty(), at.key.kind, at.key.default)
         {
             let message = format!("`{}` is empty", at.key.name);
             let mistake = at.mistake(message, at.name.clone(), "expected at least one");
-            site.refuse(at.key.explained(mistake));
+            context.refuse(at.key.explained(mistake));
             return None;
         }
         let (count, path) = (list.len(), at.path);
@@ -309,7 +309,7 @@ impl<T: Element> Value for Vec<Given<T>> {
         for element in list {
             let span = element.span();
             let at = At { span: span.clone(), name: at.name.clone(), ..*at };
-            let value = T::read(element.into_inner(), &at, site);
+            let value = T::read(element.into_inner(), &at, context);
             read.extend(value.map(|value| Given { value, span, path, is_written: true }));
         }
         (read.len() == count).then_some(read)
@@ -318,16 +318,16 @@ impl<T: Element> Value for Vec<Given<T>> {
 
 impl<T: FromTable> Value for T {
     const KIND: Kind = Kind::Table(T::TABLE);
-    fn read(raw: Raw, at: &At<'_>, site: &mut Site) -> Option<Self> {
-        let Raw::Table(fields) = raw else { return at.wrong_kind(site) };
-        Some(T::from_table(&mut Reader::open(fields, at.span.clone(), T::TABLE, site)))
+    fn read(raw: Raw, at: &At<'_>, context: &mut LoadContext) -> Option<Self> {
+        let Raw::Table(fields) = raw else { return at.wrong_kind(context) };
+        Some(T::from_table(&mut Reader::open(fields, at.span.clone(), T::TABLE, context)))
     }
 }
 
 impl<T: FromTable> Fallback for T {
     type Default = ();
     fn fallback(_: ()) -> Self {
-        T::unwritten()
+        T::default_of()
     }
 }
 

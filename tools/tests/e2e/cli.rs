@@ -39,7 +39,7 @@ const USERS: &str =
     "jones@example.test sales@inside.example.test\nsmith@example.test\nteam-*@example.test\n";
 
 /// A folder with a configuration.
-struct Site(TempDir);
+struct ConfiguredFolder(TempDir);
 
 /// What a command did.
 struct Ran {
@@ -54,13 +54,13 @@ impl Ran {
     }
 }
 
-impl Site {
+impl ConfiguredFolder {
     fn new() -> Self {
-        let site = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(site.path("state")).unwrap();
-        site.write("postern.toml", CONFIG);
-        site.write("users.txt", USERS);
-        site
+        let folder = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(folder.path("state")).unwrap();
+        folder.write("postern.toml", CONFIG);
+        folder.write("users.txt", USERS);
+        folder
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -103,19 +103,19 @@ impl Site {
 
 #[test]
 fn check_sums_up_what_is_right_and_tells_every_mistake() {
-    let site = Site::new();
-    let right = site.configured(&["check"]);
+    let folder = ConfiguredFolder::new();
+    let right = folder.configured(&["check"]);
     assert_eq!(right.code, 0, "{}", right.err);
     assert!(right.out.contains("1 domain, 2 addresses, 1 pattern, 1 next hop, 1 listener"));
-    let right = site.configured(&["check", "--json"]).json();
+    let right = folder.configured(&["check", "--json"]).json();
     assert_eq!((&right["ok"], &right["summary"]["addresses"]), (&true.into(), &2.into()));
 
-    site.write("users.txt", "jones@example.test\nsmith@-example.test\njones@\n");
-    site.write("postern.toml", &CONFIG.replace("hostname", "hostnme"));
-    let wrong = site.configured(&["check"]);
+    folder.write("users.txt", "jones@example.test\nsmith@-example.test\njones@\n");
+    folder.write("postern.toml", &CONFIG.replace("hostname", "hostnme"));
+    let wrong = folder.configured(&["check"]);
     assert_eq!((wrong.code, wrong.out.as_str()), (2, ""));
     assert!(wrong.err.contains("users.txt:2:1") && wrong.err.contains("did you mean `hostname`"));
-    let wrong = site.configured(&["check", "--json"]);
+    let wrong = folder.configured(&["check", "--json"]);
     assert_eq!(wrong.code, 2);
     let mistakes = wrong.json()["mistakes"].as_array().unwrap().clone();
     let lines: Vec<_> = mistakes.iter().map(|m| m["line"].as_u64().unwrap()).collect();
@@ -124,7 +124,7 @@ fn check_sums_up_what_is_right_and_tells_every_mistake() {
 
 #[test]
 fn every_command_that_reads_a_configuration_tells_one_that_is_not_there() {
-    let site = Site::new();
+    let folder = ConfiguredFolder::new();
     for command in [
         &["check"][..],
         &["run"],
@@ -143,7 +143,7 @@ fn every_command_that_reads_a_configuration_tells_one_that_is_not_there() {
         &["recipients", "export", "users.txt"],
         &["recipients", "import", "users.txt"],
     ] {
-        let ran = site.run(&[command, &["--config", "missing.toml"]].concat());
+        let ran = folder.run(&[command, &["--config", "missing.toml"]].concat());
         assert_eq!(ran.code, 2, "{command:?}");
         assert!(ran.err.contains("missing.toml"), "{command:?}: {}", ran.err);
     }
@@ -151,10 +151,10 @@ fn every_command_that_reads_a_configuration_tells_one_that_is_not_there() {
 
 #[test]
 fn explain_ends_with_what_the_client_and_the_next_hop_would_hear() {
-    let site = Site::new();
+    let folder = ConfiguredFolder::new();
     let explain = |to: &str, more: &[&str]| {
         let arguments = ["explain", "--client", "192.0.2.7", "--from", "a@example.org", "--to", to];
-        site.configured(&[&arguments, more].concat())
+        folder.configured(&[&arguments, more].concat())
     };
     let accepted = explain("Jones+lists@example.test", &[]);
     assert_eq!(accepted.code, 0, "{}", accepted.err);
@@ -173,14 +173,14 @@ fn explain_ends_with_what_the_client_and_the_next_hop_would_hear() {
     assert_eq!(explain("noreply@example.test", &["--json"]).json()["discarded"], true);
     let malformed = explain("a@@example.test", &["--json"]);
     assert_eq!((malformed.code, &malformed.json()["decided_by"]), (1, &"syntax".into()));
-    assert_eq!(site.run(&["explain", "--client", "192.0.2.7"]).code, 2);
+    assert_eq!(folder.run(&["explain", "--client", "192.0.2.7"]).code, 2);
 }
 
 #[test]
 fn explain_shows_a_source_that_is_down_as_a_refusal_for_now() {
-    let site = Site::new();
-    site.write("users.txt", "<\n");
-    let ran = site.configured(&[
+    let folder = ConfiguredFolder::new();
+    folder.write("users.txt", "<\n");
+    let ran = folder.configured(&[
         "explain",
         "--client",
         "192.0.2.7",
@@ -203,44 +203,44 @@ const LOG_TEXT: &str = r#"2026-11-23T10:00:01.000Z RecipientRefused session=0b0k
 
 #[test]
 fn an_id_is_found_in_the_configured_log_and_what_it_was_before_rotation() {
-    let site = Site::new();
-    site.write("postern.log.1", LOG);
-    site.write("postern.log", LOG_TEXT);
-    let refused = site.configured(&["explain", "--id", "(id 0b0k3m8c1g7f2.2)"]);
+    let folder = ConfiguredFolder::new();
+    folder.write("postern.log.1", LOG);
+    folder.write("postern.log", LOG_TEXT);
+    let refused = folder.configured(&["explain", "--id", "(id 0b0k3m8c1g7f2.2)"]);
     assert_eq!(refused.code, 0, "{}", refused.err);
     assert!(refused.out.contains("550 5.1.1 no such mailbox here"), "{}", refused.out);
     assert!(refused.out.contains("recipient: the recipient must exist"), "{}", refused.out);
     let at = |words: &str| refused.out.find(words).unwrap_or_else(|| panic!("{}", refused.out));
     assert!(at("was taken by 127.0.0.1:2600") < at("the session ended (quit)"));
     assert!(!refused.out.contains("0b0k3m8c1g7f3"), "another session");
-    let delivered = site.configured(&["explain", "--id", "0b0k3m8c1g7f2.1", "--json"]).json();
+    let delivered = folder.configured(&["explain", "--id", "0b0k3m8c1g7f2.1", "--json"]).json();
     assert_eq!(delivered["event"]["event"], "MessageDelivered");
     assert_eq!(delivered["session"].as_array().unwrap().len(), 3);
 }
 
 #[test]
 fn an_id_that_is_nowhere_is_told_with_what_to_try() {
-    let site = Site::new();
-    let missing = site.run_with_input(&["explain", "--id", "0b0k3m8c1g7f9.1", "--log", "-"], LOG);
+    let folder = ConfiguredFolder::new();
+    let missing = folder.run_with_input(&["explain", "--id", "0b0k3m8c1g7f9.1", "--log", "-"], LOG);
     assert_eq!((missing.code, missing.out.as_str()), (1, ""));
     assert!(missing.err.contains("zcat"), "{}", missing.err);
-    let other = site.run_with_input(&["explain", "--id", "0b0k3m8c1g7f2.9", "--log", "-"], LOG);
+    let other = folder.run_with_input(&["explain", "--id", "0b0k3m8c1g7f2.9", "--log", "-"], LOG);
     assert_eq!(other.code, 1);
     assert!(other.err.contains("explain --id 0b0k3m8c1g7f2\n"), "{}", other.err);
-    let whole = site.run_with_input(&["explain", "--id", "0b0k3m8c1g7f2", "--log", "-"], LOG);
+    let whole = folder.run_with_input(&["explain", "--id", "0b0k3m8c1g7f2", "--log", "-"], LOG);
     assert_eq!(whole.code, 0, "{}", whole.err);
-    assert_eq!(site.run(&["explain", "--id", "no id", "--log", "-"]).code, 2);
-    assert_eq!(site.run(&["explain", "--id", "a.1", "--log", "missing.log"]).code, 2);
-    site.write("postern.toml", &CONFIG.replace("file = \"postern.log\"", ""));
-    let unlogged = site.configured(&["explain", "--id", "a.1"]);
+    assert_eq!(folder.run(&["explain", "--id", "no id", "--log", "-"]).code, 2);
+    assert_eq!(folder.run(&["explain", "--id", "a.1", "--log", "missing.log"]).code, 2);
+    folder.write("postern.toml", &CONFIG.replace("file = \"postern.log\"", ""));
+    let unlogged = folder.configured(&["explain", "--id", "a.1"]);
     assert_eq!(unlogged.code, 2);
     assert!(unlogged.err.contains("journalctl"), "{}", unlogged.err);
 }
 
 #[test]
 fn lookup_says_what_every_source_says_and_where_mail_goes() {
-    let site = Site::new();
-    let lookup = |address| site.configured(&["recipients", "lookup", address, "--json"]);
+    let folder = ConfiguredFolder::new();
+    let lookup = |address| folder.configured(&["recipients", "lookup", address, "--json"]);
     for (address, code, status) in [
         ("jones@example.test", 0, "exists"),
         ("JONES+x@example.test", 0, "exists"),
@@ -262,25 +262,25 @@ fn lookup_says_what_every_source_says_and_where_mail_goes() {
     );
     assert_eq!(lookup("team-7@example.test").json()["pattern"], "team-*");
     assert_eq!(jones["sources"].as_array().unwrap().len(), 1);
-    let text = site.configured(&["recipients", "lookup", "team-7@example.test"]);
+    let text = folder.configured(&["recipients", "lookup", "team-7@example.test"]);
     assert!(text.out.contains("the pattern team-*"), "{}", text.out);
-    let malformed = site.configured(&["recipients", "lookup", "a@@b"]);
+    let malformed = folder.configured(&["recipients", "lookup", "a@@b"]);
     assert_eq!(malformed.code, 2);
     assert!(malformed.err.contains("For example"), "{}", malformed.err);
-    fs::remove_file(site.path("users.txt")).unwrap();
-    site.write("users.txt", "@\n");
+    fs::remove_file(folder.path("users.txt")).unwrap();
+    folder.write("users.txt", "@\n");
     assert_eq!(lookup("smith@example.test").code, 3);
 }
 
 #[test]
 fn recipients_check_names_each_malformed_line() {
-    let site = Site::new();
-    assert_eq!(site.configured(&["recipients", "check"]).code, 0);
-    site.write("users.txt", "smith\n<jones>\n");
-    let wrong = site.configured(&["recipients", "check"]);
+    let folder = ConfiguredFolder::new();
+    assert_eq!(folder.configured(&["recipients", "check"]).code, 0);
+    folder.write("users.txt", "smith\n<jones>\n");
+    let wrong = folder.configured(&["recipients", "check"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.out.contains("users.txt:2: `<jones>`"), "{}", wrong.out);
-    let wrong = site.configured(&["recipients", "check", "--json"]).json();
+    let wrong = folder.configured(&["recipients", "check", "--json"]).json();
     assert_eq!(wrong["files"][0]["malformed"][0]["line"], 2);
 }
 
@@ -301,10 +301,10 @@ fn end(child: &Mutex<Child>) {
 }
 
 impl Serving {
-    fn new(site: &Site) -> (Self, impl Iterator<Item = Value>) {
+    fn new(folder: &ConfiguredFolder) -> (Self, impl Iterator<Item = Value>) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_postern"))
             .args(["run", "--config", "postern.toml"])
-            .current_dir(site.0.path())
+            .current_dir(folder.0.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -342,10 +342,10 @@ fn reply_to_rcpt(address: &str, to: &str) -> (String, String) {
 
 #[test]
 fn explain_says_what_a_relay_that_serves_says_and_finds_its_ids() {
-    let site = Site::new();
+    let folder = ConfiguredFolder::new();
     let config = CONFIG.replace("2525", "0").replace("127.0.0.1:2600", &accepts_all());
-    site.write("postern.toml", &config.replace("file = \"postern.log\"", ""));
-    let (_serving, mut log) = Serving::new(&site);
+    folder.write("postern.toml", &config.replace("file = \"postern.log\"", ""));
+    let (_serving, mut log) = Serving::new(&folder);
     let listening = log.find(|event| event["event"] == "Listening").unwrap();
     let address = listening["subject"].as_str().unwrap().to_owned();
     for to in [
@@ -361,7 +361,7 @@ fn explain_says_what_a_relay_that_serves_says_and_finds_its_ids() {
         "a@@example.test",
     ] {
         let (heard, id) = reply_to_rcpt(&address, to);
-        let explained = site.configured(&[
+        let explained = folder.configured(&[
             "explain",
             "--client",
             "127.0.0.1",
@@ -379,41 +379,41 @@ fn explain_says_what_a_relay_that_serves_says_and_finds_its_ids() {
         let event = log.find(|event| event["id"] == id).unwrap();
         assert_eq!(event["rule"], rule, "{to}");
         let arguments = ["explain", "--log", "-", "--id", &id];
-        let found = site.run_with_input(&arguments, &event.to_string());
+        let found = folder.run_with_input(&arguments, &event.to_string());
         assert!(found.out.contains(&heard), "{heard}: {}", found.out);
     }
 }
 
 #[test]
 fn a_list_that_shrinks_is_held_until_a_person_confirms_its_number() {
-    let site = Site::new();
+    let folder = ConfiguredFolder::new();
     let config = CONFIG.replace("2525", "0").replace("file = \"postern.log\"", "");
-    site.write("postern.toml", &config);
+    folder.write("postern.toml", &config);
     let people = |n| (0..n).map(|n| format!("p{n}@example.test\n")).collect::<String>();
-    site.write("users.txt", &people(100));
-    let (_serving, mut log) = Serving::new(&site);
+    folder.write("users.txt", &people(100));
+    let (_serving, mut log) = Serving::new(&folder);
     let mut await_event = |name: &str| log.find(|event| event["event"] == name).unwrap();
     await_event("Listening");
     // The first poll keeps what was adopted.
-    let kept = || fs::read_dir(site.path("state")).unwrap().count() > 0;
+    let kept = || fs::read_dir(folder.path("state")).unwrap().count() > 0;
     assert!((0..1_200).any(|_| kept() || {
         std::thread::sleep(Duration::from_millis(50));
         false
     }));
-    assert_eq!(site.configured(&["recipients", "stats"]).code, 0);
-    site.write("users.txt", &people(10));
+    assert_eq!(folder.configured(&["recipients", "stats"]).code, 0);
+    folder.write("users.txt", &people(10));
     let held = await_event("RecipientsHeld");
     assert!(held["detail"].as_str().unwrap().contains("postern recipients stats"), "{held}");
 
-    let stats = site.configured(&["recipients", "stats"]);
+    let stats = folder.configured(&["recipients", "stats"]);
     assert_eq!(stats.code, 3);
     assert!(stats.out.contains("recipients confirm --entries 10 "), "{}", stats.out);
-    let stats = site.configured(&["recipients", "stats", "--json"]).json();
+    let stats = folder.configured(&["recipients", "stats", "--json"]).json();
     assert_eq!(stats["sources"][0]["held"][0]["entries"], 10);
     assert_eq!(stats["sources"][0]["domains"][0]["entries"], 100);
 
     let confirm =
-        |entries, file| site.configured(&["recipients", "confirm", "--entries", entries, file]);
+        |entries, file| folder.configured(&["recipients", "confirm", "--entries", entries, file]);
     assert_eq!(confirm("11", "users.txt").code, 1);
     assert_eq!(confirm("10", "other.txt").code, 2);
     let confirmed = confirm("10", "users.txt");
@@ -424,10 +424,10 @@ fn a_list_that_shrinks_is_held_until_a_person_confirms_its_number() {
 
 #[test]
 fn confirm_refuses_where_nothing_is_held_and_where_it_cannot_be_left() {
-    let site = Site::new();
-    let confirm = || site.configured(&["recipients", "confirm", "--entries", "3", "users.txt"]);
+    let folder = ConfiguredFolder::new();
+    let confirm = || folder.configured(&["recipients", "confirm", "--entries", "3", "users.txt"]);
     assert_eq!(confirm().code, 1);
-    site.write("postern.toml", &CONFIG.replace("state_dir = \"state\"", ""));
+    folder.write("postern.toml", &CONFIG.replace("state_dir = \"state\"", ""));
     let nowhere = confirm();
     assert_eq!(nowhere.code, 2);
     assert!(nowhere.err.contains("state_dir"), "{}", nowhere.err);
@@ -460,87 +460,87 @@ fn accept_all(mut stream: TcpStream) {
     }
 }
 
-fn init(site: &Site, next_hop: &str, more: &[&str]) -> Ran {
+fn init(folder: &ConfiguredFolder, next_hop: &str, more: &[&str]) -> Ran {
     let arguments = ["init", "--hostname", "mx.example.test", "--domain", "example.test"];
     let next_hop = ["--next-hop", next_hop, "--recipients", "users.txt", "--output", "new.toml"];
-    site.run(&[&arguments, &next_hop[..], more].concat())
+    folder.run(&[&arguments, &next_hop[..], more].concat())
 }
 
 #[test]
 fn init_looks_at_the_next_hop_and_writes_what_check_finds_right() {
-    let site = Site::new();
-    let made = init(&site, &accepts_all(), &["--yes"]);
+    let folder = ConfiguredFolder::new();
+    let made = init(&folder, &accepts_all(), &["--yes"]);
     assert_eq!(made.code, 0, "{}", made.err);
     assert!(made.err.contains("SIZE 1000000"), "{}", made.err);
     assert!(made.err.contains("refused at RCPT"), "{}", made.err);
     assert!(made.out.contains("postern run --config new.toml"), "{}", made.out);
-    assert_eq!(site.run(&["check", "--config", "new.toml"]).code, 0);
-    let again = init(&site, "127.0.0.1:1", &["--offline"]);
+    assert_eq!(folder.run(&["check", "--config", "new.toml"]).code, 0);
+    let again = init(&folder, "127.0.0.1:1", &["--offline"]);
     assert_eq!(again.code, 2);
     assert!(again.err.contains("--force"), "{}", again.err);
-    assert_eq!(init(&site, "127.0.0.1:1", &["--offline", "--force"]).code, 0);
+    assert_eq!(init(&folder, "127.0.0.1:1", &["--offline", "--force"]).code, 0);
 }
 
 #[test]
 fn init_writes_although_the_next_hop_is_down_and_says_so() {
-    let site = Site::new();
+    let folder = ConfiguredFolder::new();
     // Bound, so that nobody else is; and not listening.
     let closed = Socket::new(SocketDomain::IPV4, Type::STREAM, None).unwrap();
     closed.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let address = closed.local_addr().unwrap().as_socket().unwrap().to_string();
-    let made = init(&site, &address, &[]);
+    let made = init(&folder, &address, &[]);
     assert_eq!(made.code, 0, "{}", made.err);
     assert!(made.err.contains("cannot connect"), "{}", made.err);
 }
 
 #[test]
 fn init_without_a_terminal_names_the_flags_that_are_missing() {
-    let site = Site::new();
-    let asked = site.run(&["init", "--domain", "example.test", "--output", "new.toml"]);
+    let folder = ConfiguredFolder::new();
+    let asked = folder.run(&["init", "--domain", "example.test", "--output", "new.toml"]);
     assert_eq!(asked.code, 2);
     for flag in ["--hostname", "--next-hop", "--recipients"] {
         assert!(asked.err.contains(flag), "{}", asked.err);
     }
     assert!(!asked.err.contains("--domain"), "{}", asked.err);
-    let malformed = init(&site, "10.0.0.5", &["--offline"]);
+    let malformed = init(&folder, "10.0.0.5", &["--offline"]);
     assert_eq!(malformed.code, 2);
     assert!(malformed.err.contains("the port is missing"), "{}", malformed.err);
-    assert!(!site.path("new.toml").exists());
+    assert!(!folder.path("new.toml").exists());
 }
 
 #[test]
 fn init_tells_what_is_still_wrong_with_what_it_wrote() {
-    let site = Site::new();
-    fs::remove_file(site.path("users.txt")).unwrap();
-    let made = init(&site, "127.0.0.1:2600", &["--offline"]);
+    let folder = ConfiguredFolder::new();
+    fs::remove_file(folder.path("users.txt")).unwrap();
+    let made = init(&folder, "127.0.0.1:2600", &["--offline"]);
     assert_eq!(made.code, 2);
     assert!(made.err.contains("users.txt") && made.err.contains("postern check"), "{}", made.err);
-    assert!(site.path("new.toml").exists());
+    assert!(folder.path("new.toml").exists());
 }
 
 #[test]
 fn completions_and_manual_pages_know_every_command() {
-    let site = Site::new();
+    let folder = ConfiguredFolder::new();
     for shell in ["bash", "zsh", "fish"] {
-        let script = site.run(&["completions", shell]);
+        let script = folder.run(&["completions", shell]);
         assert_eq!(script.code, 0);
         assert!(script.out.contains("recipients"), "{shell}");
     }
-    assert_eq!(site.run(&["completions", "cmd.exe"]).code, 2);
-    let page = site.run(&["man"]);
+    assert_eq!(folder.run(&["completions", "cmd.exe"]).code, 2);
+    let page = folder.run(&["man"]);
     assert!(page.out.starts_with(".ie") || page.out.starts_with(".TH"), "{}", page.out);
-    assert_eq!(site.run(&["man", "--directory", "pages"]).code, 0);
+    assert_eq!(folder.run(&["man", "--directory", "pages"]).code, 0);
     for name in ["postern", "postern-check", "postern-explain", "postern-recipients-lookup"] {
-        let page = fs::read_to_string(site.path(&format!("pages/{name}.1"))).unwrap();
+        let page = fs::read_to_string(folder.path(&format!("pages/{name}.1"))).unwrap();
         assert!(page.contains("Example") || name == "postern", "{name}");
     }
-    site.write("file", "");
-    assert_eq!(site.run(&["man", "--directory", "file"]).code, 2);
+    folder.write("file", "");
+    assert_eq!(folder.run(&["man", "--directory", "file"]).code, 2);
 }
 
 /// The names of the commands, as the help lists them.
-fn commands(site: &Site, path: &[&str]) -> Vec<String> {
-    let help = site.run(&[path, &["--help"]].concat()).out;
+fn commands(folder: &ConfiguredFolder, path: &[&str]) -> Vec<String> {
+    let help = folder.run(&[path, &["--help"]].concat()).out;
     let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
     let names = list.lines().take_while(|line| line.starts_with("  "));
     let names = names.filter(|line| !line.starts_with("   "));
@@ -550,10 +550,10 @@ fn commands(site: &Site, path: &[&str]) -> Vec<String> {
 
 #[test]
 fn every_command_shows_an_example_and_says_what_its_exit_codes_mean() {
-    let site = Site::new();
+    let folder = ConfiguredFolder::new();
     let mut all: Vec<Vec<String>> = Vec::new();
-    for name in commands(&site, &[]) {
-        for below in commands(&site, &[&name]) {
+    for name in commands(&folder, &[]) {
+        for below in commands(&folder, &[&name]) {
             all.push(vec![name.clone(), below]);
         }
         all.push(vec![name]);
@@ -561,7 +561,7 @@ fn every_command_shows_an_example_and_says_what_its_exit_codes_mean() {
     assert!(all.len() >= 12, "{all:?}");
     for command in all {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        let help = site.run(&[&words[..], &["--help"]].concat()).out;
+        let help = folder.run(&[&words[..], &["--help"]].concat()).out;
         assert!(help.contains("Example"), "{command:?} has no example");
         let codes = help.contains("Exit codes:") || help.contains("Exit status:");
         assert!(codes || help.contains("Commands:"), "{command:?} says nothing of exit codes");

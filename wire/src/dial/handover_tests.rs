@@ -1,7 +1,7 @@
 //! A next hop on loopback that refuses before it has seen the end of the content, and hangs up.
 
 use super::*;
-use crate::content::{Content, Room};
+use crate::content::{Content, ContentBudget};
 use crate::dial::connection::tests::{LONG, dial, host, server};
 use crate::server::NextHopTls;
 use mail::address::{ForwardPath, ReversePath};
@@ -37,7 +37,7 @@ async fn reply(octets: usize, read: usize) -> Result<HeardReply, Sending> {
     assert!(matches!(connection.answer(LONG).await.unwrap(), Answer::Rcpt(_)));
     connection.session().data();
     assert!(matches!(connection.answer(LONG).await.unwrap(), Answer::Data(_)));
-    let mut content = Content::new(Arc::new(Room::new(1 << 30, 1 << 30, None)));
+    let mut content = Content::new(Arc::new(ContentBudget::new(1 << 30, 1 << 30, None)));
     let line = [&[b'a'; 62][..], b"\r\n"].concat();
     content.keep(&line.repeat(octets / line.len()));
     match send(&mut connection, &mut content.parts(), "", LONG, &mut None).await {

@@ -3,9 +3,9 @@
 
 use super::super::filter::{FilterError, Template};
 use super::super::preset::Preset;
-use super::super::table::Written;
+use super::super::table::LdapTable;
 use settings::mistake::Mistake;
-use settings::table::site::Site;
+use settings::table::context::LoadContext;
 use settings::table::value::{Given, Text};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub struct Export {
 }
 
 /// Asks for each address.
-pub(in super::super) fn live(written: &Written, site: &mut Site) -> Mode {
+pub(in super::super) fn live(written: &LdapTable, context: &mut LoadContext) -> Mode {
     let w = written;
     let foreign = [
         w.every_seconds.written(),
@@ -40,15 +40,15 @@ pub(in super::super) fn live(written: &Written, site: &mut Site) -> Mode {
         w.address_attributes.as_ref().and_then(Given::written),
         w.list_filter.as_ref().and_then(Given::written),
     ];
-    refuse(foreign, "live", "add mode = \"snapshot\", or take it out", site);
+    refuse(foreign, "live", "add mode = \"snapshot\", or take it out", context);
     Mode::Live
 }
 
 /// Lists all addresses; `None` when a mistake was reported.
 pub(in super::super) fn snapshot(
-    written: &Written,
+    written: &LdapTable,
     preset: Preset,
-    site: &mut Site,
+    context: &mut LoadContext,
 ) -> Option<Mode> {
     let w = written;
     let foreign = [
@@ -61,9 +61,9 @@ pub(in super::super) fn snapshot(
         w.negative_seconds.written(),
     ];
     let help = "take it out; what finds everybody is `list_filter`, how often is `every_seconds`";
-    refuse(foreign, "snapshot", help, site);
-    let attributes = attributes(written, preset, site);
-    let filter = list_filter(written, attributes.as_deref().unwrap_or_default(), preset, site);
+    refuse(foreign, "snapshot", help, context);
+    let attributes = attributes(written, preset, context);
+    let filter = list_filter(written, attributes.as_deref().unwrap_or_default(), preset, context);
     Some(Mode::Snapshot(Export {
         every: *written.every_seconds,
         changes: *written.changes_seconds,
@@ -79,30 +79,39 @@ pub(in super::super) fn finding(attributes: &[String]) -> Option<Template> {
 }
 
 /// Keys of the other mode.
-fn refuse<const N: usize>(keys: [Option<Given<()>>; N], mode: &str, help: &str, site: &mut Site) {
+fn refuse<const N: usize>(
+    keys: [Option<Given<()>>; N],
+    mode: &str,
+    help: &str,
+    context: &mut LoadContext,
+) {
     for key in keys.iter().flatten() {
         let message = format!("`{}` means nothing with `mode = \"{mode}\"`", key.path().key);
-        site.refuse(key.wrong(message, "never counts").help(help));
+        context.refuse(key.wrong(message, "never counts").help(help));
     }
 }
 
-fn attributes(written: &Written, preset: Preset, site: &mut Site) -> Option<Vec<String>> {
+fn attributes(
+    written: &LdapTable,
+    preset: Preset,
+    context: &mut LoadContext,
+) -> Option<Vec<String>> {
     const HELP: &str = "for example: address_attributes = [\"mail\", \"proxyAddresses\"]";
     let Some(list) = &written.address_attributes else {
         let known = preset.attributes();
         if known.is_empty() {
             let preset = written.preset.as_ref()?;
             let message = "`custom` without `address_attributes`";
-            site.refuse(preset.wrong(message, "which hold addresses?").help(HELP));
+            context.refuse(preset.wrong(message, "which hold addresses?").help(HELP));
             return None;
         }
         return Some(known.iter().map(|&name| name.to_owned()).collect());
     };
     if list.is_empty() {
-        site.refuse(list.wrong("no attribute that holds addresses", "").help(HELP));
+        context.refuse(list.wrong("no attribute that holds addresses", "").help(HELP));
     }
     for name in list.iter().filter(|name| !is_attribute(name)) {
-        site.refuse(name.wrong(format!("\"{name}\" is no attribute"), "").help(HELP));
+        context.refuse(name.wrong(format!("\"{name}\" is no attribute"), "").help(HELP));
     }
     Some(list.iter().map(ToString::to_string).collect())
 }
@@ -114,10 +123,10 @@ fn is_attribute(name: &str) -> bool {
 }
 
 fn list_filter(
-    written: &Written,
+    written: &LdapTable,
     attributes: &[String],
     preset: Preset,
-    site: &mut Site,
+    context: &mut LoadContext,
 ) -> Option<String> {
     let Some(text) = &written.list_filter else {
         if preset == Preset::ActiveDirectory && written.address_attributes.is_none() {
@@ -131,19 +140,24 @@ fn list_filter(
         Ok(()) => Some(text.to_string()),
         Err(error) => {
             let help = "for example: list_filter = \"(&(objectClass=person)(mail=*))\"";
-            malformed(text, &error, help, site);
+            malformed(text, &error, help, context);
             None
         }
     }
 }
 
 /// Says where a filter is malformed.
-pub(in super::super) fn malformed(text: &Text, error: &FilterError, help: &str, site: &mut Site) {
+pub(in super::super) fn malformed(
+    text: &Text,
+    error: &FilterError,
+    help: &str,
+    context: &mut LoadContext,
+) {
     // Octets of the text are octets of the file unless it has escapes or several lines.
     let span = text.span();
     let is_plain = span.len() == text.len() + 2;
     let from = if is_plain { span.start + 1 + error.at } else { span.start };
     let to = if is_plain { span.end - 1 } else { span.end };
     let mistake = Mistake::new("the filter is malformed").key(text.path());
-    site.refuse(mistake.at(from..to.max(from), error.what).help(help));
+    context.refuse(mistake.at(from..to.max(from), error.what).help(help));
 }

@@ -85,7 +85,7 @@ async fn too_many_who_turn_unknown_are_doubted_until_a_person_confirms() {
     }
     assert_eq!(unknown, 19, "one less than it takes to look at their share");
     assert_eq!(scene.class(), "lying");
-    assert_eq!(scene.source.confirm_people_left(), Word::Taken);
+    assert_eq!(scene.source.confirm_people_left(), ConfirmOutcome::Taken);
     assert_eq!(scene.ask("person59").await, Finding::Unknown);
     assert_ne!(scene.class(), "lying");
 }
@@ -224,7 +224,7 @@ async fn those_who_left_are_confirmed_once_however_many_they_are() {
         scene.ask(name).await;
     }
     assert_eq!(scene.class(), "lying");
-    assert_eq!(scene.source.confirm_people_left(), Word::Taken);
+    assert_eq!(scene.source.confirm_people_left(), ConfirmOutcome::Taken);
     for name in &names[1..] {
         assert_eq!(scene.ask(name).await, Finding::Unknown, "{name}");
     }
@@ -255,11 +255,11 @@ impl LiveSource for OnceLate {
         &self.0
     }
 
-    fn ask(self: Arc<Self>, _: Mailbox) -> Asking<Said> {
-        Box::pin(async { Ok(Said::Exists { target: None }) })
+    fn ask(self: Arc<Self>, _: Mailbox) -> Asking<Existence> {
+        Box::pin(async { Ok(Existence::Exists { target: None }) })
     }
 
-    fn ask_late(self: Arc<Self>, mailbox: Mailbox) -> Option<Asking<Said>> {
+    fn ask_late(self: Arc<Self>, mailbox: Mailbox) -> Option<Asking<Existence>> {
         Some(self.ask(mailbox))
     }
 
@@ -322,7 +322,12 @@ async fn a_source_that_says_yes_to_people_and_something_odd_to_strangers_is_beli
 async fn a_word_that_people_have_left_is_taken_where_some_are_missing_and_nowhere_else() {
     let (scene, names) = crowd().await;
     let nobody_doubted = || {
-        assert_eq!(scene.source.confirm_people_left(), Word::NobodyDoubted, "{}", scene.class());
+        assert_eq!(
+            scene.source.confirm_people_left(),
+            ConfirmOutcome::NobodyDoubted,
+            "{}",
+            scene.class()
+        );
     };
     nobody_doubted();
     lock(&scene.fake.people).retain(|name| name == "person0" || name > &"person2".to_owned());
@@ -335,7 +340,7 @@ async fn a_word_that_people_have_left_is_taken_where_some_are_missing_and_nowher
         scene.ask(name).await;
     }
     assert!(scene.source.report().why.ends_with("postern recipients confirm \"fake\""));
-    assert_eq!(scene.source.confirm_people_left(), Word::Taken);
+    assert_eq!(scene.source.confirm_people_left(), ConfirmOutcome::Taken);
     nobody_doubted();
     // Its canary is no person who could have left.
     lock(&scene.fake.people).clear();
@@ -373,10 +378,10 @@ async fn people_are_found_where_others_are_put_off_for_good() {
     assert_eq!(scene.ask("jones").await, Finding::Unavailable);
     let hour_ago = trust::now() - 3_600_000_000;
     {
-        let mut word = lock(&scene.source.trust.domains[0].word);
-        *word = relay::belief::word::Word::new("fake".into(), None);
+        let mut credibility = lock(&scene.source.trust.domains[0].credibility);
+        *credibility = relay::belief::credibility::Credibility::new("fake".into(), None);
         for minutes in [0, 1, 3] {
-            word.put_off(0, hour_ago + minutes * 60_000_000, "450");
+            credibility.put_off(0, hour_ago + minutes * 60_000_000, "450");
         }
     }
     scene.source.trust.examine(0).await.unwrap_err();

@@ -9,11 +9,12 @@ use super::memory::Lifetimes;
 use super::remembered::Remembered;
 use super::trust;
 use super::trust::{Doubt, Named, Trust, Unbelieved};
-use super::{Asking, Behaviour, LiveSource, RcptReply, Said, Trouble, TroubleKind};
+use super::{Asking, Behaviour, Existence, LiveSource, RcptReply, Trouble, TroubleKind};
 use crate::list::DomainScope;
 use crate::store::{Forget, KeptAnswer, Store};
 use crate::{
-    Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer, Word,
+    Canonical, ConfirmOutcome, Environment, Finding, Matched, Question, RecipientSource,
+    SourceAnswer,
 };
 use mail::address::{Domain, LocalPart, Mailbox};
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
@@ -57,7 +58,7 @@ impl LiveSource for Fake {
         &self.name
     }
 
-    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Said> {
+    fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence> {
         Box::pin(async move {
             self.asked.fetch_add(1, Relaxed);
             lock(&self.heard).push(mailbox.to_string());
@@ -67,16 +68,16 @@ impl LiveSource for Fake {
             match mood {
                 Mood::Down => Err(Trouble::new(TroubleKind::Down, "nobody listens")),
                 Mood::Hangs => std::future::pending().await,
-                Mood::YesToAll => Ok(Said::Exists { target: None }),
+                Mood::YesToAll => Ok(Existence::Exists { target: None }),
                 Mood::Right | Mood::StrangeOfStrangers | Mood::PutsStrangersOff if is_there => {
-                    Ok(Said::Exists { target: None })
+                    Ok(Existence::Exists { target: None })
                 }
                 Mood::Strange | Mood::StrangeOfStrangers => {
                     Err(Trouble::new(TroubleKind::Unexpected, "no such place in the JSON"))
                 }
                 Mood::PutsStrangersOff => Err(Trouble::new(TroubleKind::Busy, "said 450")
                     .at_rcpt(Some(RcptReply { code: 450, status: None }))),
-                Mood::Right | Mood::Empty => Ok(Said::Unknown),
+                Mood::Right | Mood::Empty => Ok(Existence::Unknown),
             }
         })
     }

@@ -6,7 +6,7 @@
 
 use super::super::failure::Failure;
 use super::super::password;
-use super::super::settings::{Place, Server, Tls};
+use super::super::settings::{Server, ServerAddress, Tls};
 use crate::live::{Trouble, TroubleKind};
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
@@ -167,11 +167,11 @@ impl Drop for Link {
 
 async fn log_on(server: &Server, config: &Config) -> Result<Link, Failure> {
     match &server.place {
-        Place::Socket { path, port } => {
+        ServerAddress::Socket { path, port } => {
             let path = path.join(format!(".s.PGSQL.{port}"));
             start(UnixStream::connect(path).await?, config).await
         }
-        Place::Host { host, port, tls } => {
+        ServerAddress::Host { host, port, tls } => {
             let mut stream = TcpStream::connect((host.as_str(), *port)).await?;
             stream.set_nodelay(true)?;
             let Tls::Require { ca } = tls else { return start(stream, config).await };

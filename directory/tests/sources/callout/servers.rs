@@ -2,7 +2,7 @@
 
 use super::{Asker, EXISTS, settings};
 use directory::callout::{Settings, Until};
-use directory::live::{LiveSource, Said, TroubleKind};
+use directory::live::{Existence, LiveSource, TroubleKind};
 use kit::servers::{Server, needs};
 use kit::{Folder, has};
 
@@ -17,7 +17,7 @@ fn postfix_is_asked_as_honest_as_greylisting_as_refusing_bounces_and_as_an_accep
     let asker = Asker::of(server.address);
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
     for n in 0..30 {
-        assert_eq!(asker.ask(&format!("nobody{n}")).unwrap(), Said::Unknown);
+        assert_eq!(asker.ask(&format!("nobody{n}")).unwrap(), Existence::Unknown);
     }
     assert_eq!(asker.ask("smith").unwrap(), EXISTS);
     let found = asker.try_out().unwrap();
@@ -45,7 +45,7 @@ fn postfix_is_asked_as_honest_as_greylisting_as_refusing_bounces_and_as_an_accep
             ),
         );
         let asker = Asker::of(server.address);
-        assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
+        assert_eq!(asker.ask("nobody").unwrap(), Existence::Unknown);
         assert_eq!(asker.ask("jones").unwrap(), EXISTS);
         assert!(asker.callout.behaviour().refuses_null);
     }
@@ -68,7 +68,7 @@ fn postfix_that_refuses_behind_data_is_late() {
     );
     let asker = Asker::of(server.address);
     assert_eq!(asker.ask("nobody").unwrap(), EXISTS);
-    assert_eq!(asker.ask_until_data("nobody").unwrap(), Said::Unknown);
+    assert_eq!(asker.ask_until_data("nobody").unwrap(), Existence::Unknown);
     assert_eq!(asker.ask_until_data("jones").unwrap(), EXISTS);
     assert!(asker.callout.behaviour().is_late);
 }
@@ -91,7 +91,7 @@ fn exim_is_asked_as_honest_as_late_as_refusing_bounces_and_as_an_accept_all() {
     let asker = Asker::of(server.address);
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
     for n in 0..30 {
-        assert_eq!(asker.ask(&format!("nobody{n}")).unwrap(), Said::Unknown);
+        assert_eq!(asker.ask(&format!("nobody{n}")).unwrap(), Existence::Unknown);
         assert_eq!(asker.ask("smith").unwrap(), EXISTS);
     }
     assert_eq!(asker.callout.epoch(), 0, "the date in its banner changes");
@@ -102,13 +102,13 @@ fn exim_is_asked_as_honest_as_late_as_refusing_bounces_and_as_an_accept_all() {
     );
     let asker = Asker::with(&Settings { until: Until::Data, ..settings(&[server.address]) });
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
-    assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
+    assert_eq!(asker.ask("nobody").unwrap(), Existence::Unknown);
     assert!(asker.callout.behaviour().is_late);
 
     let (server, _folder) =
         exim(&format!("  deny message = no bounces\n       senders = :\n{honest}"), "");
     let asker = Asker::of(server.address);
-    assert_eq!(asker.ask("nobody").unwrap(), Said::Unknown);
+    assert_eq!(asker.ask("nobody").unwrap(), Existence::Unknown);
     assert_eq!(asker.ask("jones").unwrap(), EXISTS);
     assert!(asker.callout.behaviour().refuses_null);
 

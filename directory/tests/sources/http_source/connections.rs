@@ -6,7 +6,7 @@ use flate2::write::GzEncoder;
 use std::sync::Barrier;
 
 /// Asks for jones so many times at once.
-fn at_once(asker: &Asker, questions: usize) -> Vec<Result<Said, Trouble>> {
+fn at_once(asker: &Asker, questions: usize) -> Vec<Result<Existence, Trouble>> {
     asker.runtime.block_on(async {
         let jones = Mailbox::parse("jones@example.test").unwrap();
         let ask = |_| tokio::spawn(Arc::clone(&asker.source).ask(jones.clone()));
@@ -127,7 +127,7 @@ fn an_answer_in_gzip_is_read_and_is_no_longer_than_any_other() {
     let asker = Asker::with(&Settings { answer, ..settings(server.url("/{address}")) });
     assert_eq!(asker.jones().unwrap(), EXISTS);
     server.answer_with(|_| zipped(br#"{"exists":false}"#));
-    assert_eq!(asker.jones().unwrap(), Said::Unknown);
+    assert_eq!(asker.jones().unwrap(), Existence::Unknown);
     // A thousand times as long as what is sent.
     server.answer_with(|_| zipped(&vec![b' '; 16 << 20]));
     let trouble = asker.trouble();

@@ -167,7 +167,10 @@ fn many_askers_share_few_connections() {
         asker.runtime.spawn(Arc::clone(&asker.source).ask(Mailbox::parse(PERSON).unwrap()))
     });
     for asking in asking.collect::<Vec<_>>() {
-        assert_eq!(asker.runtime.block_on(asking).unwrap().unwrap(), Said::Exists { target: None });
+        assert_eq!(
+            asker.runtime.block_on(asking).unwrap().unwrap(),
+            Existence::Exists { target: None }
+        );
     }
     assert!(fake.connections() <= 2, "{}", fake.connections());
 }

@@ -14,7 +14,11 @@ fn survives(database: &Database, stop: &mut dyn FnMut(), start: &mut dyn FnMut()
     assert_eq!(people.trouble("jones@example.test").0, TroubleKind::Down);
     assert_eq!(people.found_wrong_kind(), TroubleKind::Down);
     start();
-    assert_eq!(people.ask("nobody@example.test").unwrap(), Said::Unknown, "first after an outage");
+    assert_eq!(
+        people.ask("nobody@example.test").unwrap(),
+        Existence::Unknown,
+        "first after an outage"
+    );
 }
 
 impl Asked {
@@ -44,7 +48,7 @@ fn faults_of_postgresql_are_told_apart_and_end() {
     let sleeps = "select pg_sleep(60) from people where address = {address}";
     let slow = hurried(&database, sleeps);
     assert_eq!(slow.trouble("jones@example.test").0, TroubleKind::Slow);
-    assert_eq!(slow.ask("nobody@example.test").unwrap(), Said::Unknown);
+    assert_eq!(slow.ask("nobody@example.test").unwrap(), Existence::Unknown);
     wait_until("what nobody waits for has ended on the server, too", || {
         server_.execute_as_superuser(
             "select count(*) from pg_stat_activity where state = 'active' \
@@ -116,7 +120,10 @@ fn who_may_not_enter_postgresql_is_told_why() {
     let protected = Database::Postgres(at(&right, ca("authority.pem")));
     Asked::new(protected, QUERY).try_out().unwrap();
     let socket = Server {
-        place: Place::Socket { path: server_.folder.file("server"), port: server_.address.port() },
+        place: ServerAddress::Socket {
+            path: server_.folder.file("server"),
+            port: server_.address.port(),
+        },
         password_file: None,
         ..at(&right, Tls::Plain)
     };
@@ -241,7 +248,7 @@ fn faults_of_an_sqlite_file_are_told_apart_and_end() {
     copy.execute_batch("create table people (address text, target text)").unwrap();
     drop(copy);
     std::fs::rename(&other, &path).unwrap();
-    assert_eq!(people.ask("jones@example.test").unwrap(), Said::Unknown);
+    assert_eq!(people.ask("jones@example.test").unwrap(), Existence::Unknown);
 }
 
 #[test]
@@ -267,6 +274,6 @@ fn an_sqlite_file_that_is_built_anew_and_copied_over_is_read_anew() {
         assert_eq!(people.ask("leaver@example.test").unwrap(), exists(None));
         build("newcomer@example.test");
         assert_eq!(people.ask("newcomer@example.test").unwrap(), exists(None));
-        assert_eq!(people.ask("leaver@example.test").unwrap(), Said::Unknown);
+        assert_eq!(people.ask("leaver@example.test").unwrap(), Existence::Unknown);
     }
 }

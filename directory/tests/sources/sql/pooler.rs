@@ -22,10 +22,10 @@ fn behind(server_: &postgres::Postgres, pooler: &PgBouncer) -> Database {
 }
 
 /// Asks for everybody, and for as many who are not there; returns what was not right.
-fn wrong(sql: &Arc<Sql>, domain: &str, right: impl Fn(usize) -> Said) -> Vec<String> {
+fn wrong(sql: &Arc<Sql>, domain: &str, right: impl Fn(usize) -> Existence) -> Vec<String> {
     let (runtime, mut wrong) = (runtime(), Vec::new());
     for n in (0..ROUNDS).flat_map(|_| 0..100) {
-        for (name, expected) in [("person", right(n)), ("nobody", Said::Unknown)] {
+        for (name, expected) in [("person", right(n)), ("nobody", Existence::Unknown)] {
             let address = format!("{name}{n}@{domain}");
             let mailbox = Mailbox::parse(&address).unwrap();
             match runtime.block_on(Arc::clone(sql).ask(mailbox)) {

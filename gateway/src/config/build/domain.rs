@@ -10,7 +10,7 @@ use relay::settings::{DomainId, DomainSettings};
 use settings::address;
 use settings::mistake::Mistake;
 use settings::recipients::{BitbucketRule, LeaverRule};
-use settings::table::site::Site;
+use settings::table::context::LoadContext;
 use settings::table::value::{Given, Text, all};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -31,31 +31,31 @@ pub(super) fn domains(
     list: &[Given<tables::Domain>],
     hops: &mut NextHops,
     tables: &mut SourceTables,
-    site: &mut Site,
+    context: &mut LoadContext,
 ) -> Domains {
     let mut domains = Domains::default();
     for domain in list {
         let id = DomainId(u32::try_from(domains.settings.len()).unwrap_or(u32::MAX));
         // All that there is until messages can be stored.
         let Custody::Never = *domain.custody;
-        let name = domain.name.as_ref().and_then(|n| domains.name(n, id, site));
+        let name = domain.name.as_ref().and_then(|n| domains.name(n, id, context));
         let mut aliases = Vec::new();
         for alias in all(&domain.aliases) {
-            aliases.extend(domains.name(alias, id, site));
+            aliases.extend(domains.name(alias, id, context));
         }
-        let next_hop = domain.next_hop.as_ref().and_then(|hop| hops.of_domain(hop, site));
+        let next_hop = domain.next_hop.as_ref().and_then(|hop| hops.of_domain(hop, context));
         let names: Vec<&Domain> = name.iter().chain(&aliases).collect();
-        let separator = separator(domain, site);
-        let characters = characters(domain, site);
-        let catch_all = target(domain.catch_all.as_ref(), &names, site);
-        let postmaster = target(domain.postmaster.as_ref(), &names, site);
+        let separator = separator(domain, context);
+        let characters = characters(domain, context);
+        let catch_all = target(domain.catch_all.as_ref(), &names, context);
+        let postmaster = target(domain.postmaster.as_ref(), &names, context);
         let surroundings =
             Surroundings { next_hop: next_hop.and_then(|id| hops.list.get(id.0 as usize)) };
-        let sources = tables.of_domain(all(&domain.recipients), &surroundings, site);
-        let canary = canary(domain, &names, site);
-        let accepts_in_outage = accepts_in_outage(domain, site);
-        let bitbucket = bitbucket(domain, &names, site);
-        let leavers = leavers(domain, &names, site);
+        let sources = tables.of_domain(all(&domain.recipients), &surroundings, context);
+        let canary = canary(domain, &names, context);
+        let accepts_in_outage = accepts_in_outage(domain, context);
+        let bitbucket = bitbucket(domain, &names, context);
+        let leavers = leavers(domain, &names, context);
         // What lacks one of these has been refused: the numbers of the others do not matter.
         let (Some(name), Some(next_hop)) = (name, next_hop) else { continue };
         let settings = DomainSettings {
@@ -76,17 +76,17 @@ pub(super) fn domains(
 }
 
 impl Domains {
-    fn name(&mut self, text: &Text, id: DomainId, site: &mut Site) -> Option<Domain> {
-        let domain = site.told(address::domain(text))?;
+    fn name(&mut self, text: &Text, id: DomainId, context: &mut LoadContext) -> Option<Domain> {
+        let domain = context.told(address::domain(text))?;
         if address::ends_in_a_number(&domain) {
             let message = format!("\"{domain}\" is no domain name");
-            site.refuse(text.wrong(message, "no top-level domain is a number"));
+            context.refuse(text.wrong(message, "no top-level domain is a number"));
             return None;
         }
         let canonical = domain.to_canonical();
         if let Some(first) = self.places.get(&canonical) {
             let message = format!("the domain \"{canonical}\" is there twice");
-            site.refuse(
+            context.refuse(
                 text.wrong(message, "again here")
                     .at(first.clone(), "first here")
                     .help("names and aliases are compared without regard to case"),
@@ -99,7 +99,7 @@ impl Domains {
     }
 }
 
-fn separator(domain: &tables::Domain, site: &mut Site) -> Option<char> {
+fn separator(domain: &tables::Domain, context: &mut LoadContext) -> Option<char> {
     let text = domain.sub_address_separator.as_ref()?;
     let mut characters = text.chars();
     if let (Some(c), None) = (characters.next(), characters.next())
@@ -107,14 +107,14 @@ fn separator(domain: &tables::Domain, site: &mut Site) -> Option<char> {
     {
         return Some(c);
     }
-    site.refuse(text.wrong("cannot separate local parts", "").help(
+    context.refuse(text.wrong("cannot separate local parts", "").help(
         "expected one character that a local part may hold, but no letter, digit or dot, \
                  for example: \"+\"",
     ));
     None
 }
 
-fn characters(domain: &tables::Domain, site: &mut Site) -> Box<str> {
+fn characters(domain: &tables::Domain, context: &mut LoadContext) -> Box<str> {
     let Some(text) = &domain.local_part_characters else { return "".into() };
     let wrong: String = text.chars().filter(|c| !"/=".contains(*c)).collect();
     if !wrong.is_empty() {
@@ -123,7 +123,7 @@ fn characters(domain: &tables::Domain, site: &mut Site) -> Box<str> {
             format!("`local_part_characters` cannot have `{wrong}`"),
             "expected only `/` and `=`",
         );
-        site.refuse(mistake.help(if dangerous {
+        context.refuse(mistake.help(if dangerous {
             "the server behind may read a route into it and relay for strangers: \
              user%elsewhere.test@example.test"
         } else {
@@ -134,22 +134,23 @@ fn characters(domain: &tables::Domain, site: &mut Site) -> Box<str> {
 }
 
 /// Where mail is redirected to: any address, but one elsewhere is doubtful.
-fn target(text: Option<&Text>, names: &[&Domain], site: &mut Site) -> Option<Mailbox> {
+fn target(text: Option<&Text>, names: &[&Domain], context: &mut LoadContext) -> Option<Mailbox> {
     let text = text?;
-    let mailbox = site.told(address::mailbox(text))?;
+    let mailbox = context.told(address::mailbox(text))?;
     if !names.is_empty() && !address::is_of(&mailbox, names) {
         let message = format!("\"{}\" is not of this domain", text);
-        site.warn(text.wrong(message, "").help("the domain's next hop must be willing to take it"));
+        context
+            .warn(text.wrong(message, "").help("the domain's next hop must be willing to take it"));
     }
     Some(mailbox)
 }
 
-fn accepts_in_outage(domain: &tables::Domain, site: &mut Site) -> bool {
+fn accepts_in_outage(domain: &tables::Domain, context: &mut LoadContext) -> bool {
     if *domain.on_outage == OnOutage::Defer {
         return false;
     }
     let message = "mail for anybody is accepted while the sources are down";
-    site.warn(
+    context.warn(
         domain
             .on_outage
             .wrong(message, "")
@@ -158,12 +159,16 @@ fn accepts_in_outage(domain: &tables::Domain, site: &mut Site) -> bool {
     true
 }
 
-fn canary(domain: &tables::Domain, names: &[&Domain], site: &mut Site) -> Option<Mailbox> {
+fn canary(
+    domain: &tables::Domain,
+    names: &[&Domain],
+    context: &mut LoadContext,
+) -> Option<Mailbox> {
     let text = domain.canary.as_ref()?;
-    let mailbox = site.told(address::mailbox(text))?;
+    let mailbox = context.told(address::mailbox(text))?;
     if !names.is_empty() && !address::is_of(&mailbox, names) {
         let message = format!("\"{}\" is not of this domain", text);
-        site.refuse(
+        context.refuse(
             text.wrong(message, "its sources would never know it")
                 .help("name an address of the domain that will always exist"),
         );
@@ -194,14 +199,18 @@ fn pattern(text: &Text, names: &[&Domain]) -> Result<String, Mistake> {
     Ok(format!("{local_part}@{host}"))
 }
 
-fn bitbucket(domain: &tables::Domain, names: &[&Domain], site: &mut Site) -> Vec<BitbucketRule> {
+fn bitbucket(
+    domain: &tables::Domain,
+    names: &[&Domain],
+    context: &mut LoadContext,
+) -> Vec<BitbucketRule> {
     let mut rules = Vec::new();
     for rule in all(&domain.bitbucket) {
         let (Some(address), Some(reason)) = (&rule.address, &rule.reason) else { continue };
         match pattern(address, names) {
             Ok(pattern) => {
                 if pattern.trim_start_matches('*').starts_with('@') {
-                    site.warn(
+                    context.warn(
                         address
                             .wrong("all mail of the domain would be discarded", "")
                             .help("senders would hear 250 for it"),
@@ -209,10 +218,10 @@ fn bitbucket(domain: &tables::Domain, names: &[&Domain], site: &mut Site) -> Vec
                 }
                 rules.push(BitbucketRule { pattern, reason: reason.to_string() });
             }
-            Err(mistake) => site.refuse(mistake),
+            Err(mistake) => context.refuse(mistake),
         }
         if reason.trim().is_empty() {
-            site.refuse(
+            context.refuse(
                 reason
                     .wrong("why is this mail discarded?", "is empty")
                     .help("for example: reason = \"nobody reads it\""),
@@ -222,13 +231,17 @@ fn bitbucket(domain: &tables::Domain, names: &[&Domain], site: &mut Site) -> Vec
     rules
 }
 
-fn leavers(domain: &tables::Domain, names: &[&Domain], site: &mut Site) -> Vec<LeaverRule> {
+fn leavers(
+    domain: &tables::Domain,
+    names: &[&Domain],
+    context: &mut LoadContext,
+) -> Vec<LeaverRule> {
     let mut rules = Vec::new();
     for rule in all(&domain.leavers) {
         let (Some(address), Some(text)) = (&rule.address, &rule.text) else { continue };
         match pattern(address, names) {
             Ok(pattern) => rules.push(LeaverRule { pattern, text: text.to_string() }),
-            Err(mistake) => site.refuse(mistake),
+            Err(mistake) => context.refuse(mistake),
         }
         let octets = text.as_bytes();
         let label = if octets.iter().all(|b| *b == b' ') {
@@ -240,7 +253,7 @@ fn leavers(domain: &tables::Domain, names: &[&Domain], site: &mut Site) -> Vec<L
         } else {
             continue;
         };
-        site.refuse(text.wrong("the text does not fit into a reply", label).help(
+        context.refuse(text.wrong("the text does not fit into a reply", label).help(
             "RFC 5321 §4.2: replies are ASCII, for example: text = \"has left, write to \
                  jones@example.test\"",
         ));

@@ -1,29 +1,29 @@
 //! `[[listener]]`: where clients connect, and what must hold before they may.
 
-use super::super::tables::{self, Written};
+use super::super::tables::{self, TopTable};
 use super::Placed;
 use ipnet::IpNet;
 use settings::address;
 use settings::networks::canonical;
 use settings::process::{ListenAddress, Listener, ListenerTls};
-use settings::table::site::Site;
+use settings::table::context::LoadContext;
 use settings::table::value::{Text, all};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-pub(super) fn listeners(written: &Written, site: &mut Site) -> Vec<Placed> {
+pub(super) fn listeners(written: &TopTable, context: &mut LoadContext) -> Vec<Placed> {
     let has_tls = written.tls.is_some();
     let mut list: Vec<Placed> = Vec::new();
     for listener in all(&written.listener) {
-        let tls = tls(listener, has_tls, site);
-        let proxy_from = proxy_from(listener, site);
+        let tls = tls(listener, has_tls, context);
+        let proxy_from = proxy_from(listener, context);
         let Some(address) = &listener.address else { continue };
-        let Some(listens_on) = listen_address(address, site) else { continue };
+        let Some(listens_on) = listen_address(address, context) else { continue };
         if let Some((_, first)) = list.iter().find(|(l, _)| is_taken_by(&listens_on, &l.address)) {
             let message = format!("\"{}\" is listened on twice", address);
             let mistake = address.wrong(message, "again here");
-            site.refuse(
+            context.refuse(
                 mistake
                     .at(first.clone(), "first here")
                     .help("0.0.0.0 and [::] stand for every address of this machine"),
@@ -39,7 +39,7 @@ pub(super) fn listeners(written: &Written, site: &mut Site) -> Vec<Placed> {
         && !list.is_empty()
         && list.iter().all(|(listener, _)| listener.tls == ListenerTls::None)
     {
-        site.warn(
+        context.warn(
             certificate
                 .wrong("no listener uses the certificate", "")
                 .help("write tls = \"starttls\" in a `[[listener]]`, or leave `tls` out there"),
@@ -48,12 +48,12 @@ pub(super) fn listeners(written: &Written, site: &mut Site) -> Vec<Placed> {
     list
 }
 
-fn tls(listener: &tables::Listener, has_tls: bool, site: &mut Site) -> ListenerTls {
+fn tls(listener: &tables::Listener, has_tls: bool, context: &mut LoadContext) -> ListenerTls {
     let Some(word) = &listener.tls else {
         return if has_tls { ListenerTls::StartTls } else { ListenerTls::None };
     };
     if **word != ListenerTls::None && !has_tls {
-        site.refuse(word.wrong("TLS without a certificate", "there is no `[tls]`").help(
+        context.refuse(word.wrong("TLS without a certificate", "there is no `[tls]`").help(
             "add:\n\n    [tls]\n    certificate = \"mx.pem\"\n    key = \"mx.key\"\n\nor \
                  write tls = \"none\"",
         ));
@@ -61,31 +61,31 @@ fn tls(listener: &tables::Listener, has_tls: bool, site: &mut Site) -> ListenerT
     **word
 }
 
-fn proxy_from(listener: &tables::Listener, site: &mut Site) -> Option<Vec<IpNet>> {
+fn proxy_from(listener: &tables::Listener, context: &mut LoadContext) -> Option<Vec<IpNet>> {
     let tables::Listener { proxy_protocol: flag, proxy_from, .. } = listener;
     let mut nets = Vec::new();
     for text in all(proxy_from) {
         match address::network(text) {
-            Ok(net) if net.prefix_len() == 0 => site.refuse(
+            Ok(net) if net.prefix_len() == 0 => context.refuse(
                 text.wrong("PROXY headers would be believed from everybody", "every address")
                     .help("whoever is believed can pretend to be any client: name the balancers"),
             ),
             // A peer of `[::]` arrives as ::ffff:10.0.0.7 and is compared in its short form.
             Ok(net) => nets.push(canonical(net)),
-            Err(mistake) => site.refuse(mistake),
+            Err(mistake) => context.refuse(mistake),
         }
     }
     match (**flag, proxy_from) {
         (true, None) => {
-            site.refuse(flag.wrong("`proxy_protocol` without `proxy_from`", "").help(
+            context.refuse(flag.wrong("`proxy_protocol` without `proxy_from`", "").help(
                 "say whose headers are believed, for example: proxy_from = [\"10.0.0.7/32\"]",
             ))
         }
-        (true, Some(list)) if list.is_empty() => site.refuse(
+        (true, Some(list)) if list.is_empty() => context.refuse(
             list.wrong("`proxy_from` is empty", "nobody could connect")
                 .help("for example: proxy_from = [\"10.0.0.7/32\"]"),
         ),
-        (false, Some(list)) => site.refuse(
+        (false, Some(list)) => context.refuse(
             list.wrong("`proxy_from` without `proxy_protocol`", "")
                 .help("add `proxy_protocol = true`, or take this out"),
         ),
@@ -95,11 +95,11 @@ fn proxy_from(listener: &tables::Listener, site: &mut Site) -> Option<Vec<IpNet>
     None
 }
 
-fn listen_address(written: &Text, site: &mut Site) -> Option<ListenAddress> {
+fn listen_address(written: &Text, context: &mut LoadContext) -> Option<ListenAddress> {
     let text = written.as_str();
     if let Some(name) = text.strip_prefix("systemd:") {
         if name.is_empty() || name.contains(|c: char| c.is_ascii_control() || c == ':') {
-            site.refuse(
+            context.refuse(
                 written
                     .wrong("which socket of systemd?", "")
                     .help("for example: \"systemd:0\", or \"systemd:smtp\" by FileDescriptorName"),
@@ -116,7 +116,7 @@ fn listen_address(written: &Text, site: &mut Site) -> Option<ListenAddress> {
     }
     let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(25);
     let message = format!("\"{text}\" cannot be listened on");
-    site.refuse(written.wrong(message, "expected IP address and port").help(format!(
+    context.refuse(written.wrong(message, "expected IP address and port").help(format!(
         "for example: \"0.0.0.0:{port}\", \"[::]:{port}\", \"127.0.0.1:{port}\" or \
              \"systemd:0\""
     )));

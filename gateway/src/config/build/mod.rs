@@ -11,57 +11,58 @@ mod tls;
 
 use super::built::{Config, ListedSource, listed};
 use super::limits;
-use super::tables::Written;
+use super::tables::TopTable;
 use relay::settings::Settings;
 use settings::file;
 use settings::mistake::{Mistake, Mistakes, Report};
 use settings::process::Listener;
-use settings::table::site::{Site, absolute};
+use settings::table::context::{LoadContext, absolute};
 use settings::table::value::all;
 use sources::{Described, SourceTables};
 use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn build(
-    written: &Written,
+    written: &TopTable,
     described: Vec<Described>,
     path: &Path,
-    mut site: Site,
+    mut context: LoadContext,
     contents: impl FnMut(&ListedSource<'_>, Look) -> Vec<Mistake>,
 ) -> Result<Config, Mistakes> {
-    let drop_to = process::drop_to(written, &mut site);
-    site.becomes.clone_from(&drop_to);
-    let hostname = written.hostname.as_ref().and_then(|name| process::hostname(name, &mut site));
-    let tls = written.tls.as_ref().and_then(|tls| tls::tls(tls, &mut site));
-    let listeners = listener::listeners(written, &mut site);
-    let networks = network::networks(all(&written.network), &mut site);
-    let mut hops = next_hop::NextHops::named(all(&written.next_hop), &mut site);
-    let mut tables = SourceTables::read(described, &mut site);
-    let domains = domain::domains(all(&written.domain), &mut hops, &mut tables, &mut site);
-    tables.check(&mut site);
-    hops.check(all(&written.next_hop), hostname.as_ref(), &listeners, &mut site);
-    tables.check_circles(hostname.as_ref(), &listeners, &mut site);
-    let log = process::log(&written.log, &mut site);
-    let metrics = written.metrics.as_ref().and_then(|m| process::metrics(m, &listeners, &mut site));
-    let dns = process::dns(&written.dns, &mut site);
-    let state_dir = written.state_dir.as_ref().and_then(|dir| file::directory(dir, &mut site));
-    limits::check(&written.limits, &written.harvest, &mut site);
-    hops.check_times(all(&written.next_hop), &written.limits.final_reply_seconds_max, &mut site);
-    check_contents(&domains, contents, &mut site.report);
+    let drop_to = process::drop_to(written, &mut context);
+    context.becomes.clone_from(&drop_to);
+    let hostname = written.hostname.as_ref().and_then(|name| process::hostname(name, &mut context));
+    let tls = written.tls.as_ref().and_then(|tls| tls::tls(tls, &mut context));
+    let listeners = listener::listeners(written, &mut context);
+    let networks = network::networks(all(&written.network), &mut context);
+    let mut hops = next_hop::NextHops::named(all(&written.next_hop), &mut context);
+    let mut tables = SourceTables::read(described, &mut context);
+    let domains = domain::domains(all(&written.domain), &mut hops, &mut tables, &mut context);
+    tables.check(&mut context);
+    hops.check(all(&written.next_hop), hostname.as_ref(), &listeners, &mut context);
+    tables.check_circles(hostname.as_ref(), &listeners, &mut context);
+    let log = process::log(&written.log, &mut context);
+    let metrics =
+        written.metrics.as_ref().and_then(|m| process::metrics(m, &listeners, &mut context));
+    let dns = process::dns(&written.dns, &mut context);
+    let state_dir = written.state_dir.as_ref().and_then(|dir| file::directory(dir, &mut context));
+    limits::check(&written.limits, &written.harvest, &mut context);
+    hops.check_times(all(&written.next_hop), &written.limits.final_reply_seconds_max, &mut context);
+    check_contents(&domains, contents, &mut context.report);
 
     // A name is missing only after that was reported.
-    let Some(hostname) = hostname else { return Err(site.report.into_mistakes()) };
+    let Some(hostname) = hostname else { return Err(context.report.into_mistakes()) };
     let settings = Settings {
         hostname,
         domains: domains.names,
         domain: domains.settings,
-        limits: written.limits.filled(&mut site),
+        limits: written.limits.filled(&mut context),
         harvest: written.harvest.filled(),
         rates: written.rates.filled(),
         require_reverse_name: *written.dns.require_reverse_name,
     };
     Ok(Config {
-        warnings: site.report.finish()?,
+        warnings: context.report.finish()?,
         path: absolute(path),
         settings: Arc::new(settings),
         listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),

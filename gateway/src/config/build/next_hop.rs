@@ -6,9 +6,9 @@ use mail::address::Domain;
 use relay::settings::NextHopId;
 use settings::address;
 use settings::mistake::Mistake;
+use settings::table::context::LoadContext;
 use settings::table::keys::nearest;
 use settings::table::reader::FromTable;
-use settings::table::site::Site;
 use settings::table::value::{Given, Text};
 use settings::tls_keys::TlsKeys;
 use std::collections::{HashMap, HashSet};
@@ -29,7 +29,7 @@ pub(super) struct NextHops {
 }
 
 impl NextHops {
-    pub(super) fn named(written: &[Given<tables::NextHop>], site: &mut Site) -> Self {
+    pub(super) fn named(written: &[Given<tables::NextHop>], context: &mut LoadContext) -> Self {
         let mut hops = Self {
             list: Vec::new(),
             names: HashMap::new(),
@@ -39,17 +39,17 @@ impl NextHops {
             has_unknown_name: false,
         };
         for hop in written {
-            let hosts = hop.hosts.as_ref().map(|list| hops.hosts(list, list, site));
+            let hosts = hop.hosts.as_ref().map(|list| hops.hosts(list, list, context));
             let keys = TlsKeys {
                 tls: *hop.tls,
                 tls_ca: hop.tls_ca.as_ref(),
                 tls_fingerprint: hop.tls_fingerprint.as_ref(),
                 tls_name: hop.tls_name.as_ref(),
             };
-            let tls = keys.read(site);
+            let tls = keys.read(context);
             let id = NextHopId(u32::try_from(hops.list.len()).unwrap_or(u32::MAX));
             if let Some(name) = &hop.name {
-                hops.name(name, id, site);
+                hops.name(name, id, context);
             }
             let name = hop.name.as_ref().map(ToString::to_string);
             hops.list.push(numbers(hop, name, hosts.unwrap_or_default(), tls));
@@ -57,9 +57,9 @@ impl NextHops {
         hops
     }
 
-    fn name(&mut self, name: &Text, id: NextHopId, site: &mut Site) {
+    fn name(&mut self, name: &Text, id: NextHopId, context: &mut LoadContext) {
         if name.contains(':') || name.is_empty() {
-            site.refuse(
+            context.refuse(
                 name.wrong("a name without `:`, please", "would be taken for host:port")
                     .help("for example: name = \"inside\""),
             );
@@ -69,18 +69,23 @@ impl NextHops {
         if *first_id != id {
             let first = first.clone();
             let message = format!("two next hops are called \"{}\"", name);
-            site.refuse(name.wrong(message, "again here").at(first, "first here"));
+            context.refuse(name.wrong(message, "again here").at(first, "first here"));
         }
     }
 
-    fn hosts<T>(&mut self, list: &Given<T>, texts: &[Text], site: &mut Site) -> Vec<NextHopHost> {
+    fn hosts<T>(
+        &mut self,
+        list: &Given<T>,
+        texts: &[Text],
+        context: &mut LoadContext,
+    ) -> Vec<NextHopHost> {
         if texts.is_empty() {
-            site.refuse(
+            context.refuse(
                 list.wrong("a next hop without hosts", "expected at least one")
                     .help("for example: [\"10.0.0.5:25\"]"),
             );
         }
-        let hosts = address::hosts_once(texts, address::host_port, site);
+        let hosts = address::hosts_once(texts, address::host_port, context);
         self.hosts.extend(hosts.iter().map(|host| ((**host).clone(), host.span())));
         hosts.into_iter().map(Given::into_inner).collect()
     }
@@ -89,21 +94,21 @@ impl NextHops {
     pub(super) fn of_domain(
         &mut self,
         written: &Given<TextOrTexts>,
-        site: &mut Site,
+        context: &mut LoadContext,
     ) -> Option<NextHopId> {
         let hosts = match &**written {
             TextOrTexts::One(text) if !is_host_port(text) => {
-                return self.called(text, written, site);
+                return self.called(text, written, context);
             }
-            TextOrTexts::One(text) => self.hosts(written, &[written.with(text.clone())], site),
-            TextOrTexts::Several(texts) => self.hosts(written, texts, site),
+            TextOrTexts::One(text) => self.hosts(written, &[written.with(text.clone())], context),
+            TextOrTexts::Several(texts) => self.hosts(written, texts, context),
         };
         if hosts.is_empty() {
             return None;
         }
         let id = *self.anonymous.entry(hosts).or_insert_with_key(|hosts| {
             let id = NextHopId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-            let plain = tables::NextHop::unwritten();
+            let plain = tables::NextHop::default_of();
             self.list.push(numbers(&plain, None, hosts.clone(), NextHopTls::Opportunistic));
             id
         });
@@ -114,7 +119,7 @@ impl NextHops {
         &mut self,
         name: &str,
         written: &Given<TextOrTexts>,
-        site: &mut Site,
+        context: &mut LoadContext,
     ) -> Option<NextHopId> {
         if let Some((id, _)) = self.names.get(name) {
             self.used.insert(*id);
@@ -124,7 +129,7 @@ impl NextHops {
         let message = format!("there is no `[[next_hop]]` called \"{name}\"");
         let mistake = written.wrong(message, "neither host:port nor a known name");
         let meant = nearest(name, self.names.keys().map(String::as_str));
-        site.refuse(match meant {
+        context.refuse(match meant {
             Some(meant) => mistake.help(format!("did you mean \"{meant}\"?")),
             None => mistake.help(format!("for a host add the port: \"{}:25\"", bracketed(name))),
         });
@@ -137,14 +142,14 @@ impl NextHops {
         written: &[Given<tables::NextHop>],
         hostname: Option<&Domain>,
         listeners: &[Placed],
-        site: &mut Site,
+        context: &mut LoadContext,
     ) {
         for (host, span) in &self.hosts {
             let own = listeners
                 .iter()
                 .find(|own| listener::is_reached_by(own, &host.host, host.port, hostname));
             if let Some((_, listens)) = own {
-                site.refuse(
+                context.refuse(
                     Mistake::new("the next hop is this relay itself")
                         .key("next_hop")
                         .at(span.clone(), "mail would go round in circles")
@@ -159,7 +164,7 @@ impl NextHops {
                 && !self.has_unknown_name
             {
                 let message = format!("no domain uses the next hop \"{}\"", name);
-                site.warn(name.wrong(message, ""));
+                context.warn(name.wrong(message, ""));
             }
         }
     }
@@ -169,7 +174,7 @@ impl NextHops {
         &self,
         written: &[Given<tables::NextHop>],
         own: &Given<u32>,
-        site: &mut Site,
+        context: &mut LoadContext,
     ) {
         let is_late = |hop: &NextHop| hop.final_reply_max.as_secs() >= u64::from(**own);
         let mut places: Vec<Range<usize>> = Vec::new();
@@ -181,7 +186,7 @@ impl NextHops {
         // Several next hops may owe it to the one limit of ours.
         places.dedup();
         for place in places {
-            site.warn(
+            context.warn(
                 Mistake::new("a next hop may answer after we have given up")
                     .key("final_reply_seconds_max")
                     .at(place, "")

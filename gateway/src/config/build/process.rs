@@ -1,11 +1,11 @@
 //! What concerns the whole process: its name, log, figures, user.
 
-use super::super::tables::{self, Written};
+use super::super::tables::{self, TopTable};
 use super::Placed;
 use mail::address::Domain;
 use nix::unistd::{Group, User};
 use settings::process::{Dns, ListenAddress, Log};
-use settings::table::site::Site;
+use settings::table::context::LoadContext;
 use settings::table::value::{Text, all};
 use settings::user::DropTo;
 use settings::{address, file};
@@ -14,10 +14,10 @@ use std::net::SocketAddr;
 /// Where a DNS server is asked.
 const DNS_PORT: u16 = 53;
 
-pub(super) fn hostname(name: &Text, site: &mut Site) -> Option<Domain> {
-    let domain = site.told(address::domain(name))?;
+pub(super) fn hostname(name: &Text, context: &mut LoadContext) -> Option<Domain> {
+    let domain = context.told(address::domain(name))?;
     if !domain.as_str().contains('.') {
-        site.warn(name.wrong("`hostname` is not fully qualified", "has no dot").help(
+        context.warn(name.wrong("`hostname` is not fully qualified", "has no dot").help(
             "RFC 5321 §2.3.5 asks for a name that resolves: many servers refuse others, for \
                  example: hostname = \"mx.example.test\"",
         ));
@@ -25,20 +25,20 @@ pub(super) fn hostname(name: &Text, site: &mut Site) -> Option<Domain> {
     Some(domain)
 }
 
-pub(super) fn log(log: &tables::Log, site: &mut Site) -> Log {
-    let file = log.file.as_ref().and_then(|file| file::appendable(file, site));
+pub(super) fn log(log: &tables::Log, context: &mut LoadContext) -> Log {
+    let file = log.file.as_ref().and_then(|file| file::appendable(file, context));
     Log { file, format: *log.format }
 }
 
 pub(super) fn metrics(
     metrics: &tables::Metrics,
     listeners: &[Placed],
-    site: &mut Site,
+    context: &mut LoadContext,
 ) -> Option<SocketAddr> {
     let written = metrics.address.as_ref()?;
     let text = written.as_str();
     let Ok(socket) = text.parse::<SocketAddr>() else {
-        site.refuse(
+        context.refuse(
             written
                 .wrong(format!("\"{text}\" is no address"), "expected IP address and port")
                 .help("for example: address = \"127.0.0.1:9925\""),
@@ -46,7 +46,7 @@ pub(super) fn metrics(
         return None;
     };
     if !socket.ip().to_canonical().is_loopback() && !*metrics.public {
-        site.refuse(
+        context.refuse(
             written.wrong("the figures would be open to everybody", "not a loopback address").help(
                 format!(
                     "write \"127.0.0.1:{}\", or add `public = true` if the network in front of \
@@ -59,7 +59,7 @@ pub(super) fn metrics(
     }
     for (listener, span) in listeners {
         if listener.address == ListenAddress::Socket(socket) && socket.port() != 0 {
-            site.refuse(
+            context.refuse(
                 written
                     .wrong(format!("\"{text}\" is taken twice"), "again here")
                     .at(span.clone(), "first here"),
@@ -69,13 +69,13 @@ pub(super) fn metrics(
     Some(socket)
 }
 
-pub(super) fn dns(dns: &tables::Dns, site: &mut Site) -> Dns {
+pub(super) fn dns(dns: &tables::Dns, context: &mut LoadContext) -> Dns {
     let mut servers = Vec::new();
     for text in all(&dns.servers) {
         let server = text.parse().or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, DNS_PORT)));
         match server {
             Ok(server) => servers.push(server),
-            Err(_) => site.refuse(
+            Err(_) => context.refuse(
                 text.wrong(format!("\"{text}\" is no DNS server"), "expected an IP address")
                     .help("for example: servers = [\"127.0.0.1\"]"),
             ),
@@ -84,10 +84,10 @@ pub(super) fn dns(dns: &tables::Dns, site: &mut Site) -> Dns {
     Dns { servers }
 }
 
-pub(super) fn drop_to(written: &Written, site: &mut Site) -> Option<DropTo> {
+pub(super) fn drop_to(written: &TopTable, context: &mut LoadContext) -> Option<DropTo> {
     let Some(name) = &written.user else {
         if let Some(group) = &written.group {
-            site.refuse(
+            context.refuse(
                 group
                     .wrong("`group` without `user`", "")
                     .help("add `user`, for example: user = \"postern\""),
@@ -95,12 +95,12 @@ pub(super) fn drop_to(written: &Written, site: &mut Site) -> Option<DropTo> {
         }
         return None;
     };
-    let group = written.group.as_ref().map(|group| group_named(group, site));
+    let group = written.group.as_ref().map(|group| group_named(group, context));
     let user = match User::from_name(name) {
         Ok(Some(user)) => user,
         Ok(None) => {
             let message = format!("there is no user \"{}\"", name);
-            site.refuse(name.wrong(message, "").help(format!(
+            context.refuse(name.wrong(message, "").help(format!(
                 "make one: useradd --system --no-create-home {}",
                 if name.starts_with('-') { "postern" } else { name }
             )));
@@ -108,12 +108,12 @@ pub(super) fn drop_to(written: &Written, site: &mut Site) -> Option<DropTo> {
         }
         Err(error) => {
             let message = format!("cannot look up the user \"{}\"", name);
-            site.refuse(name.wrong(message, "").help(error.to_string()));
+            context.refuse(name.wrong(message, "").help(error.to_string()));
             return None;
         }
     };
     if user.uid.is_root() {
-        site.warn(
+        context.warn(
             name.wrong("Postern would keep all rights of root", "")
                 .help("name a user that owns nothing but `state_dir`"),
         );
@@ -128,18 +128,18 @@ pub(super) fn drop_to(written: &Written, site: &mut Site) -> Option<DropTo> {
     Some(DropTo { user: user.name, uid: user.uid.as_raw(), group, gid })
 }
 
-fn group_named(name: &Text, site: &mut Site) -> Option<(String, u32)> {
+fn group_named(name: &Text, context: &mut LoadContext) -> Option<(String, u32)> {
     match Group::from_name(name) {
         Ok(Some(group)) => return Some((group.name, group.gid.as_raw())),
         Ok(None) => {
             let message = format!("there is no group \"{}\"", name);
-            site.refuse(
+            context.refuse(
                 name.wrong(message, "").help("leave `group` out to take the first group of `user`"),
             );
         }
         Err(error) => {
             let message = format!("cannot look up the group \"{}\"", name);
-            site.refuse(name.wrong(message, "").help(error.to_string()));
+            context.refuse(name.wrong(message, "").help(error.to_string()));
         }
     }
     None

@@ -8,9 +8,9 @@ use directory::kinds::{KINDS, Kind, Listed, SourceSettings, Surroundings};
 use directory::learned::settings as learned;
 use mail::address::Domain;
 use settings::mistake::Mistake;
+use settings::table::context::LoadContext;
 use settings::table::keys::{KeyPath, nearest};
 use settings::table::reader::Reader;
-use settings::table::site::Site;
 use settings::table::unread::{RECIPIENTS, Unread};
 use settings::table::value::{Given, Text};
 
@@ -32,18 +32,19 @@ struct SourceTable {
 }
 
 impl SourceTables {
-    pub(super) fn read(described: Vec<Described>, site: &mut Site) -> Self {
+    pub(super) fn read(described: Vec<Described>, context: &mut LoadContext) -> Self {
         let mut tables = Self::default();
         for (kind, table) in described {
             let name = table.0.text(KeyPath { table: kind.name, key: "name" });
-            let before = site.report.mistakes();
-            let settings = kind.table.as_ref().and_then(|described| (described.read)(table, site));
-            let settings = settings.filter(|_| site.report.mistakes() == before);
+            let before = context.report.mistakes();
+            let settings =
+                kind.table.as_ref().and_then(|described| (described.read)(table, context));
+            let settings = settings.filter(|_| context.report.mistakes() == before);
             let Some(name) = name else { continue };
             if let Some(first) = tables.find(kind.name, &name) {
                 let first = tables.all[first].name.span();
                 let message = format!("two `[[{}]]` are called \"{name}\"", kind.name);
-                site.refuse(name.wrong(message, "again here").at(first, "first here"));
+                context.refuse(name.wrong(message, "again here").at(first, "first here"));
                 continue;
             }
             tables.all.push(SourceTable { kind: kind.name, name, settings, is_used: false });
@@ -55,7 +56,12 @@ impl SourceTables {
         self.all.iter().position(|table| table.kind == kind && *table.name == name)
     }
 
-    fn called(&mut self, kind: &Kind, name: &Text, site: &mut Site) -> Option<SourceEntry> {
+    fn called(
+        &mut self,
+        kind: &Kind,
+        name: &Text,
+        context: &mut LoadContext,
+    ) -> Option<SourceEntry> {
         if let Some(at) = self.find(kind.name, name) {
             self.all[at].is_used = true;
             let table = &self.all[at];
@@ -67,7 +73,7 @@ impl SourceTables {
         let message = format!("there is no `[[{}]]` called \"{name}\"", kind.name);
         let names = self.all.iter().filter(|table| table.kind == kind.name);
         let mistake = name.wrong(message, "not a known name");
-        site.refuse(match nearest(name, names.map(|table| table.name.as_str())) {
+        context.refuse(match nearest(name, names.map(|table| table.name.as_str())) {
             Some(meant) => mistake.help(format!("did you mean \"{meant}\"?")),
             None => mistake.help(format!("describe it: [[{}]] with name = \"{name}\"", kind.name)),
         });
@@ -77,10 +83,10 @@ impl SourceTables {
     }
 
     /// What nobody uses was probably meant to be used.
-    pub(super) fn check(&self, site: &mut Site) {
+    pub(super) fn check(&self, context: &mut LoadContext) {
         for SourceTable { kind, name, .. } in self.all.iter().filter(|table| !table.is_used) {
             let mistake = name.wrong(format!("no domain uses the {kind} \"{name}\""), "");
-            site.warn(
+            context.warn(
                 mistake.help(format!("for example: recipients = [{{ {kind} = \"{name}\" }}]")),
             );
         }
@@ -92,7 +98,7 @@ impl SourceTables {
         &self,
         hostname: Option<&Domain>,
         listeners: &[Placed],
-        site: &mut Site,
+        context: &mut LoadContext,
     ) {
         for table in &self.all {
             let Some(SourceSettings::Callout(callout)) = &table.settings else { continue };
@@ -103,7 +109,7 @@ impl SourceTables {
             });
             let Some((host, (_, listens))) = own else { continue };
             let message = format!("this call-out asks this relay itself, at port {}", host.port);
-            site.refuse(
+            context.refuse(
                 table
                     .name
                     .wrong(message, "questions would go round in circles")
@@ -119,16 +125,16 @@ impl SourceTables {
         &mut self,
         list: &[Given<Unread>],
         surroundings: &Surroundings<'_>,
-        site: &mut Site,
+        context: &mut LoadContext,
     ) -> Vec<SourceEntry> {
         let mut entries: Vec<SourceEntry> = Vec::new();
         for entry in list {
-            let Some((kind, entry)) = kind_of(entry, site) else { continue };
+            let Some((kind, entry)) = kind_of(entry, context) else { continue };
             let path = KeyPath { table: RECIPIENTS.path, key: kind.name };
             let place = entry.0.span(kind.name).unwrap_or(entry.span());
             let what = entry.0.text(path).map_or(kind.name.into(), Given::into_inner);
-            let source = match (kind.read)(entry, surroundings, site) {
-                Some(Listed::Named(name)) => self.called(kind, &name, site),
+            let source = match (kind.read)(entry, surroundings, context) {
+                Some(Listed::Named(name)) => self.called(kind, &name, context),
                 Some(Listed::Itself(settings)) => {
                     Some(SourceEntry { settings, place: place.clone() })
                 }
@@ -137,39 +143,42 @@ impl SourceTables {
             let Some(source) = source else { continue };
             if entries.iter().any(|known| known.settings == source.settings) {
                 let twice = Mistake::new(format!("{what} is listed twice")).key(path);
-                site.refuse(twice.at(place, "again here"));
+                context.refuse(twice.at(place, "again here"));
             }
             entries.push(source);
         }
-        check_learned(&entries, site);
+        check_learned(&entries, context);
         entries
     }
 }
 
 /// What was learned from mail stands behind everything else.
-fn check_learned(entries: &[SourceEntry], site: &mut Site) {
+fn check_learned(entries: &[SourceEntry], context: &mut LoadContext) {
     for (n, entry) in entries.iter().enumerate() {
         if let SourceSettings::Learned(settings) = &entry.settings {
             let (is_alone, is_last) = (entries.len() == 1, n + 1 == entries.len());
-            let place = learned::Place { is_alone, is_last, span: entry.place.clone() };
-            learned::check(settings, place, site);
+            let place = learned::ListPosition { is_alone, is_last, span: entry.place.clone() };
+            learned::check(settings, place, context);
         }
     }
 }
 
 /// The one kind that an entry is of, and what is known of its keys.
-fn kind_of(entry: &Given<Unread>, site: &mut Site) -> Option<(&'static Kind, Given<Unread>)> {
+fn kind_of(
+    entry: &Given<Unread>,
+    context: &mut LoadContext,
+) -> Option<(&'static Kind, Given<Unread>)> {
     let all = table_at(RECIPIENTS.path)?;
     let mut fields = entry.0.clone();
-    if refuse_missing(&mut fields, RECIPIENTS.path, site) {
+    if refuse_missing(&mut fields, RECIPIENTS.path, context) {
         return None;
     }
-    let fields = Reader::open(fields, entry.span(), all, site).into_fields();
+    let fields = Reader::open(fields, entry.span(), all, context).into_fields();
     let Some(kind) = KINDS.iter().find(|kind| fields.span(kind.name).is_some()) else {
         // A key that was refused is no longer there, and has been told.
         if !fields.is_empty() || entry.0.is_empty() {
             let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-            site.refuse(
+            context.refuse(
                 Mistake::new("an entry of `recipients` names no source")
                     .key(RECIPIENTS.path)
                     .at(entry.span(), "expected one of its kinds")
@@ -181,7 +190,7 @@ fn kind_of(entry: &Given<Unread>, site: &mut Site) -> Option<(&'static Kind, Giv
     };
     let foreign = fields.names().find(|name| !kind.entry.iter().any(|own| own.name == *name));
     let Some(foreign) = foreign else { return Some((kind, entry.with(Unread(fields)))) };
-    site.refuse(
+    context.refuse(
         Mistake::new(format!("`{foreign}` does not belong to `{}`", kind.name))
             .key(format!("{}.{foreign}", RECIPIENTS.path))
             .at(fields.span(foreign).unwrap_or(entry.span()), "of another kind of source")

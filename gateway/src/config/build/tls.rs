@@ -6,21 +6,21 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::CertifiedKey;
 use settings::file::{certificates, pem};
-use settings::table::site::{Site, absolute};
+use settings::table::context::{LoadContext, absolute};
 use settings::table::value::Text;
 use std::path::PathBuf;
 use wire::tls::server::TlsFiles;
 
 /// `[tls]`: both files are read, and tried together as rustls will use them.
-pub(crate) fn tls(written: &Tls, site: &mut Site) -> Option<TlsFiles> {
-    let chain = written.certificate.as_ref().and_then(|chain| certificates(chain, site));
-    let private = written.key.as_ref().and_then(|key| private_key(key, site));
+pub(crate) fn tls(written: &Tls, context: &mut LoadContext) -> Option<TlsFiles> {
+    let chain = written.certificate.as_ref().and_then(|chain| certificates(chain, context));
+    let private = written.key.as_ref().and_then(|key| private_key(key, context));
     let ((certificate, chain), (key, private)) = (chain?, private?);
     let (written_certificate, written_key) = (written.certificate.as_ref()?, written.key.as_ref()?);
     match CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()) {
         Ok(_) => Some(TlsFiles { certificate, key }),
         Err(rustls::Error::InconsistentKeys(_)) => {
-            site.refuse(
+            context.refuse(
                 written_key
                     .wrong("the key does not belong to the certificate", "key")
                     .at(written_certificate.span(), "certificate")
@@ -29,7 +29,7 @@ pub(crate) fn tls(written: &Tls, site: &mut Site) -> Option<TlsFiles> {
             None
         }
         Err(error) => {
-            site.refuse(
+            context.refuse(
                 written_certificate
                     .wrong("the certificate cannot be used", "")
                     .at(written_key.span(), "")
@@ -40,13 +40,13 @@ pub(crate) fn tls(written: &Tls, site: &mut Site) -> Option<TlsFiles> {
     }
 }
 
-fn private_key(key: &Text, site: &mut Site) -> Option<(PathBuf, PrivateKeyDer<'static>)> {
-    let (path, octets) = pem(key, site)?;
+fn private_key(key: &Text, context: &mut LoadContext) -> Option<(PathBuf, PrivateKeyDer<'static>)> {
+    let (path, octets) = pem(key, context)?;
     match PrivateKeyDer::from_pem_slice(&octets) {
         Ok(private) => Some((absolute(&path), private)),
         Err(_) => {
             // What is in the file is a secret: no word of it goes into a message.
-            site.refuse(
+            context.refuse(
                 key.wrong(format!("{} has no private key in it", path.display()), "")
                     .help("expected a PEM file with `-----BEGIN PRIVATE KEY-----`, not encrypted"),
             );

@@ -4,7 +4,7 @@
 
 use super::answers::Answers;
 use directory::callout::{Callout, Settings};
-use directory::live::{LiveSource, Said, Trouble, TroubleKind};
+use directory::live::{Existence, LiveSource, Trouble, TroubleKind};
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use std::sync::Arc;
 use wire::server::NextHopHost;
@@ -47,15 +47,15 @@ pub(super) async fn ask(answers: &Answers) -> Canary {
 async fn manner(callout: &Arc<Callout>, recipient: Mailbox) -> Result<Manner, Trouble> {
     // Asked first for somebody who must be there, it shows whether it takes `<>`.
     Arc::clone(callout).try_out().await?;
-    if Arc::clone(callout).ask(recipient.clone()).await? == Said::Unknown {
+    if Arc::clone(callout).ask(recipient.clone()).await? == Existence::Unknown {
         return Ok(Manner::Honest);
     }
     let late = Arc::clone(callout)
         .ask_late(recipient)
         .ok_or_else(|| Trouble::new(TroubleKind::Unexpected, "it was not asked as far as DATA"))?;
     Ok(match late.await? {
-        Said::Unknown => Manner::Late,
-        Said::Exists { .. } => Manner::AcceptsAll,
+        Existence::Unknown => Manner::Late,
+        Existence::Exists { .. } => Manner::AcceptsAll,
     })
 }
 

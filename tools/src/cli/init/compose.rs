@@ -71,7 +71,7 @@ next_hop = {next_hop}
 fn recipients(sources: &Sources, output: &Path) -> String {
     let mut entries = Vec::new();
     if let Some(file) = &sources.file {
-        let file = quoted(&beside(file, output));
+        let file = quoted(&relative_to_output(file, output));
         let what = "one address or * pattern a line, or CSV with a header";
         entries.push((format!("{{ file = {file} }}"), what));
     }
@@ -163,7 +163,7 @@ fn ldap(found: &Found, is_asked: bool) -> String {
 }
 
 /// A path as the configuration needs it, which reads it relative to its own directory.
-fn beside(recipients: &Path, output: &Path) -> String {
+fn relative_to_output(recipients: &Path, output: &Path) -> String {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let (file, output) = (absolute(recipients), absolute(output));
     let within = output.parent().and_then(|directory| file.strip_prefix(directory).ok());

@@ -84,7 +84,7 @@ pub(super) fn run(arguments: &ExportArguments, config: &Config) -> Ended {
 fn export(arguments: &ExportArguments, config: &Config) -> Result<Lines, ExportError> {
     let opened = directory::assembly::open_kept(&config.recipients());
     let (sources, domain) = chosen(&arguments.source, &opened.sources, config)?;
-    let store = directory::assembly::beside(&config.recipients()).store;
+    let store = directory::assembly::environment_of(&config.recipients()).store;
     let Some(path) = &arguments.output else {
         let out = BufWriter::new(io::stdout().lock());
         let form = if arguments.common.json { Form::Json } else { Form::Lines };

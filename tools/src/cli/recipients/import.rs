@@ -9,7 +9,7 @@ use crate::cli::configuration::{print, print_json};
 use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use clap::Args;
 use directory::RecipientSource;
-use directory::assembly::{beside, scopes};
+use directory::assembly::{environment_of, scopes};
 use directory::file::{self, FileLister, FileSource};
 use directory::kinds::file_source;
 use directory::list::{Listed, LoadError, Preview, Scope};
@@ -87,7 +87,7 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<Ended, ImportE
     let staged = Staged::copy(&arguments.file, &target.path)?;
     let lister = FileLister::new(FileSource { path: staged.path.clone(), ..target.clone() });
     // Beside what a Postern that starts now would use.
-    let (in_use, _) = file::open(target.clone(), scope, &beside(&config.recipients()));
+    let (in_use, _) = file::open(target.clone(), scope, &environment_of(&config.recipients()));
     let preview = in_use.preview_of(&lister)?;
     let name = format!("file {}", target.path.display());
     let diff = Diff::of(&name, &preview);
@@ -175,7 +175,7 @@ fn take_up(arguments: &ImportArguments, config: &Config, in_use: &Listed, diff: 
     Ok(if is_in_use { 0 } else { EXIT_LATER })
 }
 
-/// A copy beside the file that it is to replace; gone unless it is put in place.
+/// A copy environment_of the file that it is to replace; gone unless it is put in place.
 struct Staged {
     path: PathBuf,
 }

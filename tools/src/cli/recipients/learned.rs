@@ -49,7 +49,7 @@ pub(super) fn why(arguments: &WhyArguments, config: &Config) -> Ended {
         config,
         |client| client.ask("/v1/why", &question),
         |_| {
-            let store = directory::assembly::beside(&config.recipients()).store;
+            let store = directory::assembly::environment_of(&config.recipients()).store;
             let kept =
                 learned::why(&config.settings, &question.address, |name| why_from(&store, name));
             kept.map_err(|error| failed(EXIT_MISTAKES)(&error))
@@ -71,7 +71,7 @@ pub(super) fn report(arguments: &ReportArguments, config: &Config) -> Ended {
         config,
         |client| client.ask("/v1/report", &question),
         |_| {
-            let store = directory::assembly::beside(&config.recipients()).store;
+            let store = directory::assembly::environment_of(&config.recipients()).store;
             let kept = report_from(&store, arguments.max.min(REPORTED_ADDRESSES_MAX));
             let would_refuse = kept.map_err(|error| failed(EXIT_MISTAKES)(&error))?;
             Ok(Report { would_refuse })

@@ -10,7 +10,7 @@ use directory::statistics::Age;
 use gateway::config::built::Config;
 use gateway::control::client::Absent;
 use gateway::control::lookup::look_up;
-use gateway::control::message::{Lookup, OfAddress, Said};
+use gateway::control::message::{Lookup, OfAddress, SourceFinding};
 use gateway::explain::asked;
 use serde_json::json;
 
@@ -132,7 +132,7 @@ pub(super) fn last_trouble(what: &str, age_seconds: Option<u64>) -> String {
 }
 
 /// All that is known of what one source or rule said.
-fn traced(said: &Said) -> String {
+fn traced(said: &SourceFinding) -> String {
     let mut line =
         format!("  {}: {}", said.source, said.detail.as_deref().unwrap_or("does not apply"));
     match said.age_seconds {

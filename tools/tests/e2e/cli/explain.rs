@@ -1,6 +1,6 @@
 //! What `explain` prints of typical cases, whole: `explain.golden`.
 
-use super::Site;
+use super::ConfiguredFolder;
 use std::fs;
 
 /// A recipient, and what else is said.
@@ -24,17 +24,17 @@ const EXPLAINED: &[&[&str]] = &[
 /// `BLESS=1` rewrites what is expected.
 #[test]
 fn what_explain_prints_stays_as_it_is() {
-    let site = Site::new();
-    let folder = site.0.path().canonicalize().unwrap().display().to_string();
+    let configured = ConfiguredFolder::new();
+    let folder = configured.0.path().canonicalize().unwrap().display().to_string();
     let mut all = String::new();
     for (n, case) in EXPLAINED.iter().enumerate() {
         let client = if case.contains(&"--client") { &[][..] } else { &["--client", "192.0.2.7"] };
         let arguments = [&["explain", "--from", "a@example.net", "--to"], *case, client].concat();
-        let told = site.configured(&arguments);
+        let told = configured.configured(&arguments);
         let told: String = told.out.lines().map(|line| ageless(line) + "\n").collect();
         all.push_str(&format!("$ {}\n{told}\n", case.join(" ")));
         if n.is_multiple_of(3) {
-            let mut told = site.configured(&[&arguments[..], &["--json"]].concat()).json();
+            let mut told = configured.configured(&[&arguments[..], &["--json"]].concat()).json();
             for source in told["sources"].as_array_mut().unwrap() {
                 source["age_seconds"] = 0.into();
             }

@@ -6,7 +6,7 @@ use crate::user::DropTo;
 use std::path::{Path, PathBuf};
 
 /// What every part needs: where to report, and where relative paths begin.
-pub struct Site {
+pub struct LoadContext {
     /// Takes what is wrong.
     pub report: Report,
     /// All that may be written, for those who write it in the wrong table.
@@ -17,7 +17,7 @@ pub struct Site {
     pub becomes: Option<DropTo>,
 }
 
-impl Site {
+impl LoadContext {
     /// A path as it is shown to the operator: relative to the configuration file.
     #[must_use]
     pub fn path(&self, written: &str) -> PathBuf {

@@ -1,13 +1,13 @@
 //! `[[sql]]`: what the operator wrote, understood, with every mistake in it. Its keys are in
 //! `table.rs`; whether the database agrees is found out by trying (`mod.rs`).
 
-use super::settings::{Database, Mode, Place, Server, Settings, Tls};
+use super::settings::{Database, Mode, Server, ServerAddress, Settings, Tls};
 use super::statement::{Dialect, Fault, Statement};
-use super::table::{TlsUse, Written};
+use super::table::{SqlTable, TlsUse};
 use crate::mode::Use;
 use settings::file;
 use settings::mistake::Mistake;
-use settings::table::site::Site;
+use settings::table::context::LoadContext;
 use settings::table::value::{Given, Text};
 use std::net::IpAddr;
 
@@ -15,13 +15,13 @@ use std::net::IpAddr;
 const SERVER: &str = "for example: server = \"postgres://postern@db.example.test/mail\"";
 
 /// Understands one `[[sql]]`; what it returns counts for nothing when a mistake was reported.
-pub(crate) fn settings(written: &Written, site: &mut Site) -> Option<Settings> {
+pub(crate) fn settings(written: &SqlTable, context: &mut LoadContext) -> Option<Settings> {
     let name = written.name.as_ref()?;
-    let database = database(written, name, site);
+    let database = database(written, name, context);
     let dialect = database.as_ref().map(Database::dialect);
-    let query = statement(written.query.as_ref(), dialect, Statement::query, site);
-    let list = statement(written.list.as_ref(), dialect, Statement::listing, site);
-    check_mode(written, name, site);
+    let query = statement(written.query.as_ref(), dialect, Statement::query, context);
+    let list = statement(written.list.as_ref(), dialect, Statement::listing, context);
+    check_mode(written, name, context);
     Some(Settings {
         name: name.to_string(),
         database: database?,
@@ -42,7 +42,7 @@ fn statement(
     text: Option<&Text>,
     dialect: Option<Dialect>,
     translate: fn(&str, Dialect) -> Result<Statement, Fault>,
-    site: &mut Site,
+    context: &mut LoadContext,
 ) -> Option<Statement> {
     let text = text?;
     match translate(text, dialect?) {
@@ -51,13 +51,13 @@ fn statement(
             let found = text[place].lines().next().unwrap_or_default();
             let label = if found.is_empty() { String::new() } else { format!("at `{found}`") };
             let message = format!("{}: {kind}", text.path().key);
-            site.refuse(text.wrong(message, &label).help(kind.help()));
+            context.refuse(text.wrong(message, &label).help(kind.help()));
             None
         }
     }
 }
 
-fn check_mode(written: &Written, name: &Text, site: &mut Site) {
+fn check_mode(written: &SqlTable, name: &Text, context: &mut LoadContext) {
     let (needed, help) = match (*written.mode, &written.query, &written.list) {
         (Use::Snapshot, _, None) => {
             ("list", "for example: list = \"select mail as address from people\"")
@@ -69,33 +69,34 @@ fn check_mode(written: &Written, name: &Text, site: &mut Site) {
     };
     let place = if written.mode.is_written() { written.mode.span() } else { name.span() };
     let missing = Mistake::new(format!("`{needed}` is missing")).key(format!("sql.{needed}"));
-    site.refuse(missing.at(place, "needs it").help(help));
+    context.refuse(missing.at(place, "needs it").help(help));
 }
 
-fn database(written: &Written, name: &Text, site: &mut Site) -> Option<Database> {
+fn database(written: &SqlTable, name: &Text, context: &mut LoadContext) -> Option<Database> {
     let (server, path) = match (&written.server, &written.file) {
         (Some(server), None) => (server, None),
         (None, Some(path)) => {
-            foreign_to_file(written, site);
-            return Some(Database::Sqlite(file::readable(path, site)?));
+            foreign_to_file(written, context);
+            return Some(Database::Sqlite(file::readable(path, context)?));
         }
         (Some(server), path) => (server, path.as_ref()),
         (None, None) => {
             let mistake = name.wrong("`server` or `file` is missing", "where is it?");
             let mistake = mistake.key("sql.server");
-            site.refuse(mistake.help(SERVER).help("or: file = \"people.sqlite\""));
+            context.refuse(mistake.help(SERVER).help("or: file = \"people.sqlite\""));
             return None;
         }
     };
     if let Some(path) = path {
         let mistake = path.wrong("`file` beside `server`", "one");
-        site.refuse(mistake.at(server.span(), "or the other"));
+        context.refuse(mistake.at(server.span(), "or the other"));
         return None;
     }
-    let address = site.told(address(server, written.socket.is_some()));
-    let password_file = written.password_file.as_ref().and_then(|path| file::readable(path, site));
+    let address = context.told(address(server, written.socket.is_some()));
+    let password_file =
+        written.password_file.as_ref().and_then(|path| file::readable(path, context));
     let address = address?;
-    let place = place(written, &address, site)?;
+    let place = place(written, &address, context)?;
     let server = Server {
         place,
         user: address.user.to_owned(),
@@ -109,12 +110,12 @@ fn database(written: &Written, name: &Text, site: &mut Site) -> Option<Database>
 }
 
 /// What means nothing to a file.
-fn foreign_to_file(written: &Written, site: &mut Site) {
-    let Written { socket, password_file, tls_ca, tls, .. } = written;
+fn foreign_to_file(written: &SqlTable, context: &mut LoadContext) {
+    let SqlTable { socket, password_file, tls_ca, tls, .. } = written;
     let texts = [socket, password_file, tls_ca].into_iter().flatten().filter_map(Given::written);
     for key in texts.chain(tls.as_ref().and_then(Given::written)) {
         let message = format!("`{}` beside `file`", key.path().key);
-        site.refuse(key.wrong(message, "belongs to a `server`").help("take it out"));
+        context.refuse(key.wrong(message, "belongs to a `server`").help("take it out"));
     }
 }
 
@@ -183,30 +184,34 @@ fn is_loopback(host: &str) -> bool {
     is_loopback || host.eq_ignore_ascii_case("localhost")
 }
 
-fn place(written: &Written, address: &Address<'_>, site: &mut Site) -> Option<Place> {
+fn place(
+    written: &SqlTable,
+    address: &Address<'_>,
+    context: &mut LoadContext,
+) -> Option<ServerAddress> {
     let default = if is_loopback(address.host) { TlsUse::Plain } else { TlsUse::Require };
     let tls = written.tls.as_deref().copied().unwrap_or(default);
     let is_required = written.socket.is_none() && tls == TlsUse::Require;
-    let ca = written.tls_ca.as_ref().map(|ca| (ca, file::certificates(ca, site)));
+    let ca = written.tls_ca.as_ref().map(|ca| (ca, file::certificates(ca, context)));
     if let (Some(tls), Some(_)) = (&written.tls, &written.socket) {
         let mistake = tls.wrong("`tls` beside `socket`", "nobody listens there");
-        site.refuse(mistake.help("take it out"));
+        context.refuse(mistake.help("take it out"));
         return None;
     }
     if let (Some((ca, _)), false) = (&ca, is_required) {
         let mistake = ca.wrong("`tls_ca` without TLS", "nothing would be verified");
-        site.refuse(mistake.help("add tls = \"require\", or take this out"));
+        context.refuse(mistake.help("add tls = \"require\", or take this out"));
         return None;
     }
     if let Some(socket) = &written.socket {
-        return Some(Place::Socket { path: site.path(socket), port: address.port });
+        return Some(ServerAddress::Socket { path: context.path(socket), port: address.port });
     }
     let tls = match ca {
         Some((_, certificates)) => Tls::Require { ca: Some(certificates?.0) },
         None if is_required => Tls::Require { ca: None },
         None => Tls::Plain,
     };
-    Some(Place::Host { host: address.host.to_owned(), port: address.port, tls })
+    Some(ServerAddress::Host { host: address.host.to_owned(), port: address.port, tls })
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ fn mailbox(who: u8) -> Mailbox {
 
 /// The source, and who asks it: as the edge does, without waiting.
 struct World {
-    word: Word,
+    credibility: Credibility,
     silence: Silence,
     whom: Whom,
     mood: Mood,
@@ -62,7 +62,7 @@ impl World {
         let mut people: BTreeSet<u8> = people.into_iter().collect();
         people.extend(has_canary.then_some(CANARY));
         Self {
-            word: Word::new("test".into(), has_canary.then(|| mailbox(CANARY))),
+            credibility: Credibility::new("test".into(), has_canary.then(|| mailbox(CANARY))),
             silence: Silence::default(),
             whom: Whom { epoch: 0, has_answered: false },
             mood: Mood::Right,
@@ -79,7 +79,7 @@ impl World {
         let said = match self.mood {
             Mood::Down => {
                 if self.silence.trouble() {
-                    self.word.silent(true, "down");
+                    self.credibility.silent(true, "down");
                 }
                 return None;
             }
@@ -89,7 +89,7 @@ impl World {
         };
         self.whom.has_answered = true;
         if self.silence.answer() {
-            self.word.silent(false, "it answers");
+            self.credibility.silent(false, "it answers");
         }
         Some(said)
     }
@@ -104,15 +104,15 @@ impl World {
     }
 
     fn yes(&mut self, who: u8, asked: i64) -> Heard {
-        if self.word.needs_test(self.whom, self.now) {
+        if self.credibility.needs_test(self.whom, self.now) {
             let Some(accepts) = self.says(None) else { return Heard::Unavailable };
             let (epoch, now) = (self.whom.epoch, self.now);
             self.right = (!accepts).then_some((epoch, now));
-            self.word.tested(epoch, now, accepts);
-            self.word.shown(accepts, Behaviour::default(), "tested");
+            self.credibility.tested(epoch, now, accepts);
+            self.credibility.shown(accepts, Behaviour::default(), "tested");
         }
         let of = Named { mailbox: &mailbox(who), key: u64::from(who) };
-        if self.word.yes(of, asked, self.now).is_err() {
+        if self.credibility.yes(of, asked, self.now).is_err() {
             return Heard::Unavailable;
         }
         self.found.insert(who);
@@ -121,8 +121,8 @@ impl World {
 
     fn no(&mut self, who: u8) -> Heard {
         let (answered, was_found) = (self.now, self.found.contains(&who));
-        if self.word.needs_vouching(answered, was_found, PATIENCE) {
-            let Ok(must_know) = self.word.must_know() else { return Heard::Unavailable };
+        if self.credibility.needs_vouching(answered, was_found, PATIENCE) {
+            let Ok(must_know) = self.credibility.must_know() else { return Heard::Unavailable };
             let mut knows = false;
             for somebody in must_know {
                 let asked = self.now;
@@ -130,17 +130,17 @@ impl World {
                 let Some(said) = self.says(name) else { return Heard::Unavailable };
                 if said {
                     knows = true;
-                    self.word.knows(asked, self.now);
+                    self.credibility.knows(asked, self.now);
                     break;
                 }
             }
             if !knows {
-                self.word.knows_nobody();
+                self.credibility.knows_nobody();
                 return Heard::Unavailable;
             }
         }
         let others = self.found.len().saturating_sub(1);
-        let judged = self.word.no(u64::from(who), self.now, was_found.then_some(|| others));
+        let judged = self.credibility.no(u64::from(who), self.now, was_found.then_some(|| others));
         if judged.doubt.is_some() {
             return Heard::Unavailable;
         }
@@ -157,7 +157,7 @@ impl World {
             Happening::Leaves(who) => drop(self.people.remove(&who)),
             Happening::Passes(time) => self.now += time,
             Happening::Epoch => self.whom.epoch += 1,
-            Happening::Confirmed => drop(self.word.confirmed()),
+            Happening::Confirmed => drop(self.credibility.confirmed()),
         }
         None
     }
@@ -263,20 +263,20 @@ proptest! {
         asked in prop::collection::vec(0..5_i64, 1..5),
     ) {
         let judged = |order: &[u8], asked: &mut dyn Iterator<Item = i64>| {
-            let mut word = Word::new("test".into(), None);
-            word.tested(0, 0, false);
+            let mut credibility = Credibility::new("test".into(), None);
+            credibility.tested(0, 0, false);
             for asked in asked {
-                word.knows(asked, 9);
+                credibility.knows(asked, 9);
             }
             for who in order {
                 // Who is even has vanished, and who is odd was there all the time.
                 if who % 2 == 0 {
-                    word.no(u64::from(*who), 9, Some(|| known));
+                    credibility.no(u64::from(*who), 9, Some(|| known));
                 }
             }
-            let last = word.no(1_000, 9, None::<fn() -> usize>);
-            let needs = (0..9).find(|answered| word.needs_vouching(*answered, true, 0));
-            (last, word.class().0, needs)
+            let last = credibility.no(1_000, 9, None::<fn() -> usize>);
+            let needs = (0..9).find(|answered| credibility.needs_vouching(*answered, true, 0));
+            (last, credibility.class().0, needs)
         };
         let first = judged(&order, &mut asked.iter().copied());
         let second = judged(&other, &mut asked.iter().rev().copied());
@@ -287,44 +287,48 @@ proptest! {
 
 #[test]
 fn a_test_counts_for_an_hour_and_for_whom_it_was_made() {
-    let mut word = Word::new("test".into(), None);
+    let mut credibility = Credibility::new("test".into(), None);
     let whom = Whom { epoch: 1, has_answered: true };
-    assert!(word.needs_test(whom, 0));
-    word.tested(1, 0, false);
-    word.shown(false, Behaviour::default(), "tested");
-    assert!(!word.needs_test(whom, TEST_MICROSECONDS_MAX - 1));
-    assert!(word.needs_test(whom, TEST_MICROSECONDS_MAX));
-    assert!(word.needs_test(Whom { epoch: 2, ..whom }, 1));
-    assert!(!word.is_test_due(whom, RETEST_MICROSECONDS), "it is honest");
-    word.tested(1, 0, true);
-    word.shown(true, Behaviour::default(), "tested");
-    assert!(!word.needs_test(whom, RETEST_MICROSECONDS), "nobody need wait for that");
-    assert!(word.is_test_due(whom, RETEST_MICROSECONDS));
-    assert!(!word.is_test_due(whom, RETEST_MICROSECONDS - 1));
+    assert!(credibility.needs_test(whom, 0));
+    credibility.tested(1, 0, false);
+    credibility.shown(false, Behaviour::default(), "tested");
+    assert!(!credibility.needs_test(whom, TEST_MICROSECONDS_MAX - 1));
+    assert!(credibility.needs_test(whom, TEST_MICROSECONDS_MAX));
+    assert!(credibility.needs_test(Whom { epoch: 2, ..whom }, 1));
+    assert!(!credibility.is_test_due(whom, RETEST_MICROSECONDS), "it is honest");
+    credibility.tested(1, 0, true);
+    credibility.shown(true, Behaviour::default(), "tested");
+    assert!(!credibility.needs_test(whom, RETEST_MICROSECONDS), "nobody need wait for that");
+    assert!(credibility.is_test_due(whom, RETEST_MICROSECONDS));
+    assert!(!credibility.is_test_due(whom, RETEST_MICROSECONDS - 1));
 }
 
 #[test]
 fn a_test_that_said_nothing_is_repeated_behind_the_first_answer() {
-    let mut word = Word::new("test".into(), None);
+    let mut credibility = Credibility::new("test".into(), None);
     let whom = Whom { epoch: 0, has_answered: false };
-    word.tested_in_vain(0, 0, "no such place in the JSON");
-    assert_eq!(word.class(), (Class::Unproven, "no such place in the JSON"));
-    assert!(!word.needs_test(whom, 1));
-    assert!(word.needs_test(Whom { has_answered: true, ..whom }, 1));
+    credibility.tested_in_vain(0, 0, "no such place in the JSON");
+    assert_eq!(credibility.class(), (Class::Unproven, "no such place in the JSON"));
+    assert!(!credibility.needs_test(whom, 1));
+    assert!(credibility.needs_test(Whom { has_answered: true, ..whom }, 1));
 }
 
 #[test]
 fn a_canary_that_is_gone_cannot_be_confirmed_away() {
-    let mut word = Word::new("test".into(), Some(mailbox(CANARY)));
-    let (doubt, step) = word.knows_nobody();
+    let mut credibility = Credibility::new("test".into(), Some(mailbox(CANARY)));
+    let (doubt, step) = credibility.knows_nobody();
     assert!(doubt.is_of_all());
     assert_eq!(doubt, Doubt::CanaryGone(mailbox(CANARY)));
     assert_eq!(step, Some((Class::Unproven, Class::Lying)));
-    assert!(!word.awaits_confirmation(0));
-    let mut word = Word::new("test".into(), None);
-    word.knows_nobody();
-    assert!(word.awaits_confirmation(0));
-    word.confirmed();
-    assert!(!word.awaits_confirmation(0));
-    assert_eq!(word.must_know(), Err(Doubt::NeverKnewAnybody), "he may have been the one who left");
+    assert!(!credibility.awaits_confirmation(0));
+    let mut credibility = Credibility::new("test".into(), None);
+    credibility.knows_nobody();
+    assert!(credibility.awaits_confirmation(0));
+    credibility.confirmed();
+    assert!(!credibility.awaits_confirmation(0));
+    assert_eq!(
+        credibility.must_know(),
+        Err(Doubt::NeverKnewAnybody),
+        "he may have been the one who left"
+    );
 }

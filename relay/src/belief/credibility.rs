@@ -2,8 +2,9 @@
 //! a name that nobody has; a no only from one that still knows somebody it must know: the canary,
 //! or, without one, people it knew before. What is not believed is no answer.
 //!
-//! Whoever asks looks first whether something must be found out ([`Word::needs_test`],
-//! [`Word::needs_vouching`]), asks for it, tells what came of it, and then has the answer judged.
+//! Whoever asks looks first whether something must be found out ([`Credibility::needs_test`],
+//! [`Credibility::needs_vouching`]), asks for it, tells what came of it, and then has
+//! the answer judged.
 
 use super::changes::Step;
 use super::class::{Behaviour, Class, Seen};
@@ -73,7 +74,7 @@ pub struct Judged {
 
 /// What is known of a source for one domain.
 #[derive(Debug)]
-pub struct Word {
+pub struct Credibility {
     /// Who it is, by the name that a person confirms.
     source: Arc<str>,
     canary: Option<Mailbox>,
@@ -92,7 +93,7 @@ pub struct Word {
     why: String,
 }
 
-impl Word {
+impl Credibility {
     /// Nothing is believed before it was tested.
     #[must_use]
     pub fn new(source: Arc<str>, canary: Option<Mailbox>) -> Self {
@@ -344,5 +345,5 @@ impl Word {
 }
 
 #[cfg(test)]
-#[path = "word_tests.rs"]
+#[path = "credibility_tests.rs"]
 mod tests;
