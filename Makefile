@@ -8,7 +8,7 @@ SEEDS ?= 20
 # one before it. New cases: `make search`.
 export PROPTEST_RNG_SEED ?= 5321
 
-.PHONY: help map demo check test bless sim search fuzz fuzz-smoke bench release servers
+.PHONY: help map demo check test bless sim search fuzz fuzz-smoke bench release deb servers
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,5 +54,13 @@ fuzz-smoke: ## the fuzz targets on their corpora and seeded mutations, on stable
 bench: ## micro-benchmarks; beside the peers: bench/run
 	$(CARGO) bench --locked -p relay -p directory -p tools
 
-release: ## the binary
-	$(CARGO) build --release --locked
+release: ## the binary that serves mail
+	$(CARGO) build --profile dist --locked
+
+deb: release ## a package for Debian (needs cargo-deb: cargo install --locked cargo-deb)
+	target/dist/postern man --directory target/package/man
+	mkdir -p target/package/completions
+	target/dist/postern completions bash >target/package/completions/postern
+	target/dist/postern completions zsh >target/package/completions/_postern
+	target/dist/postern completions fish >target/package/completions/postern.fish
+	$(CARGO) deb -p tools --no-build --profile dist

@@ -143,7 +143,7 @@ table! {
     /// One event a line.
     pub struct Log("log", "[log]") {
         /// A file to append to.
-        file: Option<Text> = optional("standard output").like("/var/log/postern.log"),
+        file: Option<Text> = optional("standard output").like("/var/log/postern/postern.log"),
         /// `auto`: text on a terminal, else JSON.
         format: Given<LogFormat> = choice("auto"),
     }

@@ -336,7 +336,7 @@ fn the_full_file_of_the_manual_loads_and_has_every_key_outside_of_the_limits() {
     let text = block_after(&manual, "## Everything at once");
     // Who exists on this machine is not the manual's concern.
     let text = text.replace("\"postern\"", "\"root\"").replace("\"/var/lib/postern\"", "\".\"");
-    let config = loaded(&text.replace("\"/var/log/postern.log\"", "\"postern.log\""));
+    let config = loaded(&text.replace("\"/var/log/postern/postern.log\"", "\"postern.log\""));
     for (table, key) in KEYS.iter().flat_map(|t| t.keys.iter().map(move |key| (t, key))) {
         if !matches!(key.kind, Kind::Table(_) | Kind::Tables(_) | Kind::Number(..)) {
             let is_there = text.contains(&format!("{} = ", key.name));

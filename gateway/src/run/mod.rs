@@ -10,6 +10,7 @@ mod log;
 pub mod privileges;
 mod service;
 pub mod signals;
+mod supervisor;
 pub mod worker;
 
 use self::backing::Backing;

@@ -1,6 +1,7 @@
 //! What the process is told: SIGHUP reads the configuration again, SIGTERM and SIGINT end it in
 //! peace, a second one at once.
 
+use super::supervisor::{Phase, tell};
 use super::{Running, StartError};
 use crate::config::Config;
 use std::io;
@@ -63,8 +64,10 @@ impl Signals {
         runtime.block_on(async {
             let (running, is_to_end) = start(config, &mut end).await?;
             if !is_to_end {
+                tell(Phase::Ready);
                 serve_until_end(&running, &mut hangup, &mut end).await;
             }
+            tell(Phase::Stopping);
             let stopping = spawn_blocking(move || running.stop());
             tokio::select! {
                 left = stopping => Ok(left.map_err(io::Error::other)?),
@@ -93,9 +96,11 @@ async fn serve_until_end(running: &Running, hangup: &mut Signal, end: &mut End) 
     loop {
         tokio::select! {
             _ = hangup.recv() => {
+                tell(Phase::Reloading);
                 if let Err(report) = running.reload() {
                     eprintln!("{report}");
                 }
+                tell(Phase::Ready);
             }
             () = end.wanted() => return,
         }

@@ -21,4 +21,5 @@ mod operations;
 mod probe;
 mod reverse_name;
 mod sessions;
+mod supervised;
 mod turns;

@@ -15,6 +15,8 @@ const CALLOUT: &str = "next-hop";
 /// The text of a configuration at `output`.
 pub(super) fn configuration(answers: &Answers, sources: &Sources, output: &Path) -> String {
     let Answers { hostname, domain, next_hop, listen, .. } = answers;
+    // Who takes a socket from systemd has its unit, whose StateDirectory= is there.
+    let state = if listen.starts_with("systemd:") { "" } else { "# " };
     let [hostname, domain, next_hop, listen] =
         [hostname, domain, next_hop, listen].map(|s| quoted(s));
     let recipients = recipients(sources, output);
@@ -27,7 +29,7 @@ pub(super) fn configuration(answers: &Answers, sources: &Sources, output: &Path)
 hostname = {hostname}
 
 # What outlives a restart: the last good list of recipients, what was asked and learned.
-# state_dir = "/var/lib/postern"
+{state}state_dir = "/var/lib/postern"
 # Who to become once port 25 is open.
 # user = "postern"
 

@@ -50,7 +50,7 @@ pub struct InitArguments {
     /// The file of addresses that exist: one a line, or CSV.
     #[arg(long, value_name = "FILE")]
     recipients: Option<PathBuf>,
-    /// Where clients connect.
+    /// Where clients connect; systemd:smtp is the socket that the package brings.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:2525")]
     listen: String,
     /// The configuration to write.
