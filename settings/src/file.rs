@@ -135,7 +135,12 @@ pub fn appendable(written: &Text, context: &mut LoadContext) -> Option<PathBuf> 
     } else if parent.is_some_and(|parent| !parent.is_dir()) {
         "its directory does not exist"
     } else {
-        return Some(absolute(&path));
+        // Who rotates moves it away, and it is made anew by whom we became.
+        let whole = absolute(&path);
+        if let Some(parent) = whole.parent() {
+            context.warn_unless_allowed(written, parent, Use::Fill);
+        }
+        return Some(whole);
     };
     context.refuse(
         written

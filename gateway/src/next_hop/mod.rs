@@ -4,6 +4,7 @@
 pub mod meter;
 pub mod pool;
 pub mod transaction;
+pub mod trial;
 
 use mail::smtp::extension::Offer;
 use pool::NextHop;

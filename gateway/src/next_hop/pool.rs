@@ -53,7 +53,10 @@ impl From<Busy> for NoConnection {
     }
 }
 
-fn dial(settings: &server::NextHop, hostname: &Domain) -> Result<DialSettings, TrustError> {
+pub(super) fn dial(
+    settings: &server::NextHop,
+    hostname: &Domain,
+) -> Result<DialSettings, TrustError> {
     let introduction = match settings.client_details {
         ClientDetails::Auto => Introduction::AsOffered,
         ClientDetails::Xforward => Introduction::Xforward,

@@ -8,10 +8,13 @@ use crate::observe::Observer;
 use crate::observe::log::{Log, LogWriter};
 use crate::observe::metrics::Metrics;
 use crate::observe::write::LineFormat;
+use nix::unistd::{Gid, Uid, fchown};
 use relay::event::ProcessEvent;
 use settings::process::LogFormat;
+use settings::user::DropTo;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,12 +81,21 @@ fn open(config: &Config) -> Result<(Log, LogWriter), StartError> {
     let started = match &config.log.file {
         None => Log::start(io::stdout(), format, false),
         Some(path) => {
-            let file = append_to(path);
+            let file = append_to(path).and_then(|file| owned(file, config.drop_to.as_ref()));
             let file = file.map_err(|source| StartError::Log { path: path.clone(), source })?;
             Log::start(file, format, false)
         }
     };
     Ok(started?)
+}
+
+/// A log that root has just made belongs to whom we become, who opens it again after a rotation.
+fn owned(file: File, whom: Option<&DropTo>) -> io::Result<File> {
+    let described = file.metadata()?;
+    if let Some(whom) = whom.filter(|_| described.is_file() && described.uid() == 0) {
+        fchown(&file, Some(Uid::from_raw(whom.uid)), Some(Gid::from_raw(whom.gid)))?;
+    }
+    Ok(file)
 }
 
 fn append_to(path: &Path) -> io::Result<File> {

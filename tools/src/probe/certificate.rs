@@ -7,7 +7,7 @@ use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 
 /// What a certificate says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     /// Its DNS names (subjectAltName).
     pub names: Vec<String>,
     /// RFC 3339.
@@ -18,7 +18,7 @@ pub(super) struct Certificate {
 
 impl Certificate {
     /// Reads it; `None` when it has not the shape of a certificate.
-    pub(super) fn read(der: &[u8]) -> Option<Self> {
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let validity = certificate.validity();
         let names = certificate.subject_alternative_name().ok().flatten();

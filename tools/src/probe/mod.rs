@@ -4,7 +4,7 @@
 //! ports, HELO or TLS variants of the relay set, ORCPT (R26), bare CR inside an address.
 //! The JSON form is described at [`json`].
 
-mod certificate;
+pub(crate) mod certificate;
 pub mod connection;
 mod content;
 mod greeting;

@@ -126,3 +126,55 @@ fn a_canary_that_is_not_answered_for_now_is_no_mistake_either() {
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("not for the canary"), "{said}");
 }
+
+/// `check` with the next hop here.
+fn checks_hop(address: std::net::SocketAddr, more: &str, arguments: &[&str]) -> (bool, String) {
+    let folder = Folder::new();
+    folder.write("users.txt", "jones@example.test\n");
+    let config = CONFIG.replace("127.0.0.1:2600", &address.to_string());
+    check(&folder, &format!("{config}recipients = [{{ file = \"users.txt\" }}]\n{more}"), arguments)
+}
+
+#[test]
+fn a_next_hop_is_tried_out_up_to_ehlo() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let (is_right, said) = checks_hop(address, "", &[]);
+    assert!(is_right && said.contains("cannot be used now") && said.contains("451"), "{said}");
+    let (is_right, said) = checks_hop(address, "", &["--offline"]);
+    assert!(is_right && !said.contains("cannot be used"), "{said}");
+
+    let hop = kit::Hop::offering("250-SIZE 52428800\r\n");
+    let (is_right, said) = checks_hop(hop.address, "", &[]);
+    assert!(is_right && said.contains("size_octets_max = 52428800"), "{said}");
+    let set = "[limits]\nsize_octets_max = 52428800\n";
+    let (is_right, said) = checks_hop(hop.address, set, &[]);
+    assert!(is_right && !said.contains("size_octets_max"), "{said}");
+    assert!(hop.commands().iter().all(|said| !said.starts_with("MAIL")), "{:?}", hop.commands());
+}
+
+#[test]
+fn a_certificate_of_another_name_is_told() {
+    let folder = Folder::new();
+    folder.write("users.txt", "jones@example.test\n");
+    kit::certificates::Authority::new().sign("mail.example.test").write(&folder);
+    let config = format!(
+        "{CONFIG}recipients = [{{ file = \"users.txt\" }}]\n\
+         [tls]\ncertificate = \"mx.pem\"\nkey = \"mx.key\"\n"
+    );
+    let (is_right, said) = check(&folder, &config, &["--offline"]);
+    assert!(is_right && said.contains("bears the name mail.example.test"), "{said}");
+}
+
+#[test]
+fn a_log_that_the_user_could_not_make_anew_is_told() {
+    let folder = Folder::new();
+    folder.write("users.txt", "jones@example.test\n");
+    let config = format!(
+        "user = \"nobody\"\n{CONFIG}recipients = [{{ file = \"users.txt\" }}]\n\
+         [log]\nfile = \"postern.log\"\n"
+    );
+    let (is_right, said) = check(&folder, &config, &["--json", "--offline"]);
+    assert!(is_right && said.contains("\"log.file\""), "{said}");
+}

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -223,6 +224,25 @@ fn a_log_that_was_moved_away_is_opened_anew_at_a_hangup() {
     let read = |name| fs::read_to_string(folder.file(name)).unwrap();
     assert!(read("postern.log").contains("MessageDelivered"));
     assert!(!read("postern.log.1").contains("MessageDelivered"));
+}
+
+#[test]
+fn a_log_that_root_made_is_that_of_whom_we_become() {
+    if !has(&["root"]) {
+        return;
+    }
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let path = folder.for_nobody("log").join("postern.log");
+    let log = format!("[log]\nfile = \"{}\"\n", path.display());
+    let text = format!("user = \"nobody\"\n{}{log}", config(hop.address, LIFTED));
+    let written = folder.write("postern.toml", text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    let mut process = kit::process::Process::start(command.arg("run").arg("--config").arg(written));
+    kit::wait_until("the log is there", || path.exists());
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap().uid.as_raw();
+    kit::wait_until("it is nobody's", || fs::metadata(&path).unwrap().uid() == nobody);
+    process.signal(Signal::SIGTERM);
+    assert!(process.wait().success());
 }
 
 #[test]

@@ -26,8 +26,8 @@ type Line = (&'static str, &'static str);
 
 /// What is run, each in the same folder.
 const COMMANDS: &[Line] = &[
-    ("check", "check"),
-    ("check-json", "check --json"),
+    ("check", "check --offline"),
+    ("check-json", "check --offline --json"),
     ("check-mistakes", "check --config wrong.toml"),
     ("check-mistakes-json", "check --config wrong.toml --json"),
     ("explain-passes", "explain --client 203.0.113.7 --from a@b.example --to jones@example.test"),

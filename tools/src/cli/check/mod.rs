@@ -1,5 +1,8 @@
 //! `postern check`: every mistake in the configuration, in the files it names, and in what
-//! recipient files contain, without starting anything.
+//! recipient files contain, and what the servers behind say, without starting anything.
+
+mod certificate;
+mod next_hops;
 
 use super::configuration::{
     ConfigArgument, count, mistakes_json, print, print_json, tell_mistakes, tell_warnings,
@@ -19,8 +22,8 @@ use wire::tls::server::Certificate;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  postern check --config /etc/postern/postern.toml\n\n\
     Reads everything that `run` would read, recipient files to their last line, tries out the \
-    directories and servers that would be asked, and starts nothing. A source that cannot be used \
-    is a mistake here; `run` starts without it unless `start_without_sources` is false.\n\
+    directories and servers that would be asked and the next hops up to EHLO, and starts nothing. \
+    A source that cannot be used is a mistake here; `run` starts without it unless `start_without_sources` is false.\n\
     Exit codes: 0 nothing is wrong (there may be warnings), 2 mistakes, 3 only that a source does \
     not answer now.")]
 pub struct CheckArguments {
@@ -30,7 +33,7 @@ pub struct CheckArguments {
     /// As one JSON document.
     #[arg(long)]
     pub json: bool,
-    /// Asks no directory, database, web service or server about itself.
+    /// Asks no directory, database, web service or server, and not the next hops.
     #[arg(long)]
     pub offline: bool,
 }
@@ -86,11 +89,12 @@ fn verdict(mistakes: &[Mistake]) -> String {
 /// Nothing is wrong with what was written; what remains is whether the TLS library takes it.
 fn clean(config: &Config, summary: &Summary, arguments: &CheckArguments) -> ExitCode {
     let mistakes = tls_mistakes(config);
+    let warnings = warnings(config, arguments.offline);
     if arguments.json {
         let summary = mistakes.is_empty().then_some(summary);
-        print_json(&document(&mistakes, &config.warnings, summary));
+        print_json(&document(&mistakes, &warnings, summary));
     } else {
-        tell_warnings(&config.warnings);
+        tell_warnings(&warnings);
         tell_warnings(&mistakes);
     }
     if !mistakes.is_empty() {
@@ -103,6 +107,16 @@ fn clean(config: &Config, summary: &Summary, arguments: &CheckArguments) -> Exit
         }
     }
     ExitCode::SUCCESS
+}
+
+/// What is doubtful, and need not keep anybody from starting.
+fn warnings(config: &Config, is_offline: bool) -> Vec<Mistake> {
+    let mut warnings = config.warnings.clone();
+    warnings.extend(certificate::warnings(config));
+    if !is_offline {
+        warnings.extend(next_hops::warnings(config));
+    }
+    warnings
 }
 
 fn tls_mistakes(config: &Config) -> Vec<Mistake> {
