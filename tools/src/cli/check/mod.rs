@@ -23,7 +23,8 @@ use wire::tls::server::Certificate;
 #[command(after_help = "Example:\n  postern check --config /etc/postern/postern.toml\n\n\
     Reads everything that `run` would read, recipient files to their last line, tries out the \
     directories and servers that would be asked and the next hops up to EHLO, and starts nothing. \
-    A source that cannot be used is a mistake here; `run` starts without it unless `start_without_sources` is false.\n\
+    A source that cannot be used is a mistake here; `run` starts without it unless \
+    `start_without_sources` is false.\n\
     Exit codes: 0 nothing is wrong (there may be warnings), 2 mistakes, 3 only that a source does \
     not answer now.")]
 pub struct CheckArguments {
