@@ -129,7 +129,7 @@ impl NextHop {
         if self.capabilities().is_some() {
             return;
         }
-        if let Ok(lease) = self.lease(Party::NAMELESS, false).await {
+        if let Ok(lease) = self.lease(Party::NAMELESS, &Wanted::default()).await {
             lease.give_back();
         }
     }
@@ -140,11 +140,11 @@ impl NextHop {
         self.connections.open_connections()
     }
 
-    /// A connection that is ready for a transaction of that party's; `fresh` demands a new one.
+    /// A connection that is ready for a transaction of that party's.
     /// Clients that keep theirs waiting lose it for those who stand in line.
     /// # Errors
     /// When there is none to be had.
-    pub async fn lease(&self, party: Party, fresh: bool) -> Result<Lease, NoConnection> {
+    pub async fn lease(&self, party: Party, wanted: &Wanted) -> Result<Lease, NoConnection> {
         let until = Instant::now() + SLOT_PATIENCE;
         let recalled = || {
             let name = self.hosts.first().map_or("", |host| &host.name);
@@ -152,7 +152,7 @@ impl NextHop {
             self.observer.tell(ProcessEvent::ConnectionRecalled, name, detail);
         };
         let mut slot = self.connections.slot(party, until, recalled).await?;
-        let mut may_be_used = !fresh;
+        let mut may_be_used = !wanted.fresh;
         loop {
             if may_be_used {
                 match slot.reuse() {
@@ -161,7 +161,7 @@ impl NextHop {
                 }
             }
             let refused;
-            (slot, refused) = match slot.open(self.connect()).await {
+            (slot, refused) = match slot.open(self.connect(&wanted.avoided)).await {
                 Ok(lease) => return Ok(lease),
                 Err(refused) => refused,
             };
@@ -171,15 +171,21 @@ impl NextHop {
                 Refused::Full => slot.change(until, recalled).await?,
                 Refused::Unavailable => return Err(NoConnection::Unavailable),
             }
-            may_be_used = true;
+            may_be_used = wanted.avoided.is_empty();
         }
     }
 
+    /// Whether there is a host that is none of these.
+    #[must_use]
+    pub fn has_beside(&self, avoided: &[Arc<str>]) -> bool {
+        self.hosts.iter().any(|host| !avoided.contains(&host.name))
+    }
+
     /// A new connection, to the first host that answers.
-    async fn connect(&self) -> Result<Connection, Refused> {
+    async fn connect(&self, avoided: &[Arc<str>]) -> Result<Connection, Refused> {
         let mut refused = Refused::Unavailable;
         for host in &self.hosts {
-            if !host.may_be_tried(clock::now()) {
+            if avoided.contains(&host.name) || !host.may_be_tried(clock::now()) {
                 continue;
             }
             match self.open(host).await {
@@ -234,6 +240,20 @@ impl NextHop {
     pub fn retire(&self) {
         self.connections.retire();
     }
+}
+
+/// Which connections will do.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// None that was used before: it may have died unseen.
+    pub fresh: bool,
+    /// None to these hosts, which have just shown that they cannot; goes with `fresh`.
+    pub avoided: Vec<Arc<str>>,
+}
+
+impl Wanted {
+    /// A new one, to any host.
+    pub const FRESH: Self = Self { fresh: true, avoided: Vec::new() };
 }
 
 /// Why no host gave us a connection.

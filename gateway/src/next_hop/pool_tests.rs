@@ -50,8 +50,8 @@ async fn hop(more: &str, speaks: bool) -> Arc<NextHop> {
 async fn what_a_reload_has_replaced_keeps_no_connection() {
     let hop = hop("", true).await;
     let (first, second) = (
-        hop.lease(Party::NAMELESS, false).await.unwrap(),
-        hop.lease(Party::NAMELESS, false).await.unwrap(),
+        hop.lease(Party::NAMELESS, &Wanted::default()).await.unwrap(),
+        hop.lease(Party::NAMELESS, &Wanted::default()).await.unwrap(),
     );
     first.give_back();
     assert_eq!(hop.open_connections(), 2);
@@ -62,13 +62,14 @@ async fn what_a_reload_has_replaced_keeps_no_connection() {
         tokio::task::yield_now().await;
     }
     // A session that began before the reload is served nevertheless.
-    assert!(hop.lease(Party::NAMELESS, false).await.unwrap().rested.is_none());
+    assert!(hop.lease(Party::NAMELESS, &Wanted::default()).await.unwrap().rested.is_none());
 }
 
 #[tokio::test]
 async fn a_lease_that_is_given_up_half_way_leaves_no_connection_in_the_count() {
     let hop = hop("", false).await;
-    let given_up = timeout(Duration::from_millis(50), hop.lease(Party::NAMELESS, false)).await;
+    let given_up =
+        timeout(Duration::from_millis(50), hop.lease(Party::NAMELESS, &Wanted::default())).await;
     assert!(given_up.is_err());
     assert_eq!(hop.open_connections(), 0);
 }
@@ -76,8 +77,8 @@ async fn a_lease_that_is_given_up_half_way_leaves_no_connection_in_the_count() {
 #[tokio::test]
 async fn a_long_transaction_does_not_cost_the_connection() {
     let hop = hop("idle_seconds_max = 3", true).await;
-    let lease = hop.lease(Party::NAMELESS, false).await.unwrap();
+    let lease = hop.lease(Party::NAMELESS, &Wanted::default()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(3_100)).await;
     lease.give_back();
-    assert!(hop.lease(Party::NAMELESS, false).await.unwrap().rested.is_some());
+    assert!(hop.lease(Party::NAMELESS, &Wanted::default()).await.unwrap().rested.is_some());
 }

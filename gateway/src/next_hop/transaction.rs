@@ -1,6 +1,6 @@
 //! One client's transaction with a next hop: performs the exchange's requests on a connection.
 
-use super::pool::{Lease, NextHop, NoConnection};
+use super::pool::{Lease, NextHop, NoConnection, Wanted};
 use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::client::Answer;
 use mail::smtp::introduction::ClientDetails;
@@ -47,6 +47,16 @@ struct AcceptedEnvelope {
     hop: Arc<NextHop>,
     envelope: Envelope,
     recipients: Vec<ForwardPath>,
+}
+
+/// What came of beginning on one connection.
+enum Begun {
+    /// This is what the client hears.
+    Done(Outcome),
+    /// It had died unseen, or the host said farewell: nothing was said about the mail.
+    Died,
+    /// This host cannot now; another may.
+    HostCannot(Outcome),
 }
 
 impl Transaction {
@@ -117,62 +127,100 @@ impl Transaction {
         }
     }
 
-    /// A pooled connection may have died unseen: then once more on a new one. Nothing is lost by
-    /// that, since no content was sent.
+    /// A pooled connection may have died unseen: then once more on a new one. A host that cannot
+    /// now is left for the next one (RFC 5321 §5.1), and what it said stands where there is none.
+    /// Nothing is doubled by that, since no content was sent.
     async fn begin(
         &mut self,
         hop: &Arc<NextHop>,
         envelope: &Envelope,
         recipient: &ForwardPath,
     ) -> Outcome {
-        let Envelope { party, client, reverse_path, parameters } = envelope;
-        for fresh in [false, true] {
-            let mut lease = match hop.lease(*party, fresh).await {
-                Ok(lease) => Box::new(lease),
-                Err(NoConnection::Busy) => return Outcome::Busy,
-                Err(NoConnection::Unavailable) => return Outcome::Unavailable,
+        let mut wanted = Wanted::default();
+        let mut said = None;
+        loop {
+            let mut lease = match (hop.lease(envelope.party, &wanted).await, said) {
+                (Ok(lease), _) => Box::new(lease),
+                (Err(_), Some(said)) => return said,
+                (Err(NoConnection::Busy), None) => return Outcome::Busy,
+                (Err(NoConnection::Unavailable), None) => return Outcome::Unavailable,
             };
-            let used = lease.rested.is_some();
-            let connection = lease.connection();
-            if let Some(lack) = lack(connection, *parameters) {
-                lease.give_back();
-                return Outcome::Incapable(lack);
-            }
-            connection.begin();
-            connection.session().begin(reverse_path, *parameters, recipient, Some(client));
-            match connection.answer(hop.settings.command_max).await {
-                Ok(Answer::Rcpt(reply)) => {
-                    self.lease = Some(lease);
-                    return Outcome::Recipient(reply);
+            let host = Arc::clone(&lease.connection().host.name);
+            match self.begin_on(lease, hop, envelope, recipient).await {
+                Begun::Done(outcome) => return outcome,
+                Begun::Died if wanted.fresh => return Outcome::Lost,
+                Begun::Died => said = None,
+                Begun::HostCannot(outcome) => {
+                    wanted.avoided.push(host);
+                    if !hop.has_beside(&wanted.avoided) {
+                        return outcome;
+                    }
+                    said = Some(outcome);
                 }
-                // A farewell that crossed our MAIL says nothing about it.
-                Ok(Answer::MailRefused(reply)) if used && reply.code == 421 => {}
-                Ok(Answer::MailRefused(reply)) => {
-                    self.lease = Some(lease);
-                    return Outcome::MailRefused(reply);
-                }
-                Err(ConnectionError::TimedOut) => return Outcome::Lost,
-                Ok(_) | Err(_) if used => {}
-                Ok(_) | Err(_) => return Outcome::Lost,
             }
+            wanted.fresh = true;
         }
-        Outcome::Lost
+    }
+
+    async fn begin_on(
+        &mut self,
+        mut lease: Box<Lease>,
+        hop: &NextHop,
+        envelope: &Envelope,
+        recipient: &ForwardPath,
+    ) -> Begun {
+        let Envelope { client, reverse_path, parameters, .. } = envelope;
+        let used = lease.rested.is_some();
+        let connection = lease.connection();
+        if let Some(lack) = lack(connection, *parameters) {
+            lease.give_back();
+            return Begun::Done(Outcome::Incapable(lack));
+        }
+        connection.begin();
+        connection.session().begin(reverse_path, *parameters, recipient, Some(client));
+        match connection.answer(hop.settings.command_max).await {
+            Ok(Answer::Rcpt(reply)) => {
+                self.lease = Some(lease);
+                Begun::Done(Outcome::Recipient(reply))
+            }
+            // A farewell that crossed our MAIL says nothing about it.
+            Ok(Answer::MailRefused(reply)) if used && reply.code == 421 => Begun::Died,
+            // It goes down, or its disk is full: that is about the host and not about the mail.
+            Ok(Answer::MailRefused(reply)) if [421, 452].contains(&reply.code) => {
+                Begun::HostCannot(Outcome::MailRefused(reply))
+            }
+            Ok(Answer::MailRefused(reply)) => {
+                self.lease = Some(lease);
+                Begun::Done(Outcome::MailRefused(reply))
+            }
+            Err(ConnectionError::TimedOut) => Begun::Done(Outcome::Lost),
+            Ok(_) | Err(_) if used => Begun::Died,
+            Ok(_) | Err(_) => Begun::HostCannot(Outcome::Lost),
+        }
     }
 
     async fn name(&mut self, recipient: &ForwardPath) -> Outcome {
-        if self.lease.is_none() {
-            self.lease = self.say_again().await;
-        }
-        let (Some(lease), Some(said)) = (&mut self.lease, &self.said) else { return Outcome::Lost };
-        let connection = lease.connection();
-        connection.session().recipient(recipient);
-        match connection.answer(said.hop.settings.command_max).await {
-            Ok(Answer::Rcpt(reply)) => Outcome::Recipient(reply),
-            Ok(_) | Err(_) => {
-                self.lease = None;
-                Outcome::Lost
+        for may_have_hung_up in [true, false] {
+            if self.lease.is_none() {
+                self.lease = self.say_again().await;
             }
+            let (Some(lease), Some(said)) = (&mut self.lease, &self.said) else {
+                return Outcome::Lost;
+            };
+            let connection = lease.connection();
+            connection.session().recipient(recipient);
+            match connection.answer(said.hop.settings.command_max).await {
+                Ok(Answer::Rcpt(reply)) => return Outcome::Recipient(reply),
+                Err(ConnectionError::Closed | ConnectionError::Io(_)) if may_have_hung_up => {}
+                Ok(_) | Err(_) => {
+                    self.lease = None;
+                    return Outcome::Lost;
+                }
+            }
+            // Its turn is given back here, before the next one is waited for.
+            self.lease = None;
         }
+        Outcome::Lost
     }
 
     /// Hands the content over, with our trace field in front.
@@ -248,7 +296,7 @@ impl Transaction {
     async fn say_again(&self) -> Option<Box<Lease>> {
         let AcceptedEnvelope { hop, envelope, recipients } = self.said.as_deref()?;
         let Envelope { party, client, reverse_path, parameters } = envelope;
-        let mut lease = Box::new(hop.lease(*party, true).await.ok()?);
+        let mut lease = Box::new(hop.lease(*party, &Wanted::FRESH).await.ok()?);
         let connection = lease.connection();
         if recipients.is_empty() || lack(connection, *parameters).is_some() {
             return None;

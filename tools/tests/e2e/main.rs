@@ -20,6 +20,7 @@ mod next_hops;
 mod operations;
 mod probe;
 mod reverse_name;
+mod second_host;
 mod sessions;
 mod supervised;
 mod turns;
