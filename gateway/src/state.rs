@@ -14,7 +14,7 @@ use relay::event::Event;
 use relay::ledger::Ledger;
 use relay::moment::Moment;
 use relay::policy::facts::Standing;
-use relay::settings::{Harvest, NextHopId, Pressure};
+use relay::settings::{Harvest, ListenerTerms, NextHopId, Pressure};
 use relay::split::SplitMemory;
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -51,12 +51,8 @@ impl ActiveConfig {
 
     /// What EHLO may promise now.
     #[must_use]
-    pub fn offer(&self, start_tls: bool) -> Offer {
-        self.hops.offer(Offer {
-            size_octets_max: self.config.settings.limits.size_octets_max,
-            eight_bit_mime: true,
-            start_tls,
-        })
+    pub fn offer(&self, listener: &ListenerTerms, start_tls: bool) -> Offer {
+        self.hops.offer(listener.offer(&self.config.settings.limits, start_tls))
     }
 }
 

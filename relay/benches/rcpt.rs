@@ -70,6 +70,7 @@ fn judged(c: &mut Criterion) {
         parameters: MailParameters::default(),
         forward_path: Some(&path),
         domain: Some(DomainId(0)),
+        hostname: &settings.hostname,
         recipients: 0,
         plan: None,
         size_octets_max: 1 << 20,
@@ -106,7 +107,12 @@ impl Sink for Counting {
 
 /// A session behind MAIL.
 fn open(settings: &Arc<Settings>) -> Exchange {
-    let offer = Offer { size_octets_max: 1 << 20, eight_bit_mime: false, start_tls: false };
+    let offer = Offer {
+        size_octets_max: 1 << 20,
+        eight_bit_mime: false,
+        start_tls: false,
+        pipelining: true,
+    };
     let settings = Arc::clone(settings);
     let now = Moment(0);
     let arrival = Arrival::default();

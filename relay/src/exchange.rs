@@ -24,7 +24,7 @@ use crate::settings::{DomainId, ListenerTerms, Pressure, Settings};
 use crate::turns::Party;
 pub use act::{Do, Done, Sink};
 use clock::{Awaited, Clock};
-use mail::address::{ForwardPath, LocalPart, ReversePath};
+use mail::address::{Domain, ForwardPath, LocalPart, ReversePath};
 use mail::message::received::Trace;
 use mail::smtp::content::ContentLimits;
 use mail::smtp::extension::Offer;
@@ -87,7 +87,7 @@ pub struct Exchange {
     arrival: Arrival,
     /// What the DNS calls the client, once a rule wanted to know.
     reverse_name: Option<ReverseName>,
-    listener: ListenerTerms,
+    listener: Arc<ListenerTerms>,
     offer: Offer,
     pressure: Pressure,
     session: ServerSession,
@@ -123,7 +123,7 @@ impl Exchange {
             client,
             arrival,
             reverse_name: None,
-            listener: ListenerTerms::default(),
+            listener: Arc::default(),
             offer,
             pressure,
             activity: Activity::Idle,
@@ -140,11 +140,16 @@ impl Exchange {
 
     /// As this listener receives it.
     #[must_use]
-    pub fn received_by(mut self, listener: ListenerTerms) -> Self {
-        self.listener = listener;
+    pub fn received_by(mut self, listener: Arc<ListenerTerms>) -> Self {
         self.arrival.is_unheard =
             !listener.is_tls_first && listener.greeting_delay_milliseconds > 0;
+        self.listener = listener;
         self
+    }
+
+    /// What we call ourselves before this client.
+    fn hostname(&self) -> &Domain {
+        self.listener.hostname.as_ref().unwrap_or(&self.settings.hostname)
     }
 
     /// Who the client is.
@@ -385,10 +390,10 @@ impl Exchange {
             }
             Some(Question::Connect) => {
                 self.record(Kind::SessionOpened, sink);
-                Reply::bare(220, format!("{} ESMTP Postern", self.settings.hostname))
+                Reply::bare(220, format!("{} ESMTP Postern", self.hostname()))
             }
             Some(Question::Hello(hello)) => {
-                let reply = Reply::bare(250, self.settings.hostname.to_string());
+                let reply = Reply::bare(250, self.hostname().to_string());
                 if hello.extended { reply.and_lines(self.offer.keywords()) } else { reply }
             }
             Some(Question::Mail(..)) => {

@@ -58,7 +58,8 @@ fn exchange_with(settings: Settings) -> Exchange {
         endings: LineEndings::Strict,
         tls: false,
     };
-    let offer = Offer { size_octets_max: 1_000, eight_bit_mime: true, start_tls: false };
+    let offer =
+        Offer { size_octets_max: 1_000, eight_bit_mime: true, start_tls: false, pipelining: true };
     let arrival = Arrival::default();
     let settings = Arc::new(settings);
     Exchange::new(settings, client, arrival, offer, Pressure::Normal, Moment(0))
@@ -355,7 +356,7 @@ fn who_waits_hears_of_pressure_and_of_the_end() {
 
 /// What is done for a client of this listener, until it is read from or sent away.
 fn received(listener: ListenerTerms, arrival: Arrival, talks: bool) -> (Vec<String>, Vec<u16>) {
-    let mut exchange = exchange().received_by(listener);
+    let mut exchange = exchange().received_by(Arc::new(listener));
     exchange.arrival = Arrival { is_unheard: exchange.arrival.is_unheard, ..arrival };
     let (mut codes, mut acts) = (Codes::default(), Vec::new());
     loop {
@@ -385,11 +386,17 @@ fn a_client_is_judged_before_it_is_waited_for() {
     let delayed = ListenerTerms { greeting_delay_milliseconds: 7_000, ..ListenerTerms::default() };
     let (welcome, refused) = (Arrival::default(), Arrival { refusing: true, ..Arrival::default() });
     for (listener, arrival, talks, acts, codes) in [
-        (tls_first, welcome, false, &["start tls 30", "send 60", "read 300"][..], &[220][..]),
+        (
+            tls_first.clone(),
+            welcome,
+            false,
+            &["start tls 30", "send 60", "read 300"][..],
+            &[220][..],
+        ),
         // Nobody could hear it.
         (tls_first, refused, false, &["close"], &[]),
-        (delayed, welcome, false, &["look up 7", "send 60", "read 300"], &[220]),
-        (delayed, welcome, true, &["look up 7", "send 60", "close"], &[554]),
+        (delayed.clone(), welcome, false, &["look up 7", "send 60", "read 300"], &[220]),
+        (delayed.clone(), welcome, true, &["look up 7", "send 60", "close"], &[554]),
         (delayed, refused, true, &["send 60", "close"], &[421]),
     ] {
         let heard = received(listener, arrival, talks);

@@ -2,6 +2,7 @@
 //! Every limit has a name, a unit, a default and a reason.
 
 use mail::address::{Domain, Mailbox};
+use mail::smtp::extension::{Offer, Withheld};
 use std::collections::HashMap;
 
 /// Everything the relay was told to do.
@@ -78,14 +79,32 @@ pub enum LocalPartCase {
     Exact,
 }
 
-/// How one listener receives its clients. By default they are greeted at once, in the clear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// How one listener receives its clients. By default they are greeted at once, in the clear, under
+/// the name of the process.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ListenerTerms {
     /// The handshake comes before the greeting (RFC 8314 §3).
     pub is_tls_first: bool,
     /// How long the greeting is held back, to hear who does not wait for it, in milliseconds. Not
     /// where the handshake comes first: there everybody must speak.
     pub greeting_delay_milliseconds: u32,
+    /// What it calls itself in the greeting and to EHLO (RFC 5321 §4.2, §4.1.1.1), where that is
+    /// not [`Settings::hostname`]. Trace fields bear that one, which loops are known by.
+    pub hostname: Option<Domain>,
+    /// The largest content that it takes, in octets, instead of [`Limits::size_octets_max`].
+    pub size_octets_max: Option<u64>,
+    /// What it does not say to EHLO.
+    pub withheld: Withheld,
+}
+
+impl ListenerTerms {
+    /// What EHLO may promise on it, before any next hop is asked.
+    #[must_use]
+    pub fn offer(&self, limits: &Limits, start_tls: bool) -> Offer {
+        let size_octets_max = self.size_octets_max.unwrap_or(limits.size_octets_max);
+        Offer { size_octets_max, eight_bit_mime: true, start_tls, pipelining: true }
+            .without(self.withheld)
+    }
 }
 
 /// How loaded the process is; the edge measures it by the share of connections in use.

@@ -37,6 +37,8 @@
 //
 // given domain NAME [next_hop NAME] [alias NAME] [separator +] [case exact] [characters /=]
 //     [catch_all ADDRESS] [postmaster ADDRESS]        ours; next hop `inside.example.com`
+// given listener [hostname NAME] [size OCTETS] [withholds KEYWORD]
+//                             another name and another EHLO than those of the process
 // given recipient ADDRESS exists | unknown | unavailable | left "TEXT" | bitbucket "REASON"
 //     | target ADDRESS                                unknown when not given
 // given next_hop NAME tls required | tls opportunistic | told client | line_octets_max N

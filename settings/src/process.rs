@@ -2,6 +2,8 @@
 
 use crate::table::value::choice;
 use ipnet::IpNet;
+use mail::address::Domain;
+use mail::smtp::extension::Withheld;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +20,12 @@ pub struct Listener {
     pub proxy_from: Option<Vec<IpNet>>,
     /// How long the greeting is held back.
     pub greeting_delay: Duration,
+    /// What it calls itself, where that is not the name of the process.
+    pub hostname: Option<Domain>,
+    /// The largest content that it takes, in octets, where that is its own.
+    pub size_octets_max: Option<u64>,
+    /// EHLO keywords that it does not say.
+    pub withheld: Withheld,
 }
 
 /// What a listener listens on.

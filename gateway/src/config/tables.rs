@@ -69,6 +69,14 @@ table! {
         /// How long the greeting is held back. A client that talks before it has broken the
         /// protocol and is refused.
         greeting_delay_milliseconds: Given<u32> = number(0, 0..=60_000),
+        /// What it calls itself in the greeting and to EHLO. Trace fields bear the name at the top.
+        hostname: Option<Text> = optional("the `hostname` at the top").like("relay.inside.example"),
+        /// The largest content that it takes.
+        size_octets_max: Option<Given<u64>> =
+            optional("`size_octets_max` of `[limits]`").within(64 << 10..=1 << 40).like("104857600"),
+        /// Keywords that it does not say to EHLO, for clients that cannot bear them: `PIPELINING`,
+        /// `8BITMIME`.
+        withheld_keywords: List<String> = optional("none").like(r#"["PIPELINING"]"#),
     }
 }
 

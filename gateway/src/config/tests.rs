@@ -73,6 +73,9 @@ fn the_least_file_has_the_documented_defaults() {
         tls: ListenerTls::None,
         proxy_from: None,
         greeting_delay: Duration::ZERO,
+        hostname: None,
+        size_octets_max: None,
+        withheld: mail::smtp::extension::Withheld::default(),
     };
     assert_eq!(config.listeners, [listener]);
     assert_eq!((&config.tls, &config.metrics, &config.state_dir), (&None, &None, &None));

@@ -7,7 +7,6 @@ use super::route::Route;
 use crate::config::built::Config;
 use directory::Directory;
 use mail::address::{ForwardPath, ReversePath};
-use mail::smtp::extension::Offer;
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::{HeardReply, Reply, SessionId};
 use relay::client::Client;
@@ -19,7 +18,7 @@ use relay::policy::facts::{Arrival, Facts, Found, Need, ReverseName, Standing};
 use relay::policy::verdict::Refusal;
 use relay::policy::{Rule, Stage, rules};
 use relay::recipient::RecipientStatus;
-use relay::settings::Pressure;
+use relay::settings::{ListenerTerms, Pressure};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -173,8 +172,7 @@ pub fn judge(config: &Config, directory: &Directory, case: &Case) -> io::Result<
         tls: false,
     };
     let arrival = Arrival { connections: 1, client_connections: 1, ..Arrival::default() };
-    let size_octets_max = settings.limits.size_octets_max;
-    let offer = Offer { size_octets_max, eight_bit_mime: true, start_tls: false };
+    let offer = ListenerTerms::default().offer(&settings.limits, false);
     let (pressure, now) = (Pressure::Normal, Moment(0));
     let exchange = Exchange::new(Arc::clone(settings), client, arrival, offer, pressure, now);
     let (ran, asked, reply, discarded, next_hop) = (Vec::new(), None, None, None, None);

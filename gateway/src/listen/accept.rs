@@ -32,6 +32,7 @@ const NO_SLOT: &[u8] = b"421 4.3.2 not accepting connections now\r\n";
 /// Accepts until we go down.
 pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<State>) {
     let mut conditions = state.conditions.subscribe();
+    let terms = Arc::new(terms(&settings));
     let mut reserve = File::open("/dev/null").ok();
     loop {
         let accepted = tokio::select! {
@@ -44,12 +45,12 @@ pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<St
                 let live = state.live.load_full();
                 let state = Arc::clone(&state);
                 if settings.proxy_from.is_none() {
-                    if let Some(session) = begin(socket, peer, &settings, state, live) {
+                    if let Some(session) = begin(socket, peer, (&settings, &terms), state, live) {
                         tokio::spawn(session.run());
                     }
                 } else {
-                    let settings = Arc::clone(&settings);
-                    tokio::spawn(Box::pin(behind_proxy(socket, peer, settings, state, live)));
+                    let received_by = (Arc::clone(&settings), Arc::clone(&terms));
+                    tokio::spawn(Box::pin(behind_proxy(socket, peer, received_by, state, live)));
                 }
             }
             Err(_) => turn_away(&listener, &mut reserve).await,
@@ -71,7 +72,7 @@ async fn turn_away(listener: &TcpListener, reserve: &mut Option<File>) {
 async fn behind_proxy(
     mut socket: TcpStream,
     peer: SocketAddr,
-    settings: Arc<Listener>,
+    (settings, terms): (Arc<Listener>, Arc<ListenerTerms>),
     state: Arc<State>,
     live: Arc<ActiveConfig>,
 ) {
@@ -90,7 +91,7 @@ async fn behind_proxy(
     }
     let Ok(client) = proxy_protocol::take_header(&mut socket).await else { return };
     drop(waiting);
-    if let Some(session) = begin(socket, client, &settings, state, live) {
+    if let Some(session) = begin(socket, client, (&settings, &terms), state, live) {
         session.run().await;
     }
 }
@@ -99,7 +100,7 @@ async fn behind_proxy(
 fn begin(
     socket: TcpStream,
     address: SocketAddr,
-    listener: &Listener,
+    (listener, terms): (&Listener, &Arc<ListenerTerms>),
     state: Arc<State>,
     live: Arc<ActiveConfig>,
 ) -> Option<Box<Session>> {
@@ -125,11 +126,11 @@ fn begin(
         ..Arrival::default()
     };
     let start_tls = listener.tls == ListenerTls::StartTls && live.tls.is_some();
-    let offer = live.offer(start_tls);
+    let offer = live.offer(terms, start_tls);
     let settings = Arc::clone(&live.config.settings);
     let pressure = state.slots.pressure();
     let exchange = Exchange::new(settings, client, arrival, offer, pressure, clock::now())
-        .received_by(terms(listener));
+        .received_by(Arc::clone(terms));
     Some(Session::new(exchange, Stream::Plain(socket), state, live, slot))
 }
 
@@ -138,6 +139,9 @@ fn terms(listener: &Listener) -> ListenerTerms {
     ListenerTerms {
         is_tls_first: listener.tls == ListenerTls::Implicit,
         greeting_delay_milliseconds: u32::try_from(delay).unwrap_or(u32::MAX),
+        hostname: listener.hostname.clone(),
+        size_octets_max: listener.size_octets_max,
+        withheld: listener.withheld,
     }
 }
 

@@ -26,13 +26,13 @@ impl Hops {
     }
 
     /// What can be promised to clients, given what each next hop has offered lately: the least of
-    /// all. One that has not been heard yet promises nothing beyond plain SMTP.
+    /// all that were heard. One that is not heard yet lowers nothing: one dead server would else
+    /// take 8BITMIME from the mail of all others, and senders then rewrite what is signed. Where it
+    /// turns out to lack it, that message waits.
     #[must_use]
     pub fn offer(&self, ours: Offer) -> Offer {
-        self.0.iter().fold(ours, |offer, hop| match hop.capabilities() {
-            Some(capabilities) => offer.within(&capabilities),
-            None => Offer { eight_bit_mime: false, ..offer },
-        })
+        let heard = self.0.iter().filter_map(|hop| hop.capabilities());
+        heard.fold(ours, |offer, capabilities| offer.within(&capabilities))
     }
 
     /// Takes over what the hosts of these have offered, so that a reload does not promise clients

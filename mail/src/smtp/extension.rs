@@ -18,13 +18,27 @@ pub struct Offer {
     pub eight_bit_mime: bool,
     /// STARTTLS (RFC 3207): there is a certificate, and TLS is not on yet.
     pub start_tls: bool,
+    /// PIPELINING (RFC 2920).
+    pub pipelining: bool,
+}
+
+/// Keywords that a listener does not say, for clients that cannot bear them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Withheld {
+    /// RFC 2920.
+    pub pipelining: bool,
+    /// RFC 6152.
+    pub eight_bit_mime: bool,
 }
 
 impl Offer {
     /// The keyword lines of the EHLO reply.
     #[must_use]
     pub fn keywords(&self) -> Vec<Cow<'static, str>> {
-        let mut lines: Vec<Cow<'static, str>> = vec!["PIPELINING".into()];
+        let mut lines: Vec<Cow<'static, str>> = Vec::new();
+        if self.pipelining {
+            lines.push("PIPELINING".into());
+        }
         lines.push(format!("SIZE {}", self.size_octets_max).into());
         if self.start_tls {
             lines.push("STARTTLS".into());
@@ -34,6 +48,16 @@ impl Offer {
         }
         lines.push("ENHANCEDSTATUSCODES".into());
         lines
+    }
+
+    /// What remains of this offer on a listener that keeps these back.
+    #[must_use]
+    pub fn without(self, withheld: Withheld) -> Self {
+        Self {
+            pipelining: self.pipelining && !withheld.pipelining,
+            eight_bit_mime: self.eight_bit_mime && !withheld.eight_bit_mime,
+            ..self
+        }
     }
 
     /// What remains of this offer before a next hop with these capabilities: of its size, what our
@@ -159,7 +183,12 @@ mod tests {
 
     #[test]
     fn we_promise_no_more_than_the_next_hop() {
-        let ours = Offer { size_octets_max: 5_000, eight_bit_mime: true, start_tls: true };
+        let ours = Offer {
+            size_octets_max: 5_000,
+            eight_bit_mime: true,
+            start_tls: true,
+            pipelining: true,
+        };
         let small = Capabilities { size_octets_max: Some(2_000), ..Capabilities::default() };
         let offer = ours.within(&small);
         assert_eq!((offer.size_octets_max, offer.eight_bit_mime), (976, false));

@@ -53,6 +53,7 @@ impl Exchange {
             plan: self.transaction.as_ref().and_then(|t| t.plan.as_ref()),
             size_octets_max: self.offer.size_octets_max,
             eight_bit_mime: self.offer.eight_bit_mime,
+            hostname: self.hostname(),
             session_messages: self.counts.messages,
             session_unknown: self.counts.unknown,
             content: content.map(|summary| self.content_facts(summary)),

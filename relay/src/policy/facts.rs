@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::recipient::RecipientStatus;
 use crate::route::Plan;
 use crate::settings::{DomainId, Pressure};
-use mail::address::{ForwardPath, ReversePath};
+use mail::address::{Domain, ForwardPath, ReversePath};
 use mail::smtp::command::Hello;
 use mail::smtp::parameter::MailParameters;
 use mail::smtp::server::ContentSummary;
@@ -103,6 +103,8 @@ pub struct Facts<'a> {
     pub client: &'a Client,
     /// How loaded we are.
     pub pressure: Pressure,
+    /// What we call ourselves before this client.
+    pub hostname: &'a Domain,
     /// Of the connection itself.
     pub arrival: Arrival,
     /// What the client said of itself, now or before.

@@ -10,7 +10,8 @@ use mail::smtp::reply::{HeardReply, SessionId};
 use relay::client::Client;
 use relay::policy::facts::ReverseName;
 use relay::recipient::{Ground, RecipientStatus};
-use relay::settings::{LocalPartCase, NextHopId, Pressure, SessionLimits, Settings};
+use relay::settings::{ListenerTerms, LocalPartCase, NextHopId, Pressure, SessionLimits, Settings};
+use std::sync::Arc;
 
 /// What is set up before the first client comes.
 pub struct Givens {
@@ -28,6 +29,7 @@ pub struct Givens {
     refusing: bool,
     connections: (u32, u32),
     offers: Vec<Capabilities>,
+    listener: Option<ListenerTerms>,
 }
 
 impl Default for Givens {
@@ -44,6 +46,7 @@ impl Default for Givens {
             refusing: false,
             connections: (1, 1),
             offers: Vec::new(),
+            listener: None,
         }
     }
 }
@@ -58,6 +61,7 @@ impl Givens {
             ["limit", name, value] => self.limit(name, value.parse().unwrap()),
             ["hostname", name] => self.settings.hostname = Domain::new(name).unwrap(),
             ["client", ref words @ ..] => set_client(&mut self.client, words),
+            ["listener", ref options @ ..] => self.listener(options),
             ["early", "talker"] => self.early_talker = true,
             ["reverse_name", "required"] => self.settings.require_reverse_name = true,
             ["refusing"] => self.refusing = true,
@@ -77,6 +81,10 @@ impl Givens {
     pub fn stage<V: Voice>(&self, voice: V) -> Stage<V> {
         let mut stage = Stage::new(self.settings.clone(), self.hops.clone(), voice);
         stage.offer.start_tls = self.tls;
+        if let Some(listener) = &self.listener {
+            stage.offer = listener.offer(&self.settings.limits, self.tls);
+            stage.listener = Some(Arc::new(listener.clone()));
+        }
         for capabilities in &self.offers {
             stage.offer = stage.offer.within(capabilities);
         }
@@ -84,6 +92,19 @@ impl Givens {
         stage.arrival.refusing = self.refusing;
         (stage.arrival.connections, stage.arrival.client_connections) = self.connections;
         stage
+    }
+
+    fn listener(&mut self, options: &[&str]) {
+        let listener = self.listener.get_or_insert_default();
+        for option in options.chunks(2) {
+            match *option {
+                ["hostname", name] => listener.hostname = Some(Domain::new(name).unwrap()),
+                ["size", octets] => listener.size_octets_max = Some(octets.parse().unwrap()),
+                ["withholds", "PIPELINING"] => listener.withheld.pipelining = true,
+                ["withholds", "8BITMIME"] => listener.withheld.eight_bit_mime = true,
+                _ => panic!("{option:?}"),
+            }
+        }
     }
 
     fn hop_id(&mut self, name: &str) -> NextHopId {

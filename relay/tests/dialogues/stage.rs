@@ -19,7 +19,8 @@ use relay::next_hop::Outcome;
 use relay::policy::facts::{Arrival, Found, Need, ReverseName};
 use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{
-    DomainId, DomainSettings, Harvest, Limits, LocalPartCase, NextHopId, Pressure, Rates, Settings,
+    DomainId, DomainSettings, Harvest, Limits, ListenerTerms, LocalPartCase, NextHopId, Pressure,
+    Rates, Settings,
 };
 use relay::split::SplitMemory;
 use std::collections::HashMap;
@@ -84,6 +85,8 @@ pub struct HopSettings {
 pub struct Stage<V> {
     pub settings: Arc<Settings>,
     pub offer: Offer,
+    /// How the listener receives clients; as by default where nothing is given.
+    pub listener: Option<Arc<ListenerTerms>>,
     pub hops: Vec<HopSettings>,
     pub directory: HashMap<(DomainId, String), RecipientStatus>,
     pub ledger: Ledger,
@@ -157,7 +160,13 @@ impl<V: Voice> Stage<V> {
         let size_octets_max = settings.limits.size_octets_max;
         Self {
             settings: Arc::new(settings),
-            offer: Offer { size_octets_max, eight_bit_mime: true, start_tls: false },
+            listener: None,
+            offer: Offer {
+                size_octets_max,
+                eight_bit_mime: true,
+                start_tls: false,
+                pipelining: true,
+            },
             hops,
             directory: HashMap::new(),
             ledger: Ledger::new((1, 2)),
@@ -174,7 +183,7 @@ impl<V: Voice> Stage<V> {
 
     /// A client connects and waits for the greeting.
     pub fn visit(&mut self, client: Client) -> Visit {
-        let exchange = Exchange::new(
+        let mut exchange = Exchange::new(
             Arc::clone(&self.settings),
             client,
             self.arrival,
@@ -182,6 +191,9 @@ impl<V: Voice> Stage<V> {
             self.pressure,
             self.now,
         );
+        if let Some(listener) = &self.listener {
+            exchange = exchange.received_by(Arc::clone(listener));
+        }
         let mut visit =
             Visit { exchange, until: None, unread: false, hop: None, content: Vec::new() };
         self.run(&mut visit);

@@ -214,6 +214,7 @@ impl World {
             size_octets_max: settings.limits.size_octets_max,
             eight_bit_mime: true,
             start_tls: arrives.start_tls,
+            pipelining: true,
         };
         let pressure = self.shared.pressure(now);
         let (name, mends) = (name.to_string(), arrives.mends);

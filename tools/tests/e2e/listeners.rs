@@ -365,3 +365,25 @@ fn who_was_shaking_hands_when_we_were_told_to_end_is_told_so() {
     client.reply().expect("421 4.3.2 ");
     assert!(postern.process.wait().success());
 }
+
+#[test]
+fn each_listener_says_what_is_set_for_it() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let second = "\n[[listener]]\naddress = \"127.0.0.1:0\"\nhostname = \"relay.inside.example\"\n\
+                  size_octets_max = 65536\nwithheld_keywords = [\"pipelining\"]\n";
+    let postern = Postern::start(&folder, &listening(&hop, "127.0.0.1:0", "", second));
+    let mut said = postern.smtp.iter().map(|address| {
+        let mut client = Client::connect(*address);
+        client.say("EHLO client.example").lines
+    });
+    let (first, second) = (said.next().unwrap(), said.next().unwrap());
+    assert_eq!(first[0], "mx.example.test");
+    assert!(first.contains(&"PIPELINING".to_owned()), "{first:?}");
+    assert_eq!(second, ["relay.inside.example", "SIZE 65536", "8BITMIME", "ENHANCEDSTATUSCODES"]);
+
+    let mut client = Client::greeted(postern.smtp[1]);
+    client.say("MAIL FROM:<a@client.example> SIZE=65537").expect("552 5.3.4 ");
+    client.message(MESSAGE).expect("250 ");
+    // Loops are known by one name.
+    assert!(trace(&hop).contains("by mx.example.test (Postern)"), "{}", trace(&hop));
+}

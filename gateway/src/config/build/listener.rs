@@ -2,7 +2,9 @@
 
 use super::super::tables::{self, TopTable};
 use super::Placed;
+use super::process::hostname;
 use ipnet::IpNet;
+use mail::smtp::extension::Withheld;
 use settings::address;
 use settings::networks::canonical;
 use settings::process::{ListenAddress, Listener, ListenerTls};
@@ -29,11 +31,17 @@ pub(super) fn listeners(written: &TopTable, context: &mut LoadContext) -> Vec<Pl
                     .help("0.0.0.0 and [::] stand for every address of this machine"),
             );
         }
-        let greeting_delay = Duration::from_millis((*listener.greeting_delay_milliseconds).into());
-        list.push((
-            Listener { address: listens_on, tls, proxy_from, greeting_delay },
-            address.span(),
-        ));
+        let hostname = listener.hostname.as_ref().and_then(|name| hostname(name, context));
+        let built = Listener {
+            address: listens_on,
+            tls,
+            proxy_from,
+            greeting_delay: Duration::from_millis((*listener.greeting_delay_milliseconds).into()),
+            hostname,
+            size_octets_max: listener.size_octets_max.as_ref().map(|octets| **octets),
+            withheld: withheld(listener, context),
+        };
+        list.push((built, address.span()));
     }
     if let Some(certificate) = written.tls.as_ref().and_then(|tls| tls.certificate.as_ref())
         && !list.is_empty()
@@ -59,6 +67,22 @@ fn tls(listener: &tables::Listener, has_tls: bool, context: &mut LoadContext) ->
         ));
     }
     **word
+}
+
+fn withheld(listener: &tables::Listener, context: &mut LoadContext) -> Withheld {
+    let mut withheld = Withheld::default();
+    for keyword in all(&listener.withheld_keywords) {
+        match keyword.to_ascii_uppercase().as_str() {
+            "PIPELINING" => withheld.pipelining = true,
+            "8BITMIME" => withheld.eight_bit_mime = true,
+            _ => context.refuse(
+                keyword
+                    .wrong("this keyword cannot be withheld", "expected PIPELINING or 8BITMIME")
+                    .help("STARTTLS is left out by tls = \"none\"; SIZE is always said"),
+            ),
+        }
+    }
+    withheld
 }
 
 fn proxy_from(listener: &tables::Listener, context: &mut LoadContext) -> Option<Vec<IpNet>> {

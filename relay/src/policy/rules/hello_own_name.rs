@@ -11,12 +11,15 @@
 
 use super::prelude::*;
 use mail::address::Domain;
+use mail::smtp::command::Hello;
 use std::net::IpAddr;
 
 /// Refuses our own name from everybody but ourselves.
 pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
     let ip = facts.client.address.ip();
-    let lie = facts.hello.is_some_and(|hello| is_lie(&hello.name, ip, &settings.hostname));
+    let ours = [&settings.hostname, facts.hostname];
+    let is_lie = |hello: &Hello| ours.iter().any(|ours| is_lie(&hello.name, ip, ours));
+    let lie = facts.hello.is_some_and(is_lie);
     Ok(lie.then_some(Refusal::HelloOwnName))
 }
 
