@@ -37,6 +37,14 @@ fn files_call_out_and_what_was_learned_are_in_every_program() {
 }
 
 #[test]
+fn a_rule_that_would_ask_the_dns_needs_a_build_that_can() {
+    let config = config("127.0.0.1:2600", "[dns]\nrequire_reverse_name = true\n");
+    let (is_right, said) = check(&Folder::new(), &config);
+    assert_eq!(is_right, cfg!(feature = "dns"), "{said}");
+    assert_eq!(said.contains("--features dns"), !is_right, "{said}");
+}
+
+#[test]
 fn a_kind_that_was_left_out_is_told_by_its_name_and_what_brings_it() {
     for (kind, is_missing) in [
         ("ldap", cfg!(not(feature = "ldap"))),

@@ -70,6 +70,10 @@ pub(super) fn metrics(
 }
 
 pub(super) fn dns(dns: &tables::Dns, context: &mut LoadContext) -> Dns {
+    if cfg!(not(feature = "dns")) && *dns.require_reverse_name {
+        let wrong = dns.require_reverse_name.wrong("this build of Postern has no `dns`", "");
+        context.refuse(wrong.help("run the whole program, or build it with: --features dns"));
+    }
     let mut servers = Vec::new();
     for text in all(&dns.servers) {
         let server = text.parse().or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, DNS_PORT)));

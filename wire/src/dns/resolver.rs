@@ -131,5 +131,5 @@ fn set(options: &mut ResolverOpts) {
 }
 
 #[cfg(test)]
-#[path = "dns_tests.rs"]
+#[path = "resolver_tests.rs"]
 mod tests;
