@@ -13,7 +13,7 @@ export PROPTEST_RNG_SEED ?= 5321
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-map: ## each room with its lines and what it uses
+map: ## each module with its lines and what it uses
 	$(CARGO) run --quiet --locked -p tidy
 
 demo: ## a forged flood at an accept-all server, without and with Postern

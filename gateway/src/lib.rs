@@ -6,10 +6,9 @@
 //! - [`observe`]: log and figures.
 //! - [`control`]: what a process that serves does for the commands.
 //! - [`explain`]: why something is, or was, answered as it is.
-//! - [`run`]: start, reload, drain. [`state`]: what sessions share. [`audience`]: who hears of what
-//!   happens in them.
+//! - [`run`]: start, reload, drain. [`state`]: what sessions share. [`subscribers`]: who hears of
+//!   what happens in them.
 
-pub mod audience;
 pub mod config;
 pub mod control;
 pub mod explain;
@@ -18,3 +17,4 @@ pub mod next_hop;
 pub mod observe;
 pub mod run;
 pub mod state;
+pub mod subscribers;

@@ -59,11 +59,11 @@ impl ActiveConfig {
 /// What outlives a reload.
 pub struct State {
     /// The configuration in force.
-    pub live: ArcSwap<ActiveConfig>,
+    pub active: ArcSwap<ActiveConfig>,
     /// Who is connected.
     pub slots: Arc<Slots>,
-    /// ContentBudget for content.
-    pub room: Arc<ContentBudget>,
+    /// What content may take in memory and on disk.
+    pub content_budget: Arc<ContentBudget>,
     /// What each client did lately.
     pub ledgers: Ledgers,
     /// What mail itself has shown of who exists.

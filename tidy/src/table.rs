@@ -1,12 +1,12 @@
-//! The order of rooms, as ARCHITECTURE.md has it: a table whose rows are crates, those above using
-//! those below, and whose rooms stand in the same order, the ones that use others first.
+//! The order of top modules, as ARCHITECTURE.md has it: a table whose rows are crates, those above using
+//! those below, and whose top modules stand in the same order, the ones that use others first.
 
 use std::collections::BTreeMap;
 
 /// What the table's head begins with.
-const HEAD: &str = "| crate | rooms";
+const HEAD: &str = "| crate | modules";
 
-/// How high each room stands: whoever uses a room must stand higher. Rooms between
+/// How high each top module stands: whoever uses a top module must stand higher. Top modules between
 /// the same arrows stand equally high and use none of each other.
 #[must_use]
 pub fn heights(architecture: &str) -> BTreeMap<String, usize> {
@@ -17,11 +17,12 @@ pub fn heights(architecture: &str) -> BTreeMap<String, usize> {
     for row in rows.iter().rev() {
         let mut cells = row.split('|').map(str::trim).skip(1);
         let name = cells.next().unwrap_or_default().trim_matches('`').to_owned();
-        let rooms: Vec<&str> = cells.next().unwrap_or_default().split('→').collect();
-        for step in rooms.iter().rev() {
+        let top_modules: Vec<&str> = cells.next().unwrap_or_default().split('→').collect();
+        for step in top_modules.iter().rev() {
             height += 1;
-            for room in step.split(',').map(|room| room.trim_matches([' ', '`'])) {
-                heights.insert(format!("{name}/{room}"), height);
+            for top_module in step.split(',').map(|top_module| top_module.trim_matches([' ', '`']))
+            {
+                heights.insert(format!("{name}/{top_module}"), height);
             }
         }
     }

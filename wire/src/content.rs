@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// ContentBudget for content, shared by all sessions.
+/// What content may take in memory and where it goes beyond that, shared by all sessions.
 #[derive(Debug)]
 pub struct ContentBudget {
     /// Content in memory, in octets.
@@ -61,7 +61,7 @@ pub trait Parts {
 /// The content of one message.
 #[derive(Debug)]
 pub struct Content {
-    room: Arc<ContentBudget>,
+    budget: Arc<ContentBudget>,
     chunks: Vec<Vec<u8>>,
     memory_octets: u64,
     octets: u64,
@@ -71,8 +71,8 @@ pub struct Content {
 impl Content {
     /// Nothing yet.
     #[must_use]
-    pub fn new(room: Arc<ContentBudget>) -> Self {
-        Self { room, chunks: Vec::new(), memory_octets: 0, octets: 0, file: None }
+    pub fn new(budget: Arc<ContentBudget>) -> Self {
+        Self { budget, chunks: Vec::new(), memory_octets: 0, octets: 0, file: None }
     }
 
     /// All of it, in octets.
@@ -86,7 +86,7 @@ impl Content {
         let octets = content.len() as u64;
         self.octets += octets;
         self.memory_octets += octets;
-        self.room.used_octets.fetch_add(octets, Ordering::Relaxed);
+        self.budget.used_octets.fetch_add(octets, Ordering::Relaxed);
         while !content.is_empty() {
             let room = self.chunks.last().map_or(0, |last| BUFFER_OCTETS - last.len());
             if room == 0 {
@@ -107,8 +107,8 @@ impl Content {
     #[must_use]
     pub fn is_over_room(&self) -> bool {
         let limit = |octets_max: &AtomicU64| octets_max.load(Ordering::Relaxed);
-        let over = self.memory_octets > limit(&self.room.message_octets_max)
-            || self.room.used_octets() > limit(&self.room.octets_max);
+        let over = self.memory_octets > limit(&self.budget.message_octets_max)
+            || self.budget.used_octets() > limit(&self.budget.octets_max);
         over && self.memory_octets > 0
     }
 
@@ -118,7 +118,7 @@ impl Content {
     pub fn spill(&mut self) -> io::Result<()> {
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => match &self.room.folder {
+            None => match &self.budget.folder {
                 Some(folder) => tempfile::tempfile_in(folder)?,
                 None => tempfile::tempfile()?,
             },
@@ -157,7 +157,7 @@ impl Content {
 
     fn leave_memory(&mut self) {
         self.chunks = Vec::new();
-        self.room.used_octets.fetch_sub(self.memory_octets, Ordering::Relaxed);
+        self.budget.used_octets.fetch_sub(self.memory_octets, Ordering::Relaxed);
         self.memory_octets = 0;
     }
 }
@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn what_is_kept_comes_back_from_memory_and_from_the_file() {
-        let room = Arc::new(ContentBudget::new(1_000_000, 100_000, None));
-        let mut content = Content::new(Arc::clone(&room));
+        let budget = Arc::new(ContentBudget::new(1_000_000, 100_000, None));
+        let mut content = Content::new(Arc::clone(&budget));
         let mut kept = Vec::new();
         for n in 0..40_u8 {
             let piece = vec![n; 7_000];
@@ -227,17 +227,17 @@ mod tests {
         }
         assert_eq!(read, kept);
         drop(content);
-        assert_eq!(room.used_octets(), 0);
+        assert_eq!(budget.used_octets(), 0);
     }
 
     #[test]
     fn a_message_in_memory_is_given_up_with_its_room() {
-        let room = Arc::new(ContentBudget::new(1_000_000, 100_000, None));
-        let mut content = Content::new(Arc::clone(&room));
+        let budget = Arc::new(ContentBudget::new(1_000_000, 100_000, None));
+        let mut content = Content::new(Arc::clone(&budget));
         content.keep(b"hello");
         assert_eq!(content.parts().next_part().unwrap(), Some(&b"hello"[..]));
-        assert_eq!(room.used_octets(), 5);
+        assert_eq!(budget.used_octets(), 5);
         drop(content);
-        assert_eq!(room.used_octets(), 0);
+        assert_eq!(budget.used_octets(), 0);
     }
 }

@@ -135,7 +135,7 @@ impl Work {
     /// When the process is about to end.
     pub fn sources(&self) -> Result<Reports, Refusal> {
         let sources = self.all()?.iter().map(|source| source.report()).collect();
-        let next_hops = self.state()?.live.load().meter.reports();
+        let next_hops = self.state()?.active.load().meter.reports();
         Ok(Reports { process_id: Some(std::process::id()), sources, next_hops })
     }
 
@@ -143,8 +143,8 @@ impl Work {
     /// # Errors
     /// When it is no address.
     pub async fn look_up(&self, of: OfAddress) -> Result<Lookup, Refusal> {
-        let live = self.state()?.live.load_full();
-        let found = look_up(&live.config, &live.directory, &of.address).await;
+        let active = self.state()?.active.load_full();
+        let found = look_up(&active.config, &active.directory, &of.address).await;
         let found = found.map_err(|source| Refusal::Address { address: of.address, source })?;
         Ok(Lookup { process_id: Some(std::process::id()), ..found })
     }
@@ -154,7 +154,7 @@ impl Work {
     /// When it is none.
     pub fn why(&self, of: &OfAddress) -> Result<Evidence, Refusal> {
         let state = self.state()?;
-        let settings = Arc::clone(&state.live.load().config.settings);
+        let settings = Arc::clone(&state.active.load().config.settings);
         Ok(learned::why(&settings, &of.address, |name| Ok(state.learned.why(name)))?)
     }
 
@@ -170,8 +170,8 @@ impl Work {
     /// # Errors
     /// When it is not clear what.
     pub async fn flush(&self, flush: Flush) -> Result<Flushed, Refusal> {
-        let live = self.state()?.live.load_full();
-        let what = to_forget(&live.config.settings, &flush)?;
+        let active = self.state()?.active.load_full();
+        let what = to_forget(&active.config.settings, &flush)?;
         let sources = match &flush.source {
             Some(wanted) => vec![self.one(Some(wanted))?],
             None => self.all()?,

@@ -42,15 +42,15 @@ pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<St
         };
         match accepted {
             Ok((socket, peer)) => {
-                let live = state.live.load_full();
+                let active = state.active.load_full();
                 let state = Arc::clone(&state);
                 if settings.proxy_from.is_none() {
-                    if let Some(session) = begin(socket, peer, (&settings, &terms), state, live) {
+                    if let Some(session) = begin(socket, peer, (&settings, &terms), state, active) {
                         tokio::spawn(session.run());
                     }
                 } else {
                     let received_by = (Arc::clone(&settings), Arc::clone(&terms));
-                    tokio::spawn(Box::pin(behind_proxy(socket, peer, received_by, state, live)));
+                    tokio::spawn(Box::pin(behind_proxy(socket, peer, received_by, state, active)));
                 }
             }
             Err(_) => turn_away(&listener, &mut reserve).await,
@@ -74,7 +74,7 @@ async fn behind_proxy(
     peer: SocketAddr,
     (settings, terms): (Arc<Listener>, Arc<ListenerTerms>),
     state: Arc<State>,
-    live: Arc<ActiveConfig>,
+    active: Arc<ActiveConfig>,
 ) {
     let Some(listed) = &settings.proxy_from else { return };
     // Until then it holds a descriptor like any other.
@@ -91,7 +91,7 @@ async fn behind_proxy(
     }
     let Ok(client) = proxy_protocol::take_header(&mut socket).await else { return };
     drop(waiting);
-    if let Some(session) = begin(socket, client, (&settings, &terms), state, live) {
+    if let Some(session) = begin(socket, client, (&settings, &terms), state, active) {
         session.run().await;
     }
 }
@@ -102,11 +102,11 @@ fn begin(
     address: SocketAddr,
     (listener, terms): (&Listener, &Arc<ListenerTerms>),
     state: Arc<State>,
-    live: Arc<ActiveConfig>,
+    active: Arc<ActiveConfig>,
 ) -> Option<Box<Session>> {
     socket.set_nodelay(true).ok()?;
     let ip = address.ip().to_canonical();
-    let network = live.config.networks.classify(ip).map(|n| &live.config.networks.list()[n]);
+    let network = active.config.networks.classify(ip).map(|n| &active.config.networks.list()[n]);
     let client = Client {
         address: SocketAddr::new(ip, address.port()),
         session: new_session_id(),
@@ -125,13 +125,13 @@ fn begin(
         refusing: state.conditions.borrow().draining || slot.taken > state.slots.max(),
         ..Arrival::default()
     };
-    let start_tls = listener.tls == ListenerTls::StartTls && live.tls.is_some();
-    let offer = live.offer(terms, start_tls);
-    let settings = Arc::clone(&live.config.settings);
+    let start_tls = listener.tls == ListenerTls::StartTls && active.tls.is_some();
+    let offer = active.offer(terms, start_tls);
+    let settings = Arc::clone(&active.config.settings);
     let pressure = state.slots.pressure();
     let exchange = Exchange::new(settings, client, arrival, offer, pressure, clock::now())
         .received_by(Arc::clone(terms));
-    Some(Session::new(exchange, Stream::Plain(socket), state, live, slot))
+    Some(Session::new(exchange, Stream::Plain(socket), state, active, slot))
 }
 
 fn terms(listener: &Listener) -> ListenerTerms {

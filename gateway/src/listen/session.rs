@@ -2,10 +2,10 @@
 
 use super::outbox::Outbox;
 use super::wait::{Alarm, Waiter};
-use crate::audience::{self, Occasion};
 use crate::next_hop::Transaction;
 use crate::next_hop::transaction::Envelope;
 use crate::state::{ActiveConfig, State};
+use crate::subscribers::{self, Occasion};
 use directory::{self, Answer};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::smtp::reply::Reply;
@@ -53,7 +53,7 @@ pub struct Session {
 /// Takes replies, content and events.
 struct EdgeSink {
     state: Arc<State>,
-    live: Arc<ActiveConfig>,
+    active: Arc<ActiveConfig>,
     outbox: Outbox,
     content: Option<Box<Content>>,
     now: Moment,
@@ -65,13 +65,13 @@ impl Sink for EdgeSink {
     }
 
     fn keep(&mut self, content: &[u8]) {
-        let room = &self.state.room;
+        let room = &self.state.content_budget;
         let kept = self.content.get_or_insert_with(|| Box::new(Content::new(Arc::clone(room))));
         kept.keep(content);
     }
 
     fn record(&mut self, event: &Event<'_>) {
-        audience::tell(&self.state, event, &Occasion { live: &self.live, now: self.now });
+        subscribers::tell(&self.state, event, &Occasion { active: &self.active, now: self.now });
     }
 
     fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]) {
@@ -86,11 +86,11 @@ impl Session {
         exchange: Exchange,
         stream: Stream,
         state: Arc<State>,
-        live: Arc<ActiveConfig>,
+        active: Arc<ActiveConfig>,
         slot: Slot,
     ) -> Box<Self> {
         let now = clock::now();
-        let sink = EdgeSink { state, live, outbox: Outbox::default(), content: None, now };
+        let sink = EdgeSink { state, active, outbox: Outbox::default(), content: None, now };
         let next_hop = Transaction::default();
         Box::new(Self { exchange, stream, sink, next_hop, _slot: slot })
     }
@@ -162,18 +162,18 @@ impl Session {
     /// Performs a request. Only the next hop is waited for, so its connection is nobody else's.
     async fn carry(&mut self, request: Request, until: Moment, alarm: &mut Alarm<'_>) -> Done {
         let Self { exchange, stream, sink, next_hop, .. } = self;
-        let EdgeSink { state, live, outbox, content, .. } = sink;
+        let EdgeSink { state, active, outbox, content, .. } = sink;
         let is_opening = matches!(request, Request::Open { .. });
         let performing: Pin<Box<dyn Future<Output = Outcome> + Send + '_>> = match request {
             Request::Open { route: Route::Hop(id), reverse_path, parameters, recipient } => {
                 let (party, client) = (exchange.party(), exchange.client_details());
                 let envelope = Envelope { party, client, reverse_path, parameters };
-                Box::pin(next_hop.open(live.hops.find(id).cloned(), envelope, recipient))
+                Box::pin(next_hop.open(active.hops.find(id).cloned(), envelope, recipient))
             }
             Request::Recipient(recipient) => Box::pin(next_hop.recipient(recipient)),
             Request::Content { longest_line_octets } => {
                 let trace = exchange.trace_field(&clock::date());
-                let new = || Box::new(Content::new(Arc::clone(&state.room)));
+                let new = || Box::new(Content::new(Arc::clone(&state.content_budget)));
                 let content = content.get_or_insert_with(new);
                 Box::pin(next_hop.content(content, trace, longest_line_octets))
             }
@@ -224,7 +224,7 @@ impl Session {
             }
             Need::Recipient => return self.find_recipient(until),
             Need::EarlyTalker => return Listen,
-            Need::ReverseName => match &self.sink.live.dns {
+            Need::ReverseName => match &self.sink.active.dns {
                 Some(dns) => return AskDns(Arc::clone(dns)),
                 None => Found::ReverseName(ReverseName::Unavailable),
             },
@@ -232,8 +232,8 @@ impl Session {
     }
 
     fn find_recipient(&mut self, until: Moment) -> Lookup {
-        let live = &self.sink.live;
-        let settings = &live.config.settings;
+        let active = &self.sink.active;
+        let settings = &active.config.settings;
         let Some((domain, local_part)) = self.exchange.recipient_in_question() else {
             return Now(Found::Recipient(RecipientStatus::Unavailable));
         };
@@ -243,7 +243,7 @@ impl Session {
         };
         let patience = until.milliseconds_since(self.sink.now);
         let patience = Duration::from_millis(patience.saturating_sub(LOOK_UP_MARGIN_MILLISECONDS));
-        match live.directory.look_up(domain, settings.domain(domain), local_part, patience) {
+        match active.directory.look_up(domain, settings.domain(domain), local_part, patience) {
             Answer::Now(found) => Now(Found::Recipient(found.status)),
             Answer::Later(answer) => Later(answer),
         }
@@ -311,7 +311,7 @@ impl Session {
 
     async fn start_tls(&mut self, until: Moment, alarm: &mut Alarm<'_>) -> Done {
         let stream = std::mem::replace(&mut self.stream, Stream::Gone);
-        let Some(config) = self.sink.live.tls.clone() else { return Done::Gone };
+        let Some(config) = self.sink.active.tls.clone() else { return Done::Gone };
         let waiter = Waiter { exchange: &mut self.exchange, lender: None };
         match alarm.wait(waiter, until, accept_tls(stream, config)).await.flatten() {
             Some(stream) => {

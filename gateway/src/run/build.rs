@@ -24,7 +24,7 @@ use wire::tls::server::Certificate;
 /// A configuration that is ready, and what keeps it fresh.
 pub struct Assembled {
     /// What sessions use.
-    pub live: ActiveConfig,
+    pub active: ActiveConfig,
     /// What watches files for it.
     pub watched: Watched,
     /// Why recipient sources that were opened just now are not to be relied on.
@@ -110,10 +110,10 @@ pub fn assemble(
     let domains = &config.settings.domain;
     let meter = Meter::start(&config.next_hops, domains, &environment, before.meter);
     let (directory, hops) = (Arc::new(directory), Hops(hops));
-    let live = ActiveConfig { config, directory, hops, meter, dns, tls: server_config };
+    let active = ActiveConfig { config, directory, hops, meter, dns, tls: server_config };
     let recipients = Some(recipients);
     let watched = Watched { _recipients: recipients, sources, _certificate: watch, certificate };
-    Ok(Assembled { live, watched, doubts })
+    Ok(Assembled { active, watched, doubts })
 }
 
 /// Loads a configuration and reads its recipient files, for `check`. To serve mail the latter
@@ -174,9 +174,9 @@ struct Candidate {
 impl Candidate {
     fn adopt(mut self, state: &State, watched: &Mutex<Watched>) {
         let Some(assembled) = self.assembled.take() else { return };
-        let old = state.live.load_full();
-        assembled.live.hops.recall(&old.hops);
-        state.live.store(Arc::new(assembled.live));
+        let old = state.active.load_full();
+        assembled.active.hops.recall(&old.hops);
+        state.active.store(Arc::new(assembled.active));
         old.hops.0.iter().for_each(|hop| hop.retire());
         let retired = std::mem::replace(&mut *lock(watched), assembled.watched);
         retired.retire_all_but(&lock(watched).sources);

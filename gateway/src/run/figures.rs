@@ -79,7 +79,7 @@ fn add_sources(state: &Arc<State>, watched: &Arc<Mutex<Watched>>) {
 fn add_gauges(state: &Arc<State>) {
     let metrics = &state.observer.metrics;
     let (slots, room, log) =
-        (Arc::clone(&state.slots), Arc::clone(&state.room), state.observer.log.clone());
+        (Arc::clone(&state.slots), Arc::clone(&state.content_budget), state.observer.log.clone());
     metrics
         .add_gauge("connections", "Open connections of clients", move || u64::from(slots.taken()));
     metrics
@@ -91,8 +91,8 @@ fn add_gauges(state: &Arc<State>) {
     let shared = Arc::downgrade(state);
     metrics.add_gauge("next_hop_connections", "Connections to next hops", move || {
         shared.upgrade().map_or(0, |state| {
-            let live = state.live.load();
-            live.hops.0.iter().map(|hop| u64::from(hop.open_connections())).sum()
+            let active = state.active.load();
+            active.hops.0.iter().map(|hop| u64::from(hop.open_connections())).sum()
         })
     });
 }

@@ -153,7 +153,7 @@ impl Running {
     /// # Errors
     /// What is wrong, as a report for people.
     pub fn reload(&self) -> Result<(), String> {
-        let before = self.state.live.load_full();
+        let before = self.state.active.load_full();
         let path = &before.config.path;
         let config = Config::load(path).map_err(|mistakes| mistakes.render(100, false));
         let reloaded = config
@@ -205,14 +205,14 @@ fn assemble(
     let limits = config.settings.limits.clone();
     let state_dir = config.state_dir.clone();
     let slots_max = slots_for(limits.connections_max, &observer)?;
-    let Assembled { live, watched, .. } =
+    let Assembled { active, watched, .. } =
         build::assemble(config, &observer, backing, Before::default())?;
     let (memory, of_message) = (limits.memory_octets_max, limits.message_memory_octets_max);
     let (conditions, _) = watch::channel(Conditions::default());
     let state = State {
-        live: ArcSwap::from_pointee(live),
+        active: ArcSwap::from_pointee(active),
         slots: Arc::new(Slots::new(slots_max)),
-        room: Arc::new(ContentBudget::new(memory, of_message, state_dir)),
+        content_budget: Arc::new(ContentBudget::new(memory, of_message, state_dir)),
         ledgers: Ledgers::new()?,
         learned: Arc::clone(backing.learned()),
         split: Mutex::new(SplitMemory::new(random_key()?)),

@@ -129,7 +129,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let config = Config::load(&path).unwrap();
         let running = Running::start(config.clone()).unwrap();
-        let before = running.state().live.load_full();
+        let before = running.state().active.load_full();
         let change = Change { before: &before, config: &config };
 
         let told = Told::default();

@@ -47,7 +47,9 @@ impl Service for SmtpService {
             if let Ok(slots) = slots_for(limits.connections_max, &state.observer) {
                 state.slots.set_max(slots);
             }
-            state.room.set_max(limits.memory_octets_max, limits.message_memory_octets_max);
+            state
+                .content_budget
+                .set_max(limits.memory_octets_max, limits.message_memory_octets_max);
         };
         let needs_restart = change.config.listeners != change.before.config.listeners;
         Ok(Staged { needs_restart, ..Staged::with(apply) })
@@ -102,12 +104,12 @@ async fn serve(listeners: Vec<(Arc<Listener>, TcpListener)>, state: Arc<State>, 
 async fn tick(state: &State, first: bool) {
     let (mut lost, mut greeted, mut ticks) = (0, Weak::new(), 0_u64);
     loop {
-        let live = state.live.load_full();
-        if first && !std::ptr::eq(greeted.as_ptr(), Arc::as_ptr(&live)) {
-            greeted = Arc::downgrade(&live);
-            live.hops.greet();
+        let active = state.active.load_full();
+        if first && !std::ptr::eq(greeted.as_ptr(), Arc::as_ptr(&active)) {
+            greeted = Arc::downgrade(&active);
+            active.hops.greet();
         }
-        drop(live);
+        drop(active);
         tokio::time::sleep(TICK).await;
         ticks += 1;
         if first && ticks % PRESSURE_TICKS == 0 {

@@ -1,19 +1,19 @@
-//! The order of rooms: what the code uses, against the table in ARCHITECTURE.md; and that folders
+//! The order of top modules: what the code uses, against the table in ARCHITECTURE.md; and that folders
 //! and files stand in no circle that nobody can think through.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
 use std::collections::BTreeSet;
-use tidy::rooms::{Graph, between_folders, circles, gathered, lines, room};
 use tidy::source::{CRATES, modules, root};
 use tidy::table::heights;
+use tidy::top_modules::{Graph, between_folders, circles, gathered, lines, top_module};
 use tidy::uses::read;
 
 /// Files that may all need each other; more are a tangle, whatever folder they stand in.
 const CIRCLE_FILES_MAX: usize = 8;
 
 fn arrows() -> Graph {
-    gathered(&read(&modules(&CRATES).unwrap()).unwrap(), room)
+    gathered(&read(&modules(&CRATES).unwrap()).unwrap(), top_module)
 }
 
 fn table() -> String {
@@ -21,24 +21,24 @@ fn table() -> String {
 }
 
 #[test]
-fn no_room_uses_one_that_stands_above_or_beside_it() {
+fn no_module_uses_one_that_stands_above_or_beside_it() {
     let heights = heights(&table());
     let graph = arrows();
     let all = graph.iter().flat_map(|(from, to)| to.iter().map(move |to| (&**from, &**to)));
-    // A room that is missing from the table is told by the test below.
+    // A top module that is missing from the table is told by the test below.
     let is_wrong = |from: &str, to: &str| Some(heights.get(from)? <= heights.get(to)?);
     let wrong: BTreeSet<_> = all.filter(|(from, to)| is_wrong(from, to) == Some(true)).collect();
     assert!(wrong.is_empty(), "turn the arrow, or move what is wanted further down: {wrong:?}");
 }
 
 #[test]
-fn the_table_has_every_room_and_no_other() {
-    let rooms: BTreeSet<_> = lines(&modules(&CRATES).unwrap()).into_keys().collect();
+fn the_table_has_every_module_and_no_other() {
+    let top_modules: BTreeSet<_> = lines(&modules(&CRATES).unwrap()).into_keys().collect();
     let listed: BTreeSet<_> = heights(&table()).into_keys().collect();
-    let missing: Vec<_> = rooms.difference(&listed).collect();
-    assert!(missing.is_empty(), "add to the table of rooms in ARCHITECTURE.md: {missing:?}");
-    let gone: Vec<_> = listed.difference(&rooms).collect();
-    assert!(gone.is_empty(), "no rooms any more, so they go from the table: {gone:?}");
+    let missing: Vec<_> = top_modules.difference(&listed).collect();
+    assert!(missing.is_empty(), "add to the table of modules in ARCHITECTURE.md: {missing:?}");
+    let gone: Vec<_> = listed.difference(&top_modules).collect();
+    assert!(gone.is_empty(), "no top modules any more, so they go from the table: {gone:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! From files to rooms: which room uses which, how many lines each has, and which files or rooms
+//! From files to top modules: which top module uses which, how many lines each has, and which files or top modules
 //! stand in a circle.
 
 use crate::source::{File, Module, code_lines};
@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Which use which.
 pub type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// The room of a module: `directory/live`. The root of a crate is a room called `lib`.
+/// The top module of a module: `directory/live`. The root of a crate is a top module called `lib`.
 #[must_use]
-pub fn room(module: &Module) -> String {
+pub fn top_module(module: &Module) -> String {
     format!("{}/{}", module[0], module.get(1).map_or("lib", String::as_str))
 }
 
@@ -53,12 +53,12 @@ pub fn gathered(
     graph
 }
 
-/// Lines of code by room.
+/// Lines of code by top module.
 #[must_use]
 pub fn lines(modules: &BTreeMap<Module, File>) -> BTreeMap<String, usize> {
     let mut lines = BTreeMap::new();
     for (module, file) in modules {
-        *lines.entry(room(module)).or_default() += code_lines(&file.text);
+        *lines.entry(top_module(module)).or_default() += code_lines(&file.text);
     }
     lines
 }

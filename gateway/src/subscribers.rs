@@ -9,7 +9,7 @@ use relay::moment::Moment;
 
 /// Hears every event of every session, on the thread of the session. Cheap, and never waits: it
 /// stands between a command and its reply.
-trait Audience {
+trait Subscriber {
     /// Takes an event.
     fn hear(&self, event: &Event<'_>, occasion: &Occasion<'_>);
 }
@@ -18,40 +18,40 @@ trait Audience {
 #[derive(Clone, Copy)]
 pub struct Occasion<'a> {
     /// The configuration that the session began with.
-    pub live: &'a ActiveConfig,
+    pub active: &'a ActiveConfig,
     /// When.
     pub now: Moment,
 }
 
 /// Tells everybody, in the order of the list.
 pub fn tell(state: &State, event: &Event<'_>, occasion: &Occasion<'_>) {
-    let all: [&dyn Audience; 3] = [&state.observer, &state.ledgers, &*state.learned];
+    let all: [&dyn Subscriber; 3] = [&state.observer, &state.ledgers, &*state.learned];
     all.iter().for_each(|one| one.hear(event, occasion));
 }
 
 /// Log and figures. They hear of the process as well, which has no session.
-impl Audience for Observer {
+impl Subscriber for Observer {
     fn hear(&self, event: &Event<'_>, _: &Occasion<'_>) {
         self.record(event);
     }
 }
 
-impl Audience for Ledgers {
+impl Subscriber for Ledgers {
     fn hear(&self, event: &Event<'_>, occasion: &Occasion<'_>) {
-        self.observe(event, &occasion.live.config.settings.harvest, occasion.now);
+        self.observe(event, &occasion.active.config.settings.harvest, occasion.now);
     }
 }
 
-impl Audience for Learned {
+impl Subscriber for Learned {
     fn hear(&self, event: &Event<'_>, occasion: &Occasion<'_>) {
-        let live = occasion.live;
-        let config = &live.config;
+        let active = occasion.active;
+        let config = &active.config;
         let circumstances = Circumstances {
             settings: &config.settings,
             networks: &config.networks,
             lists_learned: &|id| config.lists_learned(id),
-            is_honest: &|next_hop| live.is_honest(next_hop),
-            shown: &|domain, local_part| live.directory.shown(domain, local_part),
+            is_honest: &|next_hop| active.is_honest(next_hop),
+            shown: &|domain, local_part| active.directory.shown(domain, local_part),
         };
         self.observe(event, &circumstances);
     }
