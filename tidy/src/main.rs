@@ -1,4 +1,4 @@
-//! Prints the map: each top module with its lines of code, what it uses, and what stands in a circle.
+//! Prints the map: each top module with its lines of code, what it uses, and what is in a circle.
 
 use tidy::source::{CRATES, Module, modules};
 use tidy::top_modules::{Graph, between_folders, circles, gathered, lines, top_module};

@@ -1,5 +1,5 @@
-//! The order of top modules, as ARCHITECTURE.md has it: a table whose rows are crates, those above using
-//! those below, and whose top modules stand in the same order, the ones that use others first.
+//! The order of top modules, as ARCHITECTURE.md has it: a table whose rows are crates, those above
+//! using those below, and whose top modules stand in the same order, those that use others first.
 
 use std::collections::BTreeMap;
 
