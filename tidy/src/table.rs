@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 /// What the table's head begins with.
 const HEAD: &str = "| crate | modules";
 
-/// How high each top module stands: whoever uses a top module must stand higher. Top modules between
-/// the same arrows stand equally high and use none of each other.
+/// How high each top module stands: whoever uses one must stand higher. Those between the same
+/// arrows stand equally high and use none of each other.
 #[must_use]
 pub fn heights(architecture: &str) -> BTreeMap<String, usize> {
     let rows = architecture.lines().skip_while(|line| !line.starts_with(HEAD)).skip(2);

@@ -1,5 +1,5 @@
-//! From files to top modules: which top module uses which, how many lines each has, and which files or top modules
-//! stand in a circle.
+//! From files to top modules: which of these uses which, how many lines each has, and which stand
+//! in a circle.
 
 use crate::source::{File, Module, code_lines};
 use std::collections::{BTreeMap, BTreeSet};
