@@ -76,7 +76,7 @@ fn judged(c: &mut Criterion) {
         size_octets_max: 1 << 20,
         eight_bit_mime: false,
         session_messages: 0,
-        session_unknown: 0,
+        is_transaction_suspected: false,
         content: None,
         recipient: Some(&status),
         standing: None,

@@ -3,8 +3,10 @@
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::SessionId;
 use siphasher::sip::SipHasher13;
+use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 
 /// The client of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,16 @@ impl Prefix {
         Self::new(address, 24, 48)
     }
 
+    /// The network around a client; nothing for what is a network.
+    #[must_use]
+    pub fn around(self) -> Option<Self> {
+        match self.1 {
+            32 => Some(Self(self.0 >> 8, 24)),
+            192 => Some(Self(self.0 >> 16, 176)),
+            _ => None,
+        }
+    }
+
     /// A number by which prefixes can be spread over shards; `key` is random, from the edge.
     /// Keyed, or else whoever has addresses enough chooses those of one shard and fills it until
     /// what is known of another in it is forgotten.
@@ -59,6 +71,46 @@ impl Prefix {
         }
     }
 }
+
+/// `192.0.2.7`, `192.0.2.0/24`, `2001:db8:1:2::/64`, `2001:db8:1::/48`.
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self(bits, 32) => write!(f, "{}", Ipv4Addr::from(bits as u32)),
+            Self(bits, length @ ..=31) => {
+                write!(f, "{}/{length}", Ipv4Addr::from((bits as u32) << (32 - length)))
+            }
+            Self(bits, length) => {
+                let length = length - 128;
+                write!(f, "{}/{length}", Ipv6Addr::from(bits << (128 - length)))
+            }
+        }
+    }
+}
+
+/// What [`fmt::Display`] writes, and an IPv6 address for its /64.
+impl FromStr for Prefix {
+    type Err = NoPrefix;
+
+    fn from_str(text: &str) -> Result<Self, NoPrefix> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| NoPrefix)?;
+        match (address.to_canonical(), length) {
+            (_, None) | (IpAddr::V4(_), Some("32")) | (IpAddr::V6(_), Some("64")) => {
+                Ok(Self::client(address))
+            }
+            (IpAddr::V4(_), Some("24")) | (IpAddr::V6(_), Some("48")) => Ok(Self::network(address)),
+            _ => Err(NoPrefix),
+        }
+    }
+}
+
+/// Not what clients and networks are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPrefix;
 
 #[cfg(test)]
 mod tests {

@@ -31,6 +31,8 @@ pub struct Scene<'a> {
     pub hello: Option<&'a str>,
     /// The open transaction's MAIL.
     pub reverse_path: Option<&'a ReversePath>,
+    /// Recipients of the open transaction who exist, each once.
+    pub accepted: u32,
 }
 
 /// What happened.

@@ -74,6 +74,8 @@ struct Case {
 struct Counts {
     messages: u32,
     delivered: u32,
+    /// Recipients of what was delivered, each once a message.
+    delivered_to: u32,
     unknown: u32,
     refusals: u32,
     /// Names given to refusals and messages.

@@ -1,6 +1,6 @@
 //! What is known of a recipient: the answer of the directory, as a fact that rules read.
 
-use mail::address::Mailbox;
+use mail::address::{ForwardPath, Mailbox};
 
 /// The answer of the first source that had a definite one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,15 @@ pub enum RecipientStatus {
     Unknown,
     /// No source was able to say. Never treated as [`Self::Unknown`].
     Unavailable,
+}
+
+/// `postmaster` and `abuse` are no guesses: every domain has them (RFC 5321 §4.5.1, RFC 2142 §2).
+#[must_use]
+pub fn always_exists(path: &ForwardPath) -> bool {
+    path.mailbox().is_none_or(|mailbox| {
+        let local_part = mailbox.local_part.as_str();
+        ["postmaster", "abuse"].iter().any(|name| local_part.eq_ignore_ascii_case(name))
+    })
 }
 
 /// Why a recipient is thought to exist.

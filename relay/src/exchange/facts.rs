@@ -55,7 +55,7 @@ impl Exchange {
             eight_bit_mime: self.offer.eight_bit_mime,
             hostname: self.hostname(),
             session_messages: self.counts.messages,
-            session_unknown: self.counts.unknown,
+            is_transaction_suspected: self.transaction.as_ref().is_some_and(|t| t.is_suspected),
             content: content.map(|summary| self.content_facts(summary)),
             recipient: case.recipient.as_ref(),
             standing: case.standing,

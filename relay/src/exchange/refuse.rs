@@ -3,11 +3,24 @@
 
 use super::{Activity, Do, Exchange, Sink};
 use crate::event::{Event, Kind, Scene};
+use crate::ledger::guesses::credit;
 use crate::policy::verdict::{Guilt, Refusal, Words};
 use crate::policy::{Refuser, Stage};
 use mail::address::ReversePath;
 use mail::smtp::reply::{Reply, ReplyId};
 use mail::smtp::server::Question;
+
+/// All delays of one transaction in which somebody who exists was named, in milliseconds: a client
+/// waits for five minutes for a reply, and may not wait for a hundred of them.
+const DELAYS_MILLISECONDS_MAX: u64 = 20_000;
+/// Refusals of one session that are answered at once.
+const REFUSALS_FREE: u32 = 50;
+/// What each beyond these adds to the delay of the next, in milliseconds.
+const REFUSAL_DELAY_MILLISECONDS: u64 = 20;
+/// The longest delay of one refusal, in milliseconds.
+const DELAY_MILLISECONDS_MAX: u64 = 1_000;
+/// Refusals of one transaction after which the bound of its delays does not hold any more.
+const TRANSACTION_REFUSALS_MAX: u32 = 1_000;
 
 /// What is said.
 pub(super) struct No {
@@ -80,7 +93,7 @@ impl Exchange {
                 self.session.answer_error(reply);
                 None
             }
-            Guilt::None => self.answer_err(reply),
+            Guilt::None => self.answer_at_a_cost(reply),
         }
     }
 
@@ -89,8 +102,9 @@ impl Exchange {
         None
     }
 
-    /// A guess: within a session it costs more and more time, then the session. Notices are
-    /// spared.
+    /// A guess: within a session it costs more and more time, then the session. Recipients who
+    /// exist outweigh guesses, and where one was named in this transaction its mail is not lost:
+    /// nothing more is told of recipients instead. Notices are spared.
     fn punish(&mut self, reply: Reply, sink: &mut impl Sink) -> Option<Do> {
         let notice = self.session.envelope().is_some_and(|e| e.reverse_path == ReversePath::Null);
         if self.client.limits_lifted || notice {
@@ -98,18 +112,57 @@ impl Exchange {
         }
         self.counts.unknown += 1;
         let harvest = &self.settings.harvest;
-        if self.counts.unknown > harvest.session_unknown_before_close_max {
-            self.end(&Refusal::HarvestClosed, sink);
-            return None;
+        let existing = self.transaction.as_ref().map_or(0, |t| t.existing);
+        let all = self.counts.delivered_to.saturating_add(existing);
+        let credit = credit(all, harvest.session_unknown_before_close_max);
+        let guesses = self.counts.unknown.saturating_sub(credit);
+        if guesses > harvest.session_unknown_before_close_max {
+            match &mut self.transaction {
+                Some(transaction) if existing > 0 => transaction.is_suspected = true,
+                _ => {
+                    self.end(&Refusal::HarvestClosed, sink);
+                    return None;
+                }
+            }
         }
-        let Some(excess @ 1..) = self.counts.unknown.checked_sub(harvest.session_unknown_max)
-        else {
-            return self.answer_err(reply);
-        };
+        let excess = guesses.saturating_sub(harvest.session_unknown_max);
         let delay = u64::from(excess) * u64::from(harvest.delay_milliseconds);
-        let until = self.clock.now.plus_milliseconds(delay);
+        self.answer_later(reply, delay)
+    }
+
+    /// Answers after so many milliseconds. The delays of a transaction that somebody who exists
+    /// was named in are bounded in all.
+    fn answer_later(&mut self, reply: Reply, milliseconds: u64) -> Option<Do> {
+        let mut milliseconds = milliseconds;
+        if let Some(transaction) = self.transaction.as_mut().filter(|t| t.existing > 0) {
+            let left = DELAYS_MILLISECONDS_MAX.saturating_sub(transaction.delayed_milliseconds);
+            milliseconds = milliseconds.min(left);
+            transaction.delayed_milliseconds += milliseconds;
+        }
+        if milliseconds == 0 {
+            return self.answer_err(reply);
+        }
+        let until = self.clock.now.plus_milliseconds(milliseconds);
         self.activity = Activity::Delaying { reply, until };
         None
+    }
+
+    /// Refusals for no fault of the client's never end a session, since it is told to try again;
+    /// but whoever hears nothing else hears them ever more slowly.
+    fn answer_at_a_cost(&mut self, reply: Reply) -> Option<Do> {
+        if self.client.limits_lifted || self.session.is_in_content() {
+            return self.answer_err(reply);
+        }
+        let free = REFUSALS_FREE.saturating_add(self.counts.delivered_to);
+        let excess = self.counts.refusals.saturating_sub(free);
+        let delay = (u64::from(excess) * REFUSAL_DELAY_MILLISECONDS).min(DELAY_MILLISECONDS_MAX);
+        if let Some(transaction) = &mut self.transaction {
+            transaction.refusals += 1;
+            if transaction.refusals > TRANSACTION_REFUSALS_MAX {
+                transaction.delayed_milliseconds = 0;
+            }
+        }
+        self.answer_later(reply, delay)
     }
 
     /// Ends the session for a reason of our own.
@@ -155,6 +208,7 @@ impl Exchange {
             client: &self.client,
             hello: hello.map(|hello| &*hello.name),
             reverse_path: self.session.envelope().map(|envelope| &envelope.reverse_path),
+            accepted: self.transaction.as_ref().map_or(0, |t| t.existing),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::moment::Moment;
 use crate::next_hop::{Lack, Outcome, Request};
 use crate::policy::verdict::{Guilt, Refusal, Words};
 use crate::policy::{Refuser, Stage};
-use crate::recipient::{Ground, RecipientStatus};
+use crate::recipient::{Ground, RecipientStatus, always_exists};
 use crate::route::{Accepted, Destination, Plan, Route};
 use crate::settings::DomainId;
 use mail::address::{ForwardPath, Mailbox, ReversePath};
@@ -30,6 +30,14 @@ pub(super) struct Transaction {
     /// The recipient that the next hop is being asked about.
     asked: Option<Asked>,
     content: Option<Content>,
+    /// Recipients who exist, each once.
+    pub(super) existing: u32,
+    /// How long its guesses were delayed so far, in milliseconds.
+    pub(super) delayed_milliseconds: u64,
+    /// Commands in it that were refused for no fault of the client's.
+    pub(super) refusals: u32,
+    /// Nothing more is told of its recipients.
+    pub(super) is_suspected: bool,
 }
 
 /// A recipient that policy has accepted, before the next hop has.
@@ -144,9 +152,14 @@ impl Exchange {
     ) -> Option<Do> {
         if let Some(Question::Rcpt(path)) = self.session.question() {
             let said = path.clone();
+            let transaction = self.transaction.as_ref();
+            let is_again = transaction.is_some_and(|t| t.accepted.iter().any(|a| a.said == said));
+            let is_new = !is_again && !always_exists(&said);
             self.record(Kind::RecipientAccepted { forward_path: path, ground }, sink);
             let accepted = Accepted { said, destination, ground };
-            self.transaction.get_or_insert_default().accepted.push(accepted);
+            let transaction = self.transaction.get_or_insert_default();
+            transaction.accepted.push(accepted);
+            transaction.existing += u32::from(is_new);
         }
         self.session.answer(Ok(Reply::new(250, status::DESTINATION_VALID, "ok")));
         None
@@ -303,6 +316,7 @@ impl Exchange {
     fn delivered(&mut self, reply: &HeardReply, host: &Arc<str>, sink: &mut impl Sink) {
         self.counts.messages += 1;
         self.counts.delivered += 1;
+        self.counts.delivered_to += self.transaction.as_ref().map_or(0, |t| t.existing);
         let envelope = self.session.envelope();
         let text = format!("{} {}", reply.code, reply.text);
         self.record(

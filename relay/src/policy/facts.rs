@@ -81,6 +81,8 @@ pub struct Standing {
     pub harvest: bool,
     /// It, or its network, has guessed too many recipients in notices (the null reverse-path).
     pub notice_harvest: bool,
+    /// It delivers mail on several days of a week.
+    pub is_known: bool,
 }
 
 /// What is known of the content beyond what the session counted.
@@ -127,8 +129,9 @@ pub struct Facts<'a> {
     pub eight_bit_mime: bool,
     /// Messages of this session that came to an end.
     pub session_messages: u32,
-    /// Unknown recipients of this session.
-    pub session_unknown: u32,
+    /// Too many guesses in this session, and somebody who exists was named in this transaction:
+    /// nothing more is told of recipients before the next one.
+    pub is_transaction_suspected: bool,
     /// The content, when it is complete.
     pub content: Option<ContentFacts>,
     /// Looked up for [`Need::Recipient`].

@@ -130,7 +130,7 @@ impl<V: Voice> Sink for Ear<'_, V> {
         self.content.extend_from_slice(content);
     }
     fn record(&mut self, event: &Event<'_>) {
-        self.ledger.observe(event, self.harvest, self.now);
+        self.ledger.observe(event, self.harvest, 0, self.now);
         self.voice.event(event);
     }
     fn split(

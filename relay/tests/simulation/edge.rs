@@ -158,7 +158,7 @@ impl Sink for Out<'_> {
 
     fn record(&mut self, event: &Event<'_>) {
         let harvest = &self.shared.settings.harvest;
-        self.shared.ledger.observe(event, harvest, Moment(self.now));
+        self.shared.ledger.observe(event, harvest, 0, Moment(self.now));
         let all = |paths: &[ForwardPath]| paths.iter().map(ToString::to_string).collect();
         let told = match event.kind {
             Kind::Delivered { message, recipients, .. } => {

@@ -3,6 +3,7 @@
 //! exists, can be reached all the same (RFC 5321 §4.5.1).
 
 use super::prelude::*;
+use crate::recipient::always_exists;
 
 /// Refuses every recipient of a client, or network, that guesses. What is guessed in notices is
 /// counted apart and costs only notices: whoever has to send many of them for a worm goes on
@@ -11,20 +12,15 @@ pub fn rule(facts: &Facts<'_>, _: &Settings) -> Ruling {
     if facts.client.limits_lifted || facts.forward_path.is_some_and(always_exists) {
         return Ok(None);
     }
+    if facts.is_transaction_suspected {
+        return Ok(Some(Refusal::HarvestSuspected));
+    }
     let standing = facts.standing()?;
     let guesses = match facts.reverse_path {
         Some(ReversePath::Null) => standing.notice_harvest,
         Some(ReversePath::Mailbox(_) | ReversePath::Name(_)) | None => standing.harvest,
     };
     Ok(guesses.then_some(Refusal::HarvestSuspected))
-}
-
-/// `postmaster` and `abuse` are no guesses (RFC 2142 §2).
-pub(super) fn always_exists(path: &ForwardPath) -> bool {
-    path.mailbox().is_none_or(|mailbox| {
-        let local_part = mailbox.local_part.as_str();
-        ["postmaster", "abuse"].iter().any(|name| local_part.eq_ignore_ascii_case(name))
-    })
 }
 
 /// What it looked at, in words.

@@ -2,9 +2,9 @@
 //! §2.1): it is put off, where the operator asks for it. A DNS that does not answer is no answer.
 //! `postmaster` stays within reach, so that whoever runs such a server can ask.
 
-use super::harvest::always_exists;
 use super::prelude::*;
 use crate::policy::facts::ReverseName;
+use crate::recipient::always_exists;
 
 /// Refuses recipients of a client without a reverse name.
 pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
