@@ -12,6 +12,7 @@
 pub mod config;
 pub mod control;
 pub mod explain;
+pub mod ledgers;
 pub mod listen;
 pub mod next_hop;
 pub mod observe;

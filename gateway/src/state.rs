@@ -2,6 +2,7 @@
 //! [`ActiveConfig`] is swapped whole on reload; a session keeps the one it began with.
 
 use crate::config::built::Config;
+use crate::ledgers::Ledgers;
 use crate::next_hop::Hops;
 use crate::next_hop::meter::Meter;
 use crate::observe::Observer;
@@ -9,20 +10,13 @@ use arc_swap::ArcSwap;
 use directory::Directory;
 use directory::learned::Learned;
 use mail::smtp::extension::Offer;
-use relay::client::{Client, Prefix};
-use relay::event::Event;
-use relay::ledger::Ledger;
-use relay::moment::Moment;
-use relay::policy::facts::Standing;
-use relay::settings::{Harvest, ListenerTerms, NextHopId, Pressure};
+use relay::settings::{ListenerTerms, NextHopId, Pressure};
 use relay::split::SplitMemory;
-use std::io;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use wire::content::ContentBudget;
 use wire::dns::Resolver;
-use wire::lock::{lock, random_key};
 use wire::slots::Slots;
 
 /// One configuration, ready to use.
@@ -95,101 +89,5 @@ impl State {
         self.conditions.send_if_modified(|conditions| {
             std::mem::replace(&mut conditions.pressure, pressure) != pressure
         });
-    }
-}
-
-/// The ledger, in shards, so that sessions seldom wait for each other.
-#[derive(Debug)]
-pub struct Ledgers {
-    key: (u64, u64),
-    clients: Vec<Mutex<Ledger>>,
-}
-
-/// Shards by network, so that a client and its network stand in one.
-const SHARDS: usize = 16;
-
-impl Ledgers {
-    /// Empty ones.
-    /// # Errors
-    /// When the system has no randomness.
-    pub fn new() -> io::Result<Self> {
-        let clients = (0..SHARDS).map(|_| Ok(Mutex::new(Ledger::new(random_key()?))));
-        Ok(Self { key: random_key()?, clients: clients.collect::<io::Result<_>>()? })
-    }
-
-    /// What is known of a client.
-    #[must_use]
-    pub fn standing(&self, client: &Client, now: Moment) -> Standing {
-        self.shard(client).standing(client, now)
-    }
-
-    /// Learns from an event.
-    pub fn observe(&self, event: &Event<'_>, harvest: &Harvest, now: Moment) {
-        let Some(scene) = event.scene.filter(|scene| !scene.client.limits_lifted) else { return };
-        let shard_limits =
-            Harvest { entries_max: harvest.entries_max.div_ceil(SHARDS as u32), ..harvest.clone() };
-        self.shard(scene.client).observe(event, &shard_limits, now);
-    }
-
-    fn shard(&self, client: &Client) -> MutexGuard<'_, Ledger> {
-        let shard = Prefix::network(client.address.ip()).spread(self.key) % SHARDS as u64;
-        lock(&self.clients[shard as usize])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use mail::address::{ForwardPath, ReversePath};
-    use mail::smtp::line::LineEndings;
-    use mail::smtp::reply::SessionId;
-    use relay::event::{Kind, Scene};
-    use relay::policy::verdict::{Refusal, Words};
-    use relay::policy::{Refuser, Stage};
-    use std::net::Ipv4Addr;
-
-    fn client(ip: Ipv4Addr) -> Client {
-        Client {
-            address: (ip, 1).into(),
-            session: SessionId(1),
-            limits_lifted: false,
-            endings: LineEndings::Strict,
-            tls: false,
-        }
-    }
-
-    /// The shard of a network under a hash that everybody can compute, as it once was.
-    fn computable(network: u32) -> u64 {
-        (u64::from(network).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) % SHARDS as u64
-    }
-
-    #[test]
-    fn nobody_can_choose_addresses_that_wash_a_block_away() {
-        let ledgers = Ledgers::new().unwrap();
-        let harvest = Harvest { entries_max: 1_000, client_unknown_max: 0, ..Harvest::default() };
-        let guesser = client(Ipv4Addr::new(192, 0, 2, 1));
-        let from = ReversePath::parse("<smith@bar.example>").unwrap();
-        let path = ForwardPath::parse("<guess@example.com>").unwrap();
-        let reply = Refusal::RecipientUnknown.reply();
-        let kind = Kind::Refused {
-            stage: Stage::Recipient,
-            by: Refuser::Session,
-            refusal: "recipient_unknown",
-            reply: &reply,
-            words: Words::Ours,
-            forward_path: Some(&path),
-            unknown: true,
-        };
-        let scene = Some(Scene { client: &guesser, hello: None, reverse_path: Some(&from) });
-        ledgers.observe(&Event { scene, kind }, &harvest, Moment(0));
-        assert!(ledgers.standing(&guesser, Moment(0)).harvest);
-        let shard = computable(0x00c0_0002);
-        let chosen = (0x0001_0000_u32..).filter(|network| computable(*network) == shard);
-        for network in chosen.take(200) {
-            let client = client(Ipv4Addr::from(network << 8));
-            let scene = Some(Scene { client: &client, hello: None, reverse_path: None });
-            ledgers.observe(&Event { scene, kind: Kind::SessionOpened }, &harvest, Moment(0));
-        }
-        assert!(ledgers.standing(&guesser, Moment(0)).harvest);
     }
 }

@@ -1,10 +1,12 @@
 //! Who hears what happens in sessions: one list. Whoever else is to hear of it joins it, and
 //! sessions need not know of them.
 
+use crate::ledgers::Ledgers;
 use crate::observe::Observer;
-use crate::state::{ActiveConfig, Ledgers, State};
+use crate::state::{ActiveConfig, State};
 use directory::learned::{Circumstances, Learned};
-use relay::event::Event;
+use relay::event::{Event, ProcessEvent};
+use relay::ledger::Block;
 use relay::moment::Moment;
 
 /// Hears every event of every session, on the thread of the session. Cheap, and never waits: it
@@ -21,12 +23,23 @@ pub struct Occasion<'a> {
     pub active: &'a ActiveConfig,
     /// When.
     pub now: Moment,
+    /// Whom to tell of what follows.
+    pub observer: &'a Observer,
 }
 
 /// Tells everybody, in the order of the list.
 pub fn tell(state: &State, event: &Event<'_>, occasion: &Occasion<'_>) {
     let all: [&dyn Subscriber; 3] = [&state.observer, &state.ledgers, &*state.learned];
     all.iter().for_each(|one| one.hear(event, occasion));
+}
+
+fn why_blocked(block: &Block, now: Moment) -> String {
+    let what = if block.notices { "its notices name" } else { "its mail names" };
+    let minutes = block.until.milliseconds_since(now).div_ceil(60_000);
+    format!(
+        "{what} unknown recipients, {} of late: its recipients hear 450 for {minutes} minutes",
+        block.unknown
+    )
 }
 
 /// Log and figures. They hear of the process as well, which has no session.
@@ -38,7 +51,14 @@ impl Subscriber for Observer {
 
 impl Subscriber for Ledgers {
     fn hear(&self, event: &Event<'_>, occasion: &Occasion<'_>) {
-        self.observe(event, &occasion.active.config.settings.harvest, occasion.now);
+        let harvest = &occasion.active.config.settings.harvest;
+        if let Some(block) = self.observe(event, harvest, occasion.now) {
+            occasion.observer.tell(
+                ProcessEvent::ClientBlocked,
+                &block.prefix.to_string(),
+                &why_blocked(&block, occasion.now),
+            );
+        }
     }
 }
 

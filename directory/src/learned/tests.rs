@@ -286,7 +286,7 @@ impl Played {
             tls: false,
         };
         let from = ReversePath::parse(&format!("<{from}>")).unwrap();
-        let scene = Scene { client: &client, hello: None, reverse_path: Some(&from) };
+        let scene = Scene { client: &client, hello: None, reverse_path: Some(&from), accepted: 0 };
         let circumstances = Circumstances {
             settings: &self.settings,
             networks: &self.networks,

@@ -78,6 +78,9 @@ fn router(work: Work) -> Router {
         .route("/v1/why", asked(async |here: Work, of| here.why(&of)))
         .route("/v1/report", asked(async |here: Work, of| here.report(of)))
         .route("/v1/flush", asked(async |here: Work, flush| here.flush(flush).await))
+        .route("/v1/clients", asked(async |here: Work, of| here.clients(&of)))
+        .route("/v1/clients/show", asked(async |here: Work, of| here.client(&of)))
+        .route("/v1/clients/lift", asked(async |here: Work, of| here.lift(&of)))
         .route("/v1/sync", asked(async |here: Work, of| here.sync(&of)))
         .route("/v1/sync/progress", asked(async |here: Work, of| here.progress(&of)))
         .layer(from_fn_with_state(Duration::from_secs(ANSWER_SECONDS_MAX), within));
@@ -179,6 +182,7 @@ fn code(refusal: &Refusal) -> StatusCode {
         Refusal::Malformed(_)
         | Refusal::Address { .. }
         | Refusal::FlushWhat
+        | Refusal::Client(_)
         | Refusal::EntriesMissing(_) => StatusCode::BAD_REQUEST,
         Refusal::Learned(Unsaid::Address(_)) => StatusCode::BAD_REQUEST,
         Refusal::NoList(_) | Refusal::NotHeld(_) | Refusal::NobodyDoubted(_) => {

@@ -3,6 +3,7 @@
 //! its own; `server.rs` bounds how long anybody waits.
 
 use super::address::canonical;
+use super::clients::{self, Clients, Lifted, OfClient, OfClients};
 use super::learned::{self, REPORTED_ADDRESSES_MAX, Unsaid};
 use super::loads::Loads;
 use super::lookup::look_up;
@@ -19,10 +20,12 @@ use directory::store::Forget;
 use directory::watch::give_way;
 use directory::{ConfirmOutcome, RecipientSource};
 use mail::address::{AddressError, Domain};
+use relay::event::ProcessEvent;
 use relay::settings::Settings;
 use std::marker;
 use std::sync::{Arc, Weak};
 use thiserror::Error;
+use wire::clock;
 
 /// Why something is not done.
 #[derive(Debug, Error)]
@@ -44,6 +47,12 @@ pub enum Refusal {
         /// Why.
         source: AddressError,
     },
+    /// What was given as a client is none.
+    #[error(
+        "`{0}` is no client: expected an IP address, or a network as 192.0.2.0/24 or \
+         2001:db8:1::/48"
+    )]
+    Client(String),
     /// Not exactly one of address, domain and all.
     #[error("say one of `address`, `domain` and `all`")]
     FlushWhat,
@@ -137,6 +146,37 @@ impl Work {
         let sources = self.all()?.iter().map(|source| source.report()).collect();
         let next_hops = self.state()?.active.load().meter.reports();
         Ok(Reports { process_id: Some(std::process::id()), sources, next_hops })
+    }
+
+    /// Which clients are put off, and, where asked for, which are known.
+    /// # Errors
+    /// When the process is about to end.
+    pub fn clients(&self, of: &OfClients) -> Result<Clients, Refusal> {
+        let state = self.state()?;
+        let harvest = state.active.load().config.settings.harvest.clone();
+        Ok(clients::list(&state.ledgers, of, &harvest, clock::now()))
+    }
+
+    /// What is known of one client and its network.
+    /// # Errors
+    /// When it is none.
+    pub fn client(&self, of: &OfClient) -> Result<Clients, Refusal> {
+        let state = self.state()?;
+        let harvest = state.active.load().config.settings.harvest.clone();
+        clients::show(&state.ledgers, of, &harvest, clock::now())
+    }
+
+    /// Lets a client or a network in again.
+    /// # Errors
+    /// When it is none.
+    pub fn lift(&self, of: &OfClient) -> Result<Lifted, Refusal> {
+        let state = self.state()?;
+        let lifted = clients::lift(&state.ledgers, of, clock::now())?;
+        if lifted.was_blocked {
+            let detail = "a person has let it in again";
+            state.observer.tell(ProcessEvent::ClientLifted, &lifted.client, detail);
+        }
+        Ok(lifted)
     }
 
     /// The answer for one address, as a client would get it now.

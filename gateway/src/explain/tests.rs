@@ -126,8 +126,12 @@ fn log(format: LineFormat) -> (Vec<u8>, Id) {
     let recipient = refusers.find(|by| by.name(Stage::Recipient) == "recipient").unwrap();
     for n in [98, 99] {
         let client = client(n);
-        let scene =
-            Some(Scene { client: &client, hello: Some("h\" x=1"), reverse_path: Some(&from) });
+        let scene = Some(Scene {
+            client: &client,
+            hello: Some("h\" x=1"),
+            reverse_path: Some(&from),
+            accepted: 0,
+        });
         let reply = Refusal::RecipientUnknown.reply().with_id(id);
         let kind = Kind::Refused {
             stage: Stage::Recipient,

@@ -71,7 +71,9 @@ impl Sink for EdgeSink {
     }
 
     fn record(&mut self, event: &Event<'_>) {
-        subscribers::tell(&self.state, event, &Occasion { active: &self.active, now: self.now });
+        let occasion =
+            Occasion { active: &self.active, now: self.now, observer: &self.state.observer };
+        subscribers::tell(&self.state, event, &occasion);
     }
 
     fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]) {

@@ -4,6 +4,7 @@
 pub mod background;
 pub mod backing;
 pub mod build;
+mod clients;
 mod control;
 mod figures;
 mod log;
@@ -15,15 +16,17 @@ pub mod worker;
 
 use self::backing::Backing;
 use self::build::{Assembled, Before, SourceService};
+use self::clients::ClientService;
 use self::control::ControlService;
 use self::figures::FigureService;
 use self::log::LogService;
 use self::service::{Change, Services};
 use self::worker::SmtpService;
 use crate::config::built::Config;
+use crate::ledgers::Ledgers;
 use crate::listen::accept::{bind, listen};
 use crate::observe::Observer;
-use crate::state::{Conditions, Ledgers, State};
+use crate::state::{Conditions, State};
 use arc_swap::ArcSwap;
 use relay::event::ProcessEvent;
 use relay::split::SplitMemory;
@@ -125,6 +128,7 @@ impl Running {
         services.add(log);
         services.add(Arc::clone(&backing));
         services.add(SourceService::new(&state, &watched, &backing));
+        services.add(ClientService::start(state_dir.as_deref(), &state, backing.background()));
         services.add(ControlService::start(state_dir.as_deref(), &state, &watched, &backing));
         services.add(FigureService::start(figures.map(|(_, l)| l), &state, &watched)?);
         services.add(SmtpService::start(&listeners, &state)?);

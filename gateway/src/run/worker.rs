@@ -114,6 +114,7 @@ async fn tick(state: &State, first: bool) {
         ticks += 1;
         if first && ticks % PRESSURE_TICKS == 0 {
             state.tell_pressure();
+            state.ledgers.relax(wire::clock::now());
         }
         state.observer.log.flush();
         let lost_now = state.observer.log.lost_lines();

@@ -31,6 +31,12 @@ process_events! {
     CertificateRefused,
     /// The certificate was read again.
     CertificateReloaded,
+    /// Recipients of a client or a network are put off, since it guesses.
+    ClientBlocked,
+    /// A person has let a client or a network in again.
+    ClientLifted,
+    /// What was known of clients could not be kept for the next start, or not be read.
+    ClientsNotKept,
     /// A configuration that was read again has mistakes; the old one goes on.
     ConfigurationRefused,
     /// A configuration that was read again is in force.
@@ -104,6 +110,9 @@ mod tests {
         "Bug",
         "CertificateRefused",
         "CertificateReloaded",
+        "ClientBlocked",
+        "ClientLifted",
+        "ClientsNotKept",
         "ConfigurationRefused",
         "ConfigurationReloaded",
         "ConnectionRecalled",

@@ -46,8 +46,8 @@ impl Account {
         }
     }
 
-    /// How many unknown recipients a client may name where strangers may name so many. `accepted` is how
-    /// many who exist it has named in the open transaction.
+    /// How many unknown recipients a client may name where strangers may name so many. `accepted`
+    /// is how many who exist it has named in the open transaction.
     pub(super) fn allowance(
         &self,
         unknown_max: u32,

@@ -1,5 +1,5 @@
-//! What was delivered for one client, or one network: how much within the last hour, and on which of
-//! the last days.
+//! What was delivered for one client, or one network: how much within the last hour, and on which
+//! of the last days.
 
 use crate::moment::Moment;
 

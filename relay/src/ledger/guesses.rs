@@ -1,4 +1,5 @@
-//! Unknown recipients that one client, or one network, has named of late, and when that is too many.
+//! Unknown recipients that one client, or one network, has named of late, and when these are too
+//! many.
 
 use crate::moment::Moment;
 use crate::settings::Harvest;

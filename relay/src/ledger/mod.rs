@@ -4,8 +4,8 @@
 //!
 //! What counts is the share of unknown recipients: deliveries outweigh them, and several days of
 //! deliveries make a client known. A network is put off only for many offenders in it, and never a
-//! known client with it. Harvest spares retries of one message, and listed former staff (they are no
-//! unknown recipients at all). What is guessed in notices counts for notices alone, and what is
+//! known client with it. Harvest spares retries of one message, and listed former staff (they are
+//! no unknown recipients at all). What is guessed in notices counts for notices alone, and what is
 //! guessed in mail for mail alone.
 //! Limits: days are counted from the start of the process.
 

@@ -2,6 +2,7 @@
 //! Limits: `init` looks for directories, and is left out of a program without `ldap`.
 
 pub mod check;
+mod clients;
 pub mod completions;
 pub mod configuration;
 pub mod demo;
@@ -47,6 +48,8 @@ pub enum Command {
     Explain(Box<explain::ExplainArguments>),
     /// Show what the directory knows.
     Recipients(recipients::RecipientsArguments),
+    /// Show who is put off for guessing addresses, and let somebody in again.
+    Clients(clients::ClientsArguments),
     /// Print what a shell needs to complete arguments.
     Completions(completions::CompletionsArguments),
     /// Print manual pages, or write one per command.
@@ -66,6 +69,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Recipients(arguments) => recipients::run(&arguments),
+        Command::Clients(arguments) => clients::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
         Command::Man(arguments) => man::run(&arguments, Arguments::command()),
     }

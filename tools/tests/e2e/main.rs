@@ -19,6 +19,7 @@ mod listeners;
 mod next_hops;
 mod operations;
 mod probe;
+mod put_off;
 mod reverse_name;
 mod second_host;
 mod sessions;

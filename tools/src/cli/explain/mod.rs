@@ -116,6 +116,7 @@ impl ExplainArguments {
                 recipients: self.standing_recipients,
                 harvest: self.standing_harvest,
                 notice_harvest: false,
+                is_known: false,
             },
         })
     }

@@ -8,7 +8,7 @@ use std::fmt::Display;
 
 /// Asks the process that serves with this configuration's state directory; where there is none,
 /// `otherwise` answers.
-pub(super) fn ask_or<A>(
+pub(in crate::cli) fn ask_or<A>(
     config: &Config,
     ask: impl FnOnce(&Client) -> Result<A, CallError>,
     otherwise: impl FnOnce(Absent) -> Result<A, u8>,
@@ -20,7 +20,7 @@ pub(super) fn ask_or<A>(
 }
 
 /// Tells that nobody can be asked, and what is done instead.
-pub(super) fn tell_absent(absent: &Absent, instead: &str) {
+pub(in crate::cli) fn tell_absent(absent: &Absent, instead: &str) {
     eprintln!("{absent}");
     if !instead.is_empty() {
         eprintln!("{instead}");
@@ -28,7 +28,7 @@ pub(super) fn tell_absent(absent: &Absent, instead: &str) {
 }
 
 /// Tells that nobody can be asked where nothing can be done instead.
-pub(super) fn nobody<A>(absent: &Absent, advice: &str) -> Result<A, u8> {
+pub(in crate::cli) fn nobody<A>(absent: &Absent, advice: &str) -> Result<A, u8> {
     tell_absent(absent, advice);
     Err(match absent {
         Absent::NotRunning(_) | Absent::Io { .. } => EXIT_LATER,
@@ -37,7 +37,7 @@ pub(super) fn nobody<A>(absent: &Absent, advice: &str) -> Result<A, u8> {
 }
 
 /// Tells what was answered instead of what was asked for.
-pub(super) fn refused(error: &CallError) -> u8 {
+pub(in crate::cli) fn refused(error: &CallError) -> u8 {
     eprintln!("postern: {error}");
     match error {
         error if error.is_mistake() => EXIT_MISTAKES,
@@ -47,7 +47,7 @@ pub(super) fn refused(error: &CallError) -> u8 {
 }
 
 /// Tells why a command cannot go on.
-pub(super) fn failed(code: u8) -> impl Fn(&dyn Display) -> u8 {
+pub(in crate::cli) fn failed(code: u8) -> impl Fn(&dyn Display) -> u8 {
     move |error| {
         eprintln!("postern: {error}");
         code
@@ -55,6 +55,6 @@ pub(super) fn failed(code: u8) -> impl Fn(&dyn Display) -> u8 {
 }
 
 /// That a source holds no list is no answer but a mistake: another one was meant.
-pub(super) fn of_list(code: u8) -> u8 {
+pub(in crate::cli) fn of_list(code: u8) -> u8 {
     if code == EXIT_NO { EXIT_MISTAKES } else { code }
 }

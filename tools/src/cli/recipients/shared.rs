@@ -9,17 +9,17 @@ use serde::Serialize;
 #[command(after_help = "Example:\n  postern recipients stats\n\n\
     Exit codes: 0 every source answers, 2 mistakes in the configuration, 3 a source is \
     unavailable or a load is held back.")]
-pub(super) struct Common {
+pub(in crate::cli) struct Common {
     #[command(flatten)]
-    pub(super) config: ConfigArgument,
+    pub(in crate::cli) config: ConfigArgument,
     /// As one JSON document.
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 impl Common {
     /// Prints an answer, for a script or in words.
-    pub(super) fn show<A: Serialize>(&self, answer: &A, text: impl FnOnce(&A) -> String) {
+    pub(in crate::cli) fn show<A: Serialize>(&self, answer: &A, text: impl FnOnce(&A) -> String) {
         if self.json {
             print_json(answer);
         } else {
@@ -29,4 +29,4 @@ impl Common {
 }
 
 /// The exit code; as an error when the command came to an early end that was told.
-pub(super) type Ended = Result<u8, u8>;
+pub(in crate::cli) type Ended = Result<u8, u8>;

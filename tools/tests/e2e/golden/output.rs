@@ -50,6 +50,9 @@ const COMMANDS: &[Line] = &[
     ("recipients-export", "recipients export users.txt"),
     ("recipients-export-json", "recipients export users.txt --json"),
     ("recipients-import", "recipients import other.txt --source users.txt --dry-run"),
+    ("clients-list", "clients list"),
+    ("clients-show", "clients show 192.0.2.7"),
+    ("clients-lift", "clients lift 192.0.2.0/24"),
     ("version", "--version"),
     ("unknown-command", "recieve"),
     ("unknown-option", "check --jsn"),
@@ -83,7 +86,7 @@ fn what_commands_print_is_as_it_is_written_down() {
     let mut golden = Golden::new("output");
     for (name, line) in COMMANDS {
         let mut words: Vec<&str> = line.split(' ').collect();
-        let is_configured = ["check", "explain", "recipients"].contains(&words[0]);
+        let is_configured = ["check", "clients", "explain", "recipients"].contains(&words[0]);
         if is_configured && !line.contains("--config") && !line.contains("--jsn") {
             words.extend(["--config", "postern.toml"]);
         }
