@@ -311,4 +311,6 @@ fn unknown_max(harvest: &Harvest, from: &ReversePath) -> (u32, u32) {
 }
 
 #[cfg(test)]
+mod harvest_tests;
+#[cfg(test)]
 mod tests;

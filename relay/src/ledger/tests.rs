@@ -7,7 +7,7 @@ use crate::policy::{Refuser, Stage};
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::SessionId;
 
-fn client(ip: &str) -> Client {
+pub(super) fn client(ip: &str) -> Client {
     Client {
         address: format!("{ip}:1").parse().unwrap(),
         session: SessionId(1),
