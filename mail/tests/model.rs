@@ -117,6 +117,8 @@ struct Model {
     closed: bool,
     errors: u32,
     junk: u32,
+    /// Recipients of messages that were taken.
+    taken: usize,
 }
 
 impl Model {
@@ -170,9 +172,10 @@ impl Model {
         if endless {
             return self.close(421);
         }
+        let recipients = self.recipients;
         self.end_transaction();
         self.junk = 0;
-        self.asked(verdict, 250, |_| ())
+        self.asked(verdict, 250, |model| model.taken += recipients)
     }
 
     fn asked(&mut self, verdict: Verdict, yes: u16, accept: impl FnOnce(&mut Self)) -> u16 {
@@ -189,7 +192,8 @@ impl Model {
 
     fn wrong(&mut self, code: u16) -> u16 {
         self.errors += 1;
-        if self.errors > ERRORS_MAX { self.close(421) } else { code }
+        let earned = u32::try_from(self.taken / 4).unwrap().min(ERRORS_MAX * 10);
+        if self.errors > ERRORS_MAX + earned { self.close(421) } else { code }
     }
 
     fn idle(&mut self, code: u16) -> u16 {

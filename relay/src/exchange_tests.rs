@@ -46,7 +46,7 @@ fn settings() -> Settings {
     }
 }
 
-fn exchange() -> Exchange {
+pub(super) fn exchange() -> Exchange {
     exchange_with(settings())
 }
 
@@ -106,7 +106,7 @@ fn play(
     (codes.0, requests)
 }
 
-fn said(code: u16) -> HeardReply {
+pub(super) fn said(code: u16) -> HeardReply {
     HeardReply { code, status: None, text: "".into(), more: Vec::new(), contradicts: false }
 }
 

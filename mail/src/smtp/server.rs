@@ -98,10 +98,17 @@ pub struct Terms {
     pub content: ContentLimits,
 }
 
+/// Recipients of messages that were taken which outweigh one error: a list server with a few stale
+/// addresses goes on.
+const TAKEN_PER_ERROR: u32 = 4;
+/// They outweigh at most so many times the errors that are borne of everybody.
+const ERRORS_FACTOR_MAX: u32 = 10;
+
 /// How much nonsense is borne.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tolerance {
-    /// Commands refused for syntax or order, and what counts as such, before 421.
+    /// Commands refused for syntax or order, and what counts as such, before 421; recipients of
+    /// messages that were taken outweigh some.
     pub errors_max: u32,
     /// Commands that move nothing, in a row without a message, before 421.
     pub junk_commands_max: u32,
@@ -119,6 +126,8 @@ pub struct ServerSession {
     tls: bool,
     errors: u32,
     junk_commands: u32,
+    /// Recipients of the messages that were taken.
+    taken: u32,
 }
 
 impl ServerSession {
@@ -135,6 +144,7 @@ impl ServerSession {
             tls: false,
             errors: 0,
             junk_commands: 0,
+            taken: 0,
         }
     }
 
@@ -281,8 +291,10 @@ impl ServerSession {
         debug_assert_eq!(accepted, reply.code() < 400, "{question:?}: {reply}");
         debug_assert!(!accepted || (reply.code() == 354) == (question == Question::Data));
         self.state = match (question, state) {
-            (Question::Content(_), State::Content(hello, ..)) => {
+            (Question::Content(_), State::Content(hello, envelope, _)) => {
                 self.junk_commands = 0;
+                let recipients = u32::try_from(envelope.recipients.len()).unwrap_or(u32::MAX);
+                self.taken = self.taken.saturating_add(if accepted { recipients } else { 0 });
                 State::Greeted(hello)
             }
             // We deviate: RFC 5321 §3.1 would have us wait for QUIT and say 503 until it comes.
@@ -435,10 +447,12 @@ impl ServerSession {
         }
     }
 
-    /// Counts an error; when it is one too many, the reply to it is 421.
+    /// Counts an error; when it is one too many for what was taken, the reply to it is 421.
     fn bears_error(&mut self) -> bool {
         self.errors += 1;
-        let borne = self.errors <= self.terms.tolerance.errors_max;
+        let max = self.terms.tolerance.errors_max;
+        let earned = (self.taken / TAKEN_PER_ERROR).min(max.saturating_mul(ERRORS_FACTOR_MAX));
+        let borne = self.errors <= max.saturating_add(earned);
         if !borne {
             let text = "too many errors";
             self.close_with(Reply::new(421, status::OTHER_SECURITY, text));

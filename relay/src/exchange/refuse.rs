@@ -212,3 +212,7 @@ impl Exchange {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "cost_tests.rs"]
+mod tests;
