@@ -119,6 +119,18 @@ pub enum Pressure {
     Stress,
 }
 
+/// One network may have this part of all connections.
+const NETWORK_SHARE: u32 = 4;
+/// This part of all connections is kept for clients that are known.
+const KNOWN_SHARE: u32 = 10;
+
+/// How many of so many connections anybody may have; the rest is for clients that deliver mail on
+/// several days of a week.
+#[must_use]
+pub fn for_strangers(connections_max: u32) -> u32 {
+    connections_max - connections_max / KNOWN_SHARE
+}
+
 /// The limits of a session and of the process.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -143,6 +155,9 @@ pub struct Limits {
     pub connections_max: u32,
     /// Open connections of one client (an IPv4 address, an IPv6 /64). Default 10.
     pub client_connections_max: u32,
+    /// Open connections of one network (/24, /48). Default 500, and never more than a quarter of
+    /// all, where that is more than one client may have.
+    pub network_connections_max: u32,
     /// Content held in memory over all sessions, in octets; what exceeds it goes to unlinked
     /// temporary files. Default 256 MiB.
     pub memory_octets_max: u64,
@@ -151,6 +166,13 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Open connections of one network, given how many there are in all.
+    #[must_use]
+    pub fn network_connections_max(&self) -> u32 {
+        let share = (self.connections_max / NETWORK_SHARE).max(self.client_connections_max);
+        self.network_connections_max.min(share)
+    }
+
     /// The session limits under this pressure.
     #[must_use]
     pub fn under(&self, pressure: Pressure) -> &SessionLimits {
@@ -170,6 +192,7 @@ impl Limits {
         final_reply_seconds_max: 240,
         connections_max: 10_000,
         client_connections_max: 10,
+        network_connections_max: 500,
         memory_octets_max: 256 << 20,
         message_memory_octets_max: 4 << 20,
     };

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Slots {
     taken: AtomicU32,
     max: AtomicU32,
+    /// By client, and by network.
     clients: Mutex<HashMap<Prefix, u32>>,
 }
 
@@ -19,12 +20,14 @@ pub struct Slots {
 #[derive(Debug)]
 pub struct Slot {
     slots: Arc<Slots>,
-    /// Counted per client, unless its limits are lifted.
-    client: Option<Prefix>,
+    /// Counted by client and by network, unless its limits are lifted.
+    counted: Option<[Prefix; 2]>,
     /// Connections in all, this one included.
     pub taken: u32,
     /// Connections of this client, this one included.
     pub taken_by_client: u32,
+    /// Connections of the network around it, this one included.
+    pub taken_by_network: u32,
 }
 
 impl Slots {
@@ -66,26 +69,30 @@ impl Slots {
     #[must_use]
     pub fn take(self: &Arc<Self>, ip: IpAddr, limits_lifted: bool) -> Slot {
         let taken = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
-        let client = (!limits_lifted).then(|| Prefix::client(ip));
-        let taken_by_client = client.map_or(1, |client| {
+        let counted = (!limits_lifted).then(|| [Prefix::client(ip), Prefix::network(ip)]);
+        let [taken_by_client, taken_by_network] = counted.map_or([1, 1], |both| {
             let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = clients.entry(client).or_default();
-            *count += 1;
-            *count
+            both.map(|prefix| {
+                let count = clients.entry(prefix).or_default();
+                *count += 1;
+                *count
+            })
         });
-        Slot { slots: Arc::clone(self), client, taken, taken_by_client }
+        Slot { slots: Arc::clone(self), counted, taken, taken_by_client, taken_by_network }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         self.slots.taken.fetch_sub(1, Ordering::Relaxed);
-        let Some(client) = self.client else { return };
+        let Some(counted) = self.counted else { return };
         let mut clients = self.slots.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = clients.get_mut(&client) {
-            *count -= 1;
-            if *count == 0 {
-                clients.remove(&client);
+        for prefix in counted {
+            if let Some(count) = clients.get_mut(&prefix) {
+                *count -= 1;
+                if *count == 0 {
+                    clients.remove(&prefix);
+                }
             }
         }
     }
@@ -100,7 +107,10 @@ mod tests {
         let slots = Arc::new(Slots::new(10));
         let ip = "192.0.2.1".parse().unwrap();
         let all: Vec<Slot> = (0..8).map(|_| slots.take(ip, false)).collect();
-        assert_eq!((all[7].taken, all[7].taken_by_client), (8, 8));
+        let neighbour = slots.take("192.0.2.2".parse().unwrap(), false);
+        assert_eq!((all[7].taken, all[7].taken_by_client, all[7].taken_by_network), (8, 8, 8));
+        assert_eq!((neighbour.taken_by_client, neighbour.taken_by_network), (1, 9));
+        drop(neighbour);
         assert_eq!(slots.pressure(), Pressure::Busy);
         drop(all);
         assert_eq!((slots.taken(), slots.pressure()), (0, Pressure::Normal));

@@ -148,6 +148,10 @@ limits! {
     connections_max: u32 in 1..=1_000_000;
     /// Open connections of one client (an IPv4 address, an IPv6 /64).
     client_connections_max: u32 in 1..=1_000_000;
+    /// Open connections of one network (an IPv4 /24, an IPv6 /48), and never more than a quarter of
+    /// `connections_max`, where that is more than one client may have. A tenth of `connections_max`
+    /// is kept for clients that deliver mail on several days of a week.
+    network_connections_max: u32 in 1..=1_000_000;
     /// Content held in memory over all sessions; what exceeds it goes to unlinked temporary files.
     memory_octets_max: u64 in 1 << 20..=1 << 44;
     /// Content of one message held in memory.
@@ -216,6 +220,7 @@ pub(super) fn check(l: &Limits, harvest: &Harvest, context: &mut LoadContext) {
     let wide = |number: &Given<u32>| number.with(u64::from(**number));
     for (less, more) in [
         (wide(&l.client_connections_max), &wide(&l.connections_max)),
+        (wide(&l.client_connections_max), &wide(&l.network_connections_max)),
         (l.message_memory_octets_max.clone(), &l.memory_octets_max),
         (wide(&l.header_octets_max), &l.size_octets_max),
         (wide(&harvest.session_unknown_max), &wide(&harvest.session_unknown_before_close_max)),

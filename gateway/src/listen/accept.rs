@@ -8,7 +8,7 @@ use mail::smtp::reply::SessionId;
 use relay::client::Client;
 use relay::exchange::Exchange;
 use relay::policy::facts::Arrival;
-use relay::settings::ListenerTerms;
+use relay::settings::{ListenerTerms, for_strangers};
 use settings::process::{Listener, ListenerTls};
 use std::fs::File;
 use std::io;
@@ -118,11 +118,18 @@ fn begin(
         tls: false,
     };
     let slot: Slot = state.slots.take(ip, client.limits_lifted);
+    // Only where it decides: the ledger has a lock.
+    let is_last = slot.taken > for_strangers(state.slots.max());
+    let is_known = is_last && state.ledgers.standing(&client, clock::now()).is_known;
     let arrival = Arrival {
         connections: slot.taken,
         client_connections: slot.taken_by_client,
+        network_connections: slot.taken_by_network,
+        is_known,
         // Slots may be fewer than `connections_max`: as many as there are descriptors for.
-        refusing: state.conditions.borrow().draining || slot.taken > state.slots.max(),
+        refusing: state.conditions.borrow().draining
+            || slot.taken > state.slots.max()
+            || is_last && !is_known && !client.limits_lifted,
         ..Arrival::default()
     };
     let start_tls = listener.tls == ListenerTls::StartTls && active.tls.is_some();

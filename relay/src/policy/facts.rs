@@ -64,6 +64,11 @@ pub struct Arrival {
     pub connections: u32,
     /// Open connections of this client, this one included.
     pub client_connections: u32,
+    /// Open connections of the network around it (/24, /48), this one included.
+    pub network_connections: u32,
+    /// The client delivers mail on several days of a week. Only looked up when connections are
+    /// few.
+    pub is_known: bool,
     /// We are shutting down, or short of descriptors or memory.
     pub refusing: bool,
 }

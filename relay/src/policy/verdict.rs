@@ -11,6 +11,8 @@ pub enum Refusal {
     EarlyTalker,
     /// No room for another connection.
     TooManyConnections,
+    /// Too many connections of this client's network.
+    TooManyNetworkConnections,
     /// No room for another connection of this client.
     TooManyClientConnections,
     /// Too many sessions of this client within a minute.
@@ -134,6 +136,7 @@ impl Refusal {
         Self::EarlyTalker,
         Self::TooManyConnections,
         Self::TooManyClientConnections,
+        Self::TooManyNetworkConnections,
         Self::SessionRate,
         Self::NotAccepting,
         Self::HelloSyntax,
@@ -225,6 +228,12 @@ impl Refusal {
                 421,
                 status::OTHER_SECURITY,
                 "too many connections from you, try again later",
+            ),
+            Self::TooManyNetworkConnections => (
+                "too_many_network_connections",
+                421,
+                status::OTHER_SECURITY,
+                "too many connections from your network, try again later",
             ),
             Self::SessionRate => {
                 ("session_rate", 421, status::OTHER_SECURITY, "you come too often, try again later")

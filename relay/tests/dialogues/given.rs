@@ -28,6 +28,8 @@ pub struct Givens {
     early_talker: bool,
     refusing: bool,
     connections: (u32, u32),
+    network_connections: u32,
+    known: bool,
     offers: Vec<Capabilities>,
     listener: Option<ListenerTerms>,
 }
@@ -45,6 +47,8 @@ impl Default for Givens {
             early_talker: false,
             refusing: false,
             connections: (1, 1),
+            network_connections: 1,
+            known: false,
             offers: Vec::new(),
             listener: None,
         }
@@ -65,6 +69,10 @@ impl Givens {
             ["early", "talker"] => self.early_talker = true,
             ["reverse_name", "required"] => self.settings.require_reverse_name = true,
             ["refusing"] => self.refusing = true,
+            ["connections", "of", "the", "network", around] => {
+                self.network_connections = around.parse().unwrap();
+            }
+            ["known", "client"] => self.known = true,
             ["connections", all, own] => {
                 self.connections = (all.parse().unwrap(), own.parse().unwrap());
             }
@@ -90,6 +98,8 @@ impl Givens {
         }
         stage.arrival.early_talker = self.early_talker;
         stage.arrival.refusing = self.refusing;
+        stage.arrival.network_connections = self.network_connections;
+        stage.arrival.is_known = self.known;
         (stage.arrival.connections, stage.arrival.client_connections) = self.connections;
         stage
     }
@@ -179,6 +189,7 @@ impl Givens {
             "content_line_octets_max" => &mut limits.content_line_octets_max,
             "connections_max" => &mut limits.connections_max,
             "client_connections_max" => &mut limits.client_connections_max,
+            "network_connections_max" => &mut limits.network_connections_max,
             "session_unknown_max" => &mut harvest.session_unknown_max,
             "session_unknown_before_close_max" => &mut harvest.session_unknown_before_close_max,
             "client_unknown_max" => &mut harvest.client_unknown_max,

@@ -207,6 +207,8 @@ impl World {
             is_unheard: false,
             connections: 1,
             client_connections: 1,
+            network_connections: 1,
+            is_known: false,
             refusing: self.shared.is_draining(now),
         };
         let settings = self.shared.settings.clone();

@@ -1,6 +1,8 @@
-//! Nobody may take all connections, and beyond the last one there is no room for anybody.
+//! Nobody may take all connections, no network either, and beyond the last one there is no room for
+//! anybody. The last tenth is kept for clients that deliver mail on several days of a week.
 
 use super::prelude::*;
+use crate::settings::for_strangers;
 
 /// Refuses connections beyond the limits of the process and of one client.
 pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
@@ -11,9 +13,14 @@ pub fn rule(facts: &Facts<'_>, settings: &Settings) -> Ruling {
         Some(Refusal::TooManyConnections)
     } else if facts.client.limits_lifted {
         None
+    } else if arrival.connections > for_strangers(limits.connections_max) && !arrival.is_known {
+        Some(Refusal::TooManyConnections)
+    } else if arrival.client_connections > limits.client_connections_max {
+        Some(Refusal::TooManyClientConnections)
+    } else if arrival.network_connections > limits.network_connections_max() {
+        Some(Refusal::TooManyNetworkConnections)
     } else {
-        (arrival.client_connections > limits.client_connections_max)
-            .then_some(Refusal::TooManyClientConnections)
+        None
     })
 }
 
@@ -26,5 +33,6 @@ pub fn looked_at(facts: &Facts<'_>, settings: &Settings) -> String {
         return format!("{all}; {LIFTED}");
     }
     let (own, most) = (arrival.client_connections, limits.client_connections_max);
-    format!("{all}, {own} of {most} for the client")
+    let (around, all_around) = (arrival.network_connections, limits.network_connections_max());
+    format!("{all}, {own} of {most} for the client, {around} of {all_around} for its network")
 }
