@@ -57,6 +57,9 @@ enum Activity {
     },
 }
 
+/// Replies that wait to be sent before the next command is looked at, in octets.
+const UNSENT_OCTETS_MAX: usize = 16 << 10;
+
 /// One question before the rules: what was found out for it so far.
 #[derive(Debug, Default)]
 struct Case {
@@ -98,8 +101,8 @@ pub struct Exchange {
     counts: Counts,
     clock: Clock,
     draining: bool,
-    /// Replies were written and have not been sent.
-    has_unsent: bool,
+    /// Replies that were written and have not been sent, in octets.
+    unsent_octets: usize,
     /// The end of the session has been told.
     has_ended: bool,
     why_closed: &'static str,
@@ -133,7 +136,7 @@ impl Exchange {
             counts: Counts::default(),
             clock,
             draining: false,
-            has_unsent: false,
+            unsent_octets: 0,
             has_ended: false,
             why_closed: "quit",
             last_code: 0,
@@ -272,18 +275,22 @@ impl Exchange {
                 self.transaction = None;
                 return Do::Forget { until: self.begin(Awaited::Forgetting) };
             }
+            // A client that does not read what it is told is told nothing more.
+            if self.unsent_octets > UNSENT_OCTETS_MAX {
+                return self.send();
+            }
             match self.session.step() {
                 Step::Send(reply) => {
                     self.clock.expect_command();
                     self.last_code = reply.code();
                     // What is said before the handshake, nobody could hear.
                     if !self.is_before_handshake() {
-                        self.has_unsent = true;
+                        self.unsent_octets += reply.octets_max();
                         sink.write(&reply);
                     }
                 }
                 Step::Receive if self.is_over_when_idle() => self.end(&Refusal::Shutdown, sink),
-                Step::Receive | Step::StartTls if self.has_unsent => return self.send(),
+                Step::Receive | Step::StartTls if self.has_unsent() => return self.send(),
                 Step::Receive => return Do::Read { until: self.begin(Awaited::Reading) },
                 Step::Content => self.carry(sink),
                 Step::StartTls => return Do::StartTls { until: self.begin(Awaited::Handshake) },
@@ -294,10 +301,14 @@ impl Exchange {
                 }
                 Step::Close => {
                     self.tell_end(sink);
-                    return if self.has_unsent { self.send() } else { Do::Close };
+                    return if self.has_unsent() { self.send() } else { Do::Close };
                 }
             }
         }
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.unsent_octets > 0
     }
 
     fn send(&mut self) -> Do {
@@ -337,7 +348,7 @@ impl Exchange {
             Activity::Heard(outcome) => self.on_outcome(outcome, sink),
             Activity::Delaying { reply, until } if self.clock.now < until => {
                 self.activity = Activity::Delaying { reply, until };
-                if self.has_unsent {
+                if self.has_unsent() {
                     return Some(self.send());
                 }
                 Some(Do::Wait { until: self.begin(Awaited::Pause(until)) })

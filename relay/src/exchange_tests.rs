@@ -403,3 +403,46 @@ fn a_client_is_judged_before_it_is_waited_for() {
         assert_eq!(heard, (acts.iter().map(ToString::to_string).collect(), codes.to_vec()));
     }
 }
+
+/// Octets that were written and not sent, at most.
+#[derive(Default)]
+struct Unsent {
+    now: usize,
+    most: usize,
+}
+
+impl Sink for Unsent {
+    fn write(&mut self, reply: &Reply) {
+        self.now += reply.to_string().len() + 2;
+        self.most = self.most.max(self.now);
+    }
+    fn keep(&mut self, _: &[u8]) {}
+    fn record(&mut self, _: &Event<'_>) {}
+    fn split(&mut self, _: &ReversePath, _: &[ForwardPath]) {}
+}
+
+#[test]
+fn no_more_is_said_to_a_client_than_it_takes() {
+    let mut exchange = exchange();
+    let mut unsent = Unsent::default();
+    let flight = "RCPT TO:<jones@elsewhere.example>\r\n".repeat(1_500);
+    let mut flights =
+        VecDeque::from(["EHLO c.example\r\n".to_owned(), format!("MAIL FROM:<>\r\n{flight}")]);
+    loop {
+        let done = match exchange.next(&mut unsent) {
+            Do::Read { .. } => match flights.pop_front() {
+                Some(flight) => Done::Bytes(flight.into_bytes()),
+                None => break,
+            },
+            Do::Send { .. } => {
+                unsent.now = 0;
+                Done::Yes
+            }
+            Do::LookUp { .. } => Done::Elapsed,
+            Do::Close => break,
+            act => panic!("{act:?}"),
+        };
+        exchange.done(done, Moment(0), &mut unsent);
+    }
+    assert!((8 << 10..17 << 10).contains(&unsent.most), "{}", unsent.most);
+}

@@ -15,6 +15,8 @@ pub const REPLY_LINES_MAX: usize = 100;
 pub const QUOTED_OCTETS_MAX: usize = 400;
 /// What we quote of the lines of one reply of a next hop.
 pub const QUOTED_LINES_MAX: usize = 10;
+/// Code, status, id and CRLF of one line beside its text.
+const LINE_EXTRA_OCTETS_MAX: usize = 64;
 
 /// The first digit of a reply code that answers a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,6 +166,13 @@ impl Reply {
     #[must_use]
     pub fn class(&self) -> Class {
         class_of(self.code)
+    }
+
+    /// How long the wire form is at most, in octets.
+    #[must_use]
+    pub fn octets_max(&self) -> usize {
+        let lines = std::iter::once(&self.text).chain(&self.more);
+        lines.map(|line| line.len() + LINE_EXTRA_OCTETS_MAX).sum()
     }
 
     /// Appends the wire form. Whatever the text holds, what leaves is printable ASCII in lines

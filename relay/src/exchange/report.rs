@@ -47,7 +47,7 @@ impl Exchange {
 
     fn on_yes(&mut self) {
         match self.clock.awaited() {
-            Awaited::Sending => self.has_unsent = false,
+            Awaited::Sending => self.unsent_octets = 0,
             Awaited::Pause(_) => self.end_pause(),
             _ => {}
         }
@@ -55,7 +55,7 @@ impl Exchange {
 
     fn on_gone(&mut self) {
         self.why_closed = "client_gone";
-        self.has_unsent = false;
+        self.unsent_octets = 0;
         self.session.abandon();
     }
 
