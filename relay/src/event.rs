@@ -2,8 +2,10 @@
 //! exchange to the log nothing is copied.
 
 pub mod process;
+pub mod repeats;
 
 pub use process::ProcessEvent;
+pub use repeats::Repeated;
 
 use crate::client::Client;
 use crate::policy::verdict::Words;
@@ -109,6 +111,8 @@ pub enum Kind<'a> {
         /// The host that may have taken it.
         host: &'a str,
     },
+    /// Refusals of one client that were not written one by one.
+    Repeated(Repeated),
     /// Something about the process, told by the edge.
     Process {
         /// What.
@@ -158,6 +162,7 @@ impl Kind<'_> {
             Self::Delivered { .. } => "MessageDelivered",
             Self::Discarded { .. } => "MessageDiscarded",
             Self::OutcomeUnknown { .. } => "OutcomeUnknown",
+            Self::Repeated(_) => "RefusalsRepeated",
             Self::Process { event, .. } => event.name(),
         }
     }
@@ -232,6 +237,16 @@ impl Kind<'_> {
                 visit("message", Value::Shown(message));
                 visit("to", Value::List(recipients));
                 visit("host", Value::Text(host));
+            }
+            Self::Repeated(Repeated { client, refusal, count, first, last }) => {
+                match client {
+                    Some(client) => visit("client", Value::Shown(client)),
+                    None => visit("client", Value::Word("several")),
+                }
+                visit("refusal", Value::Word(refusal));
+                visit("count", Value::Number(u64::from(*count)));
+                visit("first_id", Value::Shown(first));
+                visit("last_id", Value::Shown(last));
             }
             Self::Process { subject, detail, .. } => {
                 visit("subject", Value::Text(subject));

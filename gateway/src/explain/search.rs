@@ -2,9 +2,11 @@
 //! bore: session and count. Lines of other sessions cost one search for the session's name.
 
 use memchr::memmem;
+use relay::client::Prefix;
 use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// Events of one session that are kept; a session has hundreds at most.
@@ -130,6 +132,47 @@ pub fn with_rotated(log: &Path) -> Vec<PathBuf> {
 /// When the file cannot be read.
 pub fn in_file(file: &Path, id: &Id) -> io::Result<Vec<Logged>> {
     read(BufReader::new(File::open(file)?), id)
+}
+
+/// The lines that tell of refusals of this client which were not written one by one, where the id
+/// may be one of them.
+/// # Errors
+/// When the file cannot be read.
+pub fn repeats_in(file: &Path, id: &Id, client: IpAddr) -> io::Result<Vec<Logged>> {
+    repeats(BufReader::new(File::open(file)?), id, client)
+}
+
+/// As [`repeats_in`], from anywhere.
+/// # Errors
+/// When it cannot be read.
+pub fn repeats(mut from: impl BufRead, id: &Id, client: IpAddr) -> io::Result<Vec<Logged>> {
+    let finder = memmem::Finder::new("RefusalsRepeated");
+    let own = Prefix::client(client);
+    let names = [Some(own), own.around()].map(|prefix| prefix.map(|prefix| prefix.to_string()));
+    let (mut found, mut line) = (Vec::new(), Vec::new());
+    loop {
+        line.clear();
+        let read = io::Read::take(&mut from, LINE_OCTETS_MAX).read_until(b'\n', &mut line)?;
+        if read == 0 || found.len() >= EVENTS_MAX {
+            return Ok(found);
+        }
+        if finder.find(&line).is_none() {
+            continue;
+        }
+        let is_it = |event: &Logged| {
+            let of = event.field("client");
+            (of == "several" || names.iter().flatten().any(|name| *name == of))
+                && (order(&event.field("first_id"))..=order(&event.field("last_id")))
+                    .contains(&order(&id.text))
+        };
+        found.extend(Logged::parse(&line).filter(is_it));
+    }
+}
+
+/// Ids in the order in which they were given: sessions have names of one length.
+fn order(id: &str) -> (&str, u64) {
+    let (session, count) = id.split_once('.').unwrap_or((id, "0"));
+    (session, count.parse().unwrap_or(0))
 }
 
 /// As [`in_file`], from anywhere.

@@ -50,6 +50,14 @@ pub fn sentence(event: &Logged) -> String {
             field("delivered"),
             field("refusals")
         ),
+        "RefusalsRepeated" => format!(
+            "one of {} refusals of {} ({}) that were not written one by one, from {} to {}",
+            field("count"),
+            field("client"),
+            field("refusal"),
+            field("first_id"),
+            field("last_id")
+        ),
         other => other.to_owned(),
     }
 }

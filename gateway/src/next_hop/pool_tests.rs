@@ -42,7 +42,7 @@ async fn hop(more: &str, speaks: bool) -> Arc<NextHop> {
     std::fs::write(&path, text).unwrap();
     let config = Config::load(&path).unwrap();
     let (log, _) = Log::start(std::io::sink(), LineFormat::Json, false).unwrap();
-    let observer = Observer { log, metrics: Arc::new(Metrics::default()) };
+    let observer = Observer { log, metrics: Arc::new(Metrics::default()), repeats: Arc::default() };
     NextHop::new(&config.next_hops[0], &config.settings.hostname, &observer).unwrap()
 }
 

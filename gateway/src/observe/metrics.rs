@@ -102,7 +102,7 @@ impl Metrics {
                 Kind::Process { event, .. } => {
                     *lock(&self.process).entry(*event).or_default() += 1;
                 }
-                Kind::SessionClosed { .. } | Kind::MailAccepted => {}
+                Kind::SessionClosed { .. } | Kind::MailAccepted | Kind::Repeated(_) => {}
             }
         });
     }

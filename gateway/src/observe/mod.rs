@@ -8,8 +8,12 @@ pub mod sources;
 pub mod write;
 
 use directory::load::guard::Outcome;
+use relay::client::Prefix;
+use relay::event::repeats::Repeats;
 use relay::event::{Event, Kind, ProcessEvent};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use wire::clock;
+use wire::lock::lock;
 
 /// Where every event goes.
 #[derive(Clone)]
@@ -18,13 +22,35 @@ pub struct Observer {
     pub log: log::Log,
     /// The figures.
     pub metrics: Arc<metrics::Metrics>,
+    /// Refusals that are told in one line.
+    pub repeats: Arc<Mutex<Repeats>>,
 }
 
 impl Observer {
     /// Tells the log and counts.
     pub fn record(&self, event: &Event<'_>) {
         self.metrics.count(&event.kind);
-        self.log.record(event);
+        if self.is_written(event) {
+            self.log.record(event);
+        }
+    }
+
+    /// Whether it is written by itself. What we did for our own networks always is.
+    fn is_written(&self, event: &Event<'_>) -> bool {
+        let (Some(scene), Kind::Refused { refusal, reply, .. }) = (event.scene, event.kind) else {
+            return true;
+        };
+        let Some(id) = reply.id().filter(|_| !scene.client.limits_lifted) else { return true };
+        let client = Prefix::client(scene.client.address.ip());
+        lock(&self.repeats).is_written(client, refusal, id, clock::now())
+    }
+
+    /// Tells what was counted instead of written, once the minute is over, or at the end.
+    pub fn tell_repeats(&self, is_last: bool) {
+        let due = lock(&self.repeats).due(is_last, clock::now());
+        for repeated in due {
+            self.record(&Event { scene: None, kind: Kind::Repeated(repeated) });
+        }
     }
 
     /// Something about the process.

@@ -30,7 +30,14 @@ impl LogService {
     /// When its file cannot be written.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let (log, writer) = open(config)?;
-        Ok(Self { observer: Observer { log, metrics: Arc::new(Metrics::default()) }, writer })
+        Ok(Self {
+            observer: Observer {
+                log,
+                metrics: Arc::new(Metrics::default()),
+                repeats: Arc::default(),
+            },
+            writer,
+        })
     }
 
     /// Takes events, for log and figures.
@@ -62,6 +69,7 @@ impl Service for LogService {
     /// away: nothing is still to be written.
     fn stop(self: Box<Self>, ending: &mut Ending) {
         let Self { observer, writer } = *self;
+        observer.tell_repeats(true);
         let detail = format!("{} sessions were cut off", ending.sessions_left);
         observer.tell(ProcessEvent::Stopped, "", &detail);
         drop(observer);

@@ -115,6 +115,7 @@ async fn tick(state: &State, first: bool) {
         if first && ticks % PRESSURE_TICKS == 0 {
             state.tell_pressure();
             state.ledgers.relax(wire::clock::now());
+            state.observer.tell_repeats(false);
         }
         state.observer.log.flush();
         let lost_now = state.observer.log.lost_lines();

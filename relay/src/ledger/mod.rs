@@ -152,6 +152,7 @@ impl Ledger {
             | Kind::SessionClosed { .. }
             | Kind::Discarded { .. }
             | Kind::OutcomeUnknown { .. }
+            | Kind::Repeated(_)
             | Kind::Process { .. } => {}
         }
         Noted::default()

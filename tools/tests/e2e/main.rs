@@ -20,6 +20,7 @@ mod next_hops;
 mod operations;
 mod probe;
 mod put_off;
+mod repeated;
 mod reverse_name;
 mod second_host;
 mod sessions;

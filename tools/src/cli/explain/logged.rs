@@ -35,13 +35,19 @@ pub(super) fn run(written: &str, arguments: &ExplainArguments) -> ExitCode {
             }
         }
     }
-    let named = events.iter().position(|event| event.is_named(&id));
+    let mut named = events.iter().position(|event| event.is_named(&id));
+    if named.is_none() && !id.is_session() {
+        let repeats = repeats(&files, &id, &events);
+        named = (!repeats.is_empty()).then_some(events.len());
+        events.extend(repeats);
+    }
     if events.is_empty() || (named.is_none() && !id.is_session()) {
         return not_found(&id, &files, !events.is_empty());
     }
     if arguments.json {
-        let named = named.map(|at| events[at].0.clone());
-        let rule_help = events.iter().find(|event| event.is_named(&id)).and_then(story::rule_help);
+        let event = named.map(|at| &events[at]);
+        let rule_help = event.and_then(story::rule_help);
+        let named = event.map(|event| event.0.clone());
         let session: Value = events.into_iter().map(|event| Value::Object(event.0)).collect();
         print_json(&json!({
             "id": id.text, "event": named, "rule_help": rule_help, "session": session,
@@ -50,6 +56,15 @@ pub(super) fn run(written: &str, arguments: &ExplainArguments) -> ExitCode {
         print(&text(&id, named, &events));
     }
     ExitCode::SUCCESS
+}
+
+/// The lines that may stand for it, where it was not written by itself. A file that could be read
+/// a moment ago says what there is to say.
+fn repeats(files: &[PathBuf], id: &Id, session: &[Logged]) -> Vec<Logged> {
+    let client = session.iter().find_map(|event| event.field("client").parse().ok());
+    let Some(client) = client else { return Vec::new() };
+    let read = |file: &PathBuf| search::repeats_in(file, id, client).unwrap_or_default();
+    files.iter().filter(|file| **file != Path::new("-")).flat_map(read).collect()
 }
 
 /// Where to look.

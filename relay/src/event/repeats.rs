@@ -1,0 +1,151 @@
+//! Refusals that repeat: of one client and one reason the first of each minute are written one by
+//! one, and what goes beyond is counted and told in one line. So whoever is refused at full speed
+//! cannot fill a disk, and everybody else's lines can be found.
+
+use crate::client::Prefix;
+use crate::moment::Moment;
+use mail::smtp::reply::ReplyId;
+use std::collections::HashMap;
+
+const MINUTE_MILLISECONDS: u64 = 60_000;
+/// Refusals of one client for one reason that are written one by one, within a minute.
+pub const LINES_MAX: u32 = 20;
+/// Refusals of all clients together that are, within a minute.
+const ALL_LINES_MAX: u32 = 5_000;
+/// Clients, each with a reason, that are told apart within a minute; of further ones their network
+/// is told.
+const CLIENTS_MAX: usize = 10_000;
+/// Networks beyond these; then everybody is one.
+const ALL_MAX: usize = 2 * CLIENTS_MAX;
+
+/// Counts within one minute.
+#[derive(Debug, Default)]
+pub struct Repeats {
+    minute: u64,
+    lines: u32,
+    counts: HashMap<(Option<Prefix>, &'static str), Count>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    lines: u32,
+    more: u32,
+    first: ReplyId,
+    last: ReplyId,
+}
+
+/// Refusals that were counted and not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// Whose: a client, its network where there were too many clients, or everybody's.
+    pub client: Option<Prefix>,
+    /// Why, as in the lines before.
+    pub refusal: &'static str,
+    /// How many.
+    pub count: u32,
+    /// The first of them.
+    pub first: ReplyId,
+    /// The last.
+    pub last: ReplyId,
+}
+
+impl Repeats {
+    /// Whether this refusal is written by itself.
+    pub fn is_written(
+        &mut self,
+        client: Prefix,
+        refusal: &'static str,
+        id: ReplyId,
+        now: Moment,
+    ) -> bool {
+        if self.counts.is_empty() {
+            (self.minute, self.lines) = (now.0 / MINUTE_MILLISECONDS, 0);
+        }
+        let key = (self.key(client, refusal), refusal);
+        let is_client = key.0 == Some(client);
+        let is_room = self.lines < ALL_LINES_MAX && is_client;
+        let count =
+            self.counts.entry(key).or_insert(Count { lines: 0, more: 0, first: id, last: id });
+        if is_room && count.lines < LINES_MAX {
+            count.lines += 1;
+            self.lines += 1;
+            return true;
+        }
+        if count.more == 0 {
+            count.first = id;
+        }
+        count.more = count.more.saturating_add(1);
+        count.last = id;
+        false
+    }
+
+    /// What was counted, when the minute is over; `is_last` when there is nothing to wait for.
+    pub fn due(&mut self, is_last: bool, now: Moment) -> Vec<Repeated> {
+        if self.counts.is_empty() || !is_last && self.minute == now.0 / MINUTE_MILLISECONDS {
+            return Vec::new();
+        }
+        let counts = std::mem::take(&mut self.counts);
+        let told = |((client, refusal), count): (_, Count)| Repeated {
+            client,
+            refusal,
+            count: count.more,
+            first: count.first,
+            last: count.last,
+        };
+        counts.into_iter().filter(|(_, count)| count.more > 0).map(told).collect()
+    }
+
+    fn key(&self, client: Prefix, refusal: &'static str) -> Option<Prefix> {
+        let is_known = |prefix| self.counts.contains_key(&(Some(prefix), refusal));
+        let count = self.counts.len();
+        if count < CLIENTS_MAX || is_known(client) {
+            return Some(client);
+        }
+        client.around().filter(|network| count < ALL_MAX || is_known(*network))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mail::smtp::reply::SessionId;
+    use std::net::Ipv4Addr;
+
+    fn id(count: u32) -> ReplyId {
+        ReplyId { session: SessionId(7), count }
+    }
+
+    fn client(n: u32) -> Prefix {
+        Prefix::client(Ipv4Addr::from(n).into())
+    }
+
+    #[test]
+    fn what_repeats_becomes_one_line_a_minute() {
+        let mut repeats = Repeats::default();
+        let written = (1..=1_224)
+            .filter(|n| repeats.is_written(client(1), "relay_denied", id(*n), Moment(30_000)))
+            .count();
+        assert_eq!(written, 20);
+        assert!(repeats.is_written(client(2), "relay_denied", id(1), Moment(31_000)));
+        assert!(repeats.is_written(client(1), "size", id(2_000), Moment(31_000)));
+        assert_eq!(repeats.due(false, Moment(59_999)), []);
+        let told = repeats.due(false, Moment(60_000));
+        let (first, last) = (id(21), id(1_224));
+        let client = Some(client(1));
+        assert_eq!(told, [Repeated { client, refusal: "relay_denied", count: 1_204, first, last }]);
+        assert_eq!(repeats.due(true, Moment(60_001)), []);
+    }
+
+    #[test]
+    fn many_clients_are_told_by_their_networks_and_the_memory_is_bounded() {
+        let mut repeats = Repeats::default();
+        let mut written = 0;
+        for n in 0..100_000 {
+            written += u32::from(repeats.is_written(client(n * 7), "size", id(n), Moment(0)));
+        }
+        assert_eq!(written, ALL_LINES_MAX);
+        assert!(repeats.counts.len() <= ALL_MAX + 1);
+        let told = repeats.due(true, Moment(1));
+        assert_eq!(told.iter().map(|told| told.count).sum::<u32>(), 100_000 - ALL_LINES_MAX);
+    }
+}
