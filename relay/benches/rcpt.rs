@@ -102,7 +102,7 @@ impl Sink for Counting {
     fn record(&mut self, event: &Event<'_>) {
         event.fields(&mut |name, _| self.1 += name.len());
     }
-    fn split(&mut self, _: &ReversePath, _: &[ForwardPath]) {}
+    fn split(&mut self, _: relay::client::Prefix, _: &ReversePath, _: &[ForwardPath]) {}
 }
 
 /// A session behind MAIL.

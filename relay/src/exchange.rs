@@ -12,7 +12,7 @@ mod refuse;
 mod report;
 mod transaction;
 
-use crate::client::Client;
+use crate::client::{Client, Prefix};
 use crate::event::Kind;
 use crate::moment::Moment;
 use crate::next_hop::Outcome;
@@ -21,10 +21,11 @@ use crate::policy::judge_from;
 use crate::policy::verdict::Refusal;
 use crate::recipient::RecipientStatus;
 use crate::settings::{DomainId, ListenerTerms, Pressure, Settings};
+use crate::split::Splitting;
 use crate::turns::Party;
 pub use act::{Do, Done, Sink};
 use clock::{Awaited, Clock};
-use mail::address::{Domain, ForwardPath, LocalPart, ReversePath};
+use mail::address::{Domain, LocalPart};
 use mail::message::received::Trace;
 use mail::smtp::content::ContentLimits;
 use mail::smtp::extension::Offer;
@@ -172,11 +173,17 @@ impl Exchange {
         Some((case.domain?, path.mailbox().map(|mailbox| &mailbox.local_part)))
     }
 
-    /// The envelope in question: its reverse-path and the recipient that is being named.
+    /// The envelope in question, and the recipient that is being named.
     #[must_use]
-    pub fn envelope_in_question(&self) -> Option<(&ReversePath, &ForwardPath)> {
+    pub fn envelope_in_question(&self) -> Option<Splitting<'_>> {
         let Some(Question::Rcpt(path)) = self.session.question() else { return None };
-        Some((&self.session.envelope()?.reverse_path, path))
+        let envelope = self.session.envelope()?;
+        Some(Splitting {
+            network: Prefix::network(self.client.address.ip()),
+            from: &envelope.reverse_path,
+            accepted: &envelope.recipients,
+            path,
+        })
     }
 
     /// The trace field for the message at hand; `date` is now, as RFC 5322 §3.3 writes it. Content

@@ -4,7 +4,7 @@ use super::*;
 use crate::event::Event;
 use crate::next_hop::Request;
 use crate::settings::{DomainSettings, Harvest, Limits, LocalPartCase, NextHopId, Rates};
-use mail::address::Domain;
+use mail::address::{Domain, ForwardPath, ReversePath};
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::{HeardReply, SessionId};
 use std::collections::{HashMap, VecDeque};
@@ -18,7 +18,7 @@ impl Sink for Codes {
     }
     fn keep(&mut self, _: &[u8]) {}
     fn record(&mut self, _: &Event<'_>) {}
-    fn split(&mut self, _: &ReversePath, _: &[ForwardPath]) {}
+    fn split(&mut self, _: Prefix, _: &ReversePath, _: &[ForwardPath]) {}
 }
 
 /// Two domains, each with a next hop of its own.
@@ -418,7 +418,7 @@ impl Sink for Unsent {
     }
     fn keep(&mut self, _: &[u8]) {}
     fn record(&mut self, _: &Event<'_>) {}
-    fn split(&mut self, _: &ReversePath, _: &[ForwardPath]) {}
+    fn split(&mut self, _: Prefix, _: &ReversePath, _: &[ForwardPath]) {}
 }
 
 #[test]

@@ -140,7 +140,7 @@ impl Sink for World<'_> {
         }
     }
 
-    fn split(&mut self, _: &ReversePath, _: &[ForwardPath]) {}
+    fn split(&mut self, _: relay::client::Prefix, _: &ReversePath, _: &[ForwardPath]) {}
 
     fn ran(
         &mut self,
@@ -237,7 +237,7 @@ impl World<'_> {
                 let settings = &self.config.settings;
                 let question = exchange
                     .envelope_in_question()
-                    .and_then(|(_, path)| Some((path, settings.domain_of_path(path)?)));
+                    .and_then(|asked| Some((asked.path, settings.domain_of_path(asked.path)?)));
                 let asked = question
                     .map(|(path, domain)| asked::ask(self.directory, settings, domain, path));
                 self.asked = asked.transpose()?;

@@ -9,6 +9,7 @@ use crate::subscribers::{self, Occasion};
 use directory::{self, Answer};
 use mail::address::{ForwardPath, LocalPart, ReversePath};
 use mail::smtp::reply::Reply;
+use relay::client::Prefix;
 use relay::event::{Event, ProcessEvent};
 use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::moment::Moment;
@@ -76,8 +77,8 @@ impl Sink for EdgeSink {
         subscribers::tell(&self.state, event, &occasion);
     }
 
-    fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]) {
-        lock(&self.state.split).remember(from, recipients, self.now);
+    fn split(&mut self, network: Prefix, from: &ReversePath, recipients: &[ForwardPath]) {
+        lock(&self.state.split).remember(network, from, recipients, self.now);
     }
 }
 
@@ -220,8 +221,8 @@ impl Session {
                 Found::Standing(state.ledgers.standing(self.exchange.client(), self.sink.now))
             }
             Need::Split => {
-                Found::Split(self.exchange.envelope_in_question().is_some_and(|(from, to)| {
-                    lock(&state.split).is_remembered(from, to, self.sink.now)
+                Found::Split(self.exchange.envelope_in_question().is_some_and(|envelope| {
+                    lock(&state.split).is_remembered(&envelope, self.sink.now)
                 }))
             }
             Need::Recipient => return self.find_recipient(until),

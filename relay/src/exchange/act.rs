@@ -1,5 +1,6 @@
 //! What the exchange wants of the edge, and what the edge reports.
 
+use crate::client::Prefix;
 use crate::event::Event;
 use crate::moment::Moment;
 use crate::next_hop::{Outcome, Request};
@@ -102,7 +103,7 @@ pub trait Sink {
     /// Something to be told.
     fn record(&mut self, event: &Event<'_>);
     /// An envelope whose recipients are to come one by one from now on.
-    fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]);
+    fn split(&mut self, network: Prefix, from: &ReversePath, recipients: &[ForwardPath]);
     /// A rule has run over these facts, and had all that it asked for: to explain it.
     fn ran(&mut self, _: Stage, _: &'static Rule, _: &Facts<'_>, _: Option<&Refusal>) {}
 }

@@ -28,7 +28,13 @@ impl Sink for Heard {
             self.refusals.push(refusal);
         }
     }
-    fn split(&mut self, _: &ReversePath, _: &[mail::address::ForwardPath]) {}
+    fn split(
+        &mut self,
+        _: crate::client::Prefix,
+        _: &ReversePath,
+        _: &[mail::address::ForwardPath],
+    ) {
+    }
 }
 
 impl Heard {

@@ -4,6 +4,7 @@
 use super::clock::Awaited;
 use super::refuse::No;
 use super::{Activity, Case, Do, Exchange, Sink};
+use crate::client::Prefix;
 use crate::event::Kind;
 use crate::moment::Moment;
 use crate::next_hop::{Lack, Outcome, Request};
@@ -344,7 +345,8 @@ impl Exchange {
         let envelope = self.session.envelope()?;
         if envelope.recipients.len() > 1 && reply.class() == Class::Permanent {
             let from: &ReversePath = &envelope.reverse_path;
-            sink.split(from, &envelope.recipients);
+            let network = Prefix::network(self.client.address.ip());
+            sink.split(network, from, &envelope.recipients);
             return self.refuse(Stage::Content, Refuser::NextHop, &Refusal::RefusedAsAWhole, sink);
         }
         self.refuse_relayed(Stage::Content, false, reply, sink)

@@ -135,10 +135,11 @@ impl<V: Voice> Sink for Ear<'_, V> {
     }
     fn split(
         &mut self,
+        network: relay::client::Prefix,
         from: &mail::address::ReversePath,
         recipients: &[mail::address::ForwardPath],
     ) {
-        self.split.remember(from, recipients, self.now);
+        self.split.remember(network, from, recipients, self.now);
     }
 }
 
@@ -273,7 +274,7 @@ impl<V: Voice> Stage<V> {
         }
     }
 
-    fn look_up(&self, exchange: &Exchange, need: Need) -> Found {
+    fn look_up(&mut self, exchange: &Exchange, need: Need) -> Found {
         match need {
             Need::Recipient => Found::Recipient(self.recipient(exchange)),
             Need::ReverseName => Found::ReverseName(self.reverse_name.clone()),
@@ -282,7 +283,7 @@ impl<V: Voice> Stage<V> {
             Need::Split => Found::Split(
                 exchange
                     .envelope_in_question()
-                    .is_some_and(|(from, path)| self.split.is_remembered(from, path, self.now)),
+                    .is_some_and(|envelope| self.split.is_remembered(&envelope, self.now)),
             ),
         }
     }

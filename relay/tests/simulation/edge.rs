@@ -10,6 +10,7 @@ use super::next_hop::Hop;
 use super::seed::Seed;
 use mail::address::{ForwardPath, Mailbox, ReversePath};
 use mail::smtp::reply::Reply;
+use relay::client::Prefix;
 use relay::event::{Event, Kind};
 use relay::exchange::{Do, Done, Exchange, Sink};
 use relay::ledger::Ledger;
@@ -174,8 +175,8 @@ impl Sink for Out<'_> {
         self.shared.journal.note(self.now, Note::Event { session: self.id, told });
     }
 
-    fn split(&mut self, from: &ReversePath, recipients: &[ForwardPath]) {
-        self.shared.split.remember(from, recipients, Moment(self.now));
+    fn split(&mut self, network: Prefix, from: &ReversePath, recipients: &[ForwardPath]) {
+        self.shared.split.remember(network, from, recipients, Moment(self.now));
     }
 }
 
@@ -394,10 +395,10 @@ impl Session {
         match need {
             Need::Standing => Found::Standing(shared.ledger.standing(self.exchange.client(), now)),
             Need::Split => {
-                let Some((from, path)) = self.exchange.envelope_in_question() else {
+                let Some(envelope) = self.exchange.envelope_in_question() else {
                     unreachable!("a need without a question")
                 };
-                Found::Split(shared.split.is_remembered(from, path, now))
+                Found::Split(shared.split.is_remembered(&envelope, now))
             }
             Need::ReverseName => Found::ReverseName(ReverseName::Missing),
             Need::EarlyTalker => Found::EarlyTalker(false),
