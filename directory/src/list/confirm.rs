@@ -25,7 +25,7 @@ pub(super) fn leave(cache: &Path, list: &str, confirmation: Confirmation) -> io:
     let written = ConfirmationFile { list: list.into(), entries: confirmation.entries };
     let unfinished = place.with_extension("confirm.new");
     // Readable for the user that Postern has become, whoever writes it.
-    let mut file = File::create(&unfinished)?;
+    let mut file = crate::snapshot::stored::fresh(&unfinished, 0o644)?;
     file.write_all(&serde_json::to_vec(&written)?)?;
     drop(file);
     fs::rename(&unfinished, &place)?;

@@ -120,16 +120,26 @@ impl<T: Read> Summed<T> {
     }
 }
 
+/// A new file of this name, in place of what bears it. Made and never opened, so that a link that
+/// somebody has left there leads nowhere.
+/// # Errors
+/// When there can be none.
+pub fn fresh(path: &Path, mode: u32) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
+}
+
 /// Writes a snapshot with the description of where it came from; whole or not at all.
 /// # Errors
 /// When the disk fails; the file that was there before still is, or the new one is complete.
 pub fn write(path: &Path, snapshot: &Snapshot, description: &[u8]) -> Result<(), StoredError> {
     let failed = |source| StoredError::Io { path: path.to_owned(), source };
-    // A fixed name: what a crash leaves behind is overwritten by the next attempt.
+    // A fixed name: what a crash leaves behind is replaced by the next attempt.
     let temporary = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let file = options.open(&temporary).map_err(failed)?;
+    let file = fresh(&temporary, 0o600).map_err(failed)?;
     let mut out = Summed::new(BufWriter::with_capacity(PIECE_OCTETS, file));
     put_all(&mut out, snapshot, description).map_err(failed)?;
     let file = out.inner.into_inner().map_err(|error| failed(error.into_error()))?;
@@ -261,4 +271,22 @@ fn assemble(
         && attributes.iter().filter(|&&a| a & HAS_TARGET != 0).count() == targets.len();
     let (hashes, attributes) = (hashes.into_boxed_slice(), attributes.into_boxed_slice());
     consistent.then_some(Snapshot { key, hashes, attributes, targets, target_text })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_file_that_is_made_anew_is_written_through_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (precious, link) = (folder.path().join("precious"), folder.path().join("list.new"));
+        std::fs::write(&precious, "root's").unwrap();
+        symlink(&precious, &link).unwrap();
+        fresh(&link, 0o600).unwrap().write_all(b"ours").unwrap();
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "root's");
+        assert_eq!(std::fs::read_to_string(&link).unwrap(), "ours");
+    }
 }

@@ -16,8 +16,10 @@ mod stats;
 mod sync;
 
 use self::shared::{Common, Ended};
+use crate::cli::exit::EXIT_MISTAKES;
 use clap::{Args, Subcommand};
 use gateway::config::built::Config;
+use gateway::run::privileges::drop_to;
 use std::process::ExitCode;
 
 /// Arguments of `recipients`.
@@ -64,18 +66,42 @@ pub fn run(arguments: &RecipientsArguments) -> ExitCode {
         Ok(config) => ExitCode::from(command(&config).unwrap_or_else(|code| code)),
         Err(code) => code,
     };
+    // What belongs to the user that Postern becomes is touched by nobody with more rights than
+    // his: he could have left a link there. What is written elsewhere is the caller's.
+    let run_as_user = |common: &Common, command: &dyn Fn(&Config) -> Ended| {
+        run(common, &|config| become_user(config).and_then(|()| command(config)))
+    };
     match &arguments.command {
-        RecipientsCommand::Lookup(lookup) => run(&lookup.common, &|c| lookup::run(lookup, c)),
-        RecipientsCommand::Sources(sources) => run(&sources.common, &|c| sources::run(sources, c)),
-        RecipientsCommand::Why(why) => run(&why.common, &|c| learned::why(why, c)),
-        RecipientsCommand::Report(report) => run(&report.common, &|c| learned::report(report, c)),
-        RecipientsCommand::Flush(flush) => run(&flush.common, &|c| flush::run(flush, c)),
-        RecipientsCommand::Sync(sync) => run(&sync.common, &|c| sync::run(sync, c)),
-        RecipientsCommand::Diff(diff) => run(&diff.common, &|c| diff::run(diff, c)),
+        RecipientsCommand::Lookup(lookup) => {
+            run_as_user(&lookup.common, &|c| lookup::run(lookup, c))
+        }
+        RecipientsCommand::Sources(sources) => {
+            run_as_user(&sources.common, &|c| sources::run(sources, c))
+        }
+        RecipientsCommand::Why(why) => run_as_user(&why.common, &|c| learned::why(why, c)),
+        RecipientsCommand::Report(report) => {
+            run_as_user(&report.common, &|c| learned::report(report, c))
+        }
+        RecipientsCommand::Flush(flush) => run_as_user(&flush.common, &|c| flush::run(flush, c)),
+        RecipientsCommand::Sync(sync) => run_as_user(&sync.common, &|c| sync::run(sync, c)),
+        RecipientsCommand::Diff(diff) => run_as_user(&diff.common, &|c| diff::run(diff, c)),
         RecipientsCommand::Export(export) => run(&export.common, &|c| export::run(export, c)),
         RecipientsCommand::Import(import) => run(&import.common, &|c| import::run(import, c)),
-        RecipientsCommand::Stats(common) => run(common, &|c| stats::run(common, c)),
-        RecipientsCommand::Check(check) => run(&check.common, &|c| check::run(check, c)),
-        RecipientsCommand::Confirm(confirm) => run(&confirm.common, &|c| confirm::run(confirm, c)),
+        RecipientsCommand::Stats(common) => run_as_user(common, &|c| stats::run(common, c)),
+        RecipientsCommand::Check(check) => run_as_user(&check.common, &|c| check::run(check, c)),
+        RecipientsCommand::Confirm(confirm) => {
+            run_as_user(&confirm.common, &|c| confirm::run(confirm, c))
+        }
     }
+}
+
+/// Becomes whom the configuration names, where we are root.
+fn become_user(config: &Config) -> Result<(), u8> {
+    if !nix::unistd::Uid::current().is_root() {
+        return Ok(());
+    }
+    drop_to(config.drop_to.as_ref()).map_err(|error| {
+        eprintln!("postern: {error}");
+        EXIT_MISTAKES
+    })
 }
