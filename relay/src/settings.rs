@@ -163,6 +163,9 @@ pub struct Limits {
     pub memory_octets_max: u64,
     /// Content of one message held in memory, in octets. Default 4 MiB.
     pub message_memory_octets_max: u64,
+    /// Content in temporary files over all sessions, in octets; beyond that the largest unfinished
+    /// content of the client that has most goes first. Default 4 GiB.
+    pub disk_octets_max: u64,
 }
 
 impl Limits {
@@ -195,6 +198,7 @@ impl Limits {
         network_connections_max: 500,
         memory_octets_max: 256 << 20,
         message_memory_octets_max: 4 << 20,
+        disk_octets_max: 4 << 30,
     };
 }
 

@@ -2,8 +2,9 @@
 //! a temporary file that has no name, so that nothing is left of it when we are killed.
 
 use super::buffers::BUFFER_OCTETS;
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use super::spill::{SpillFolder, Spilled};
+use relay::client::Prefix;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,24 +18,30 @@ pub struct ContentBudget {
     octets_max: AtomicU64,
     /// Its limit for one message.
     message_octets_max: AtomicU64,
-    /// Where files go; the system's temporary folder when there is none of our own.
-    folder: Option<PathBuf>,
+    /// What is in files.
+    files: SpillFolder,
 }
 
 impl ContentBudget {
-    /// With these limits, in octets.
+    /// With these limits, in octets. Files go into the folder, or where the system has its own.
     #[must_use]
-    pub fn new(octets_max: u64, message_octets_max: u64, folder: Option<PathBuf>) -> Self {
+    pub fn new(
+        octets_max: u64,
+        message_octets_max: u64,
+        disk_octets_max: u64,
+        folder: Option<PathBuf>,
+    ) -> Self {
         Self {
             used_octets: AtomicU64::new(0),
             octets_max: AtomicU64::new(octets_max),
             message_octets_max: AtomicU64::new(message_octets_max),
-            folder,
+            files: SpillFolder::new(folder, disk_octets_max),
         }
     }
 
     /// Changes the limits, in octets; content that is there is measured by them from now on.
-    pub fn set_max(&self, octets_max: u64, message_octets_max: u64) {
+    pub fn set_max(&self, octets_max: u64, message_octets_max: u64, disk_octets_max: u64) {
+        self.files.set_max(disk_octets_max);
         self.octets_max.store(octets_max, Ordering::Relaxed);
         self.message_octets_max.store(message_octets_max, Ordering::Relaxed);
     }
@@ -43,6 +50,12 @@ impl ContentBudget {
     #[must_use]
     pub fn used_octets(&self) -> u64 {
         self.used_octets.load(Ordering::Relaxed)
+    }
+
+    /// Content in files now, in octets.
+    #[must_use]
+    pub fn disk_octets(&self) -> u64 {
+        self.files.octets()
     }
 }
 
@@ -62,17 +75,18 @@ pub trait Parts {
 #[derive(Debug)]
 pub struct Content {
     budget: Arc<ContentBudget>,
+    client: Prefix,
     chunks: Vec<Vec<u8>>,
     memory_octets: u64,
     octets: u64,
-    file: Option<File>,
+    file: Option<Arc<Spilled>>,
 }
 
 impl Content {
-    /// Nothing yet.
+    /// Nothing yet, of a message from this client.
     #[must_use]
-    pub fn new(budget: Arc<ContentBudget>) -> Self {
-        Self { budget, chunks: Vec::new(), memory_octets: 0, octets: 0, file: None }
+    pub fn new(budget: Arc<ContentBudget>, client: Prefix) -> Self {
+        Self { budget, client, chunks: Vec::new(), memory_octets: 0, octets: 0, file: None }
     }
 
     /// All of it, in octets.
@@ -109,23 +123,20 @@ impl Content {
         let limit = |octets_max: &AtomicU64| octets_max.load(Ordering::Relaxed);
         let over = self.memory_octets > limit(&self.budget.message_octets_max)
             || self.budget.used_octets() > limit(&self.budget.octets_max);
-        over && self.memory_octets > 0
+        (over && self.memory_octets > 0) || self.file.as_ref().is_some_and(|file| file.is_gone())
     }
 
     /// Moves what is in memory to the file. Blocks: not for the thread of a session.
     /// # Errors
-    /// As the disk's. The content is of no more use then.
+    /// As the disk's, and `StorageFull` when this content has to go so that others find room. It
+    /// is of no more use then.
     pub fn spill(&mut self) -> io::Result<()> {
-        let mut file = match self.file.take() {
+        let file = match self.file.take() {
             Some(file) => file,
-            None => match &self.budget.folder {
-                Some(folder) => tempfile::tempfile_in(folder)?,
-                None => tempfile::tempfile()?,
-            },
+            None => self.budget.files.begin(self.client)?,
         };
-        for chunk in &self.chunks {
-            file.write_all(chunk)?;
-        }
+        self.budget.files.make_room(&file, self.memory_octets)?;
+        file.append(&self.chunks)?;
         self.file = Some(file);
         self.leave_memory();
         Ok(())
@@ -137,8 +148,12 @@ impl Content {
         self.file.is_some()
     }
 
-    /// All of it: the file first, then what came after the last move to it.
+    /// All of it: the file first, then what came after the last move to it. From here on it does
+    /// not have to go any more for others.
     pub fn parts(&mut self) -> ContentParts<'_> {
+        if let Some(file) = &self.file {
+            file.is_complete();
+        }
         let is_in_file = self.is_in_file();
         ContentParts { content: self, part: Vec::new(), is_first: true, is_in_file, chunks: 0 }
     }
@@ -146,13 +161,10 @@ impl Content {
     /// Reads the next part of the file. Blocks. The first part is read from the start.
     fn read_part(&mut self, first: bool, part: &mut Vec<u8>) -> io::Result<()> {
         part.clear();
-        if let Some(file) = &mut self.file {
-            if first {
-                file.rewind()?;
-            }
-            file.take(BUFFER_OCTETS as u64).read_to_end(part)?;
+        match &self.file {
+            Some(file) => file.read(first, BUFFER_OCTETS as u64, part),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn leave_memory(&mut self) {
@@ -204,10 +216,14 @@ impl Drop for Content {
 mod tests {
     use super::*;
 
+    fn client() -> Prefix {
+        Prefix::client(std::net::IpAddr::from([192, 0, 2, 1]))
+    }
+
     #[test]
     fn what_is_kept_comes_back_from_memory_and_from_the_file() {
-        let budget = Arc::new(ContentBudget::new(1_000_000, 100_000, None));
-        let mut content = Content::new(Arc::clone(&budget));
+        let budget = Arc::new(ContentBudget::new(1_000_000, 100_000, 1 << 30, None));
+        let mut content = Content::new(Arc::clone(&budget), client());
         let mut kept = Vec::new();
         for n in 0..40_u8 {
             let piece = vec![n; 7_000];
@@ -232,8 +248,8 @@ mod tests {
 
     #[test]
     fn a_message_in_memory_is_given_up_with_its_room() {
-        let budget = Arc::new(ContentBudget::new(1_000_000, 100_000, None));
-        let mut content = Content::new(Arc::clone(&budget));
+        let budget = Arc::new(ContentBudget::new(1_000_000, 100_000, 1 << 30, None));
+        let mut content = Content::new(Arc::clone(&budget), client());
         content.keep(b"hello");
         assert_eq!(content.parts().next_part().unwrap(), Some(&b"hello"[..]));
         assert_eq!(budget.used_octets(), 5);

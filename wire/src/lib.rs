@@ -11,5 +11,6 @@ pub mod lock;
 pub mod pool;
 pub mod server;
 pub mod slots;
+mod spill;
 pub mod stream;
 pub mod tls;

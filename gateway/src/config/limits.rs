@@ -156,6 +156,9 @@ limits! {
     memory_octets_max: u64 in 1 << 20..=1 << 44;
     /// Content of one message held in memory.
     message_memory_octets_max: u64 in 4 << 10..=1 << 40;
+    /// Content in temporary files over all sessions. Beyond that, and where less than 256 MiB of
+    /// the disk are left, the largest unfinished message of the client that has most goes first.
+    disk_octets_max: u64 in 1 << 20..=1 << 50;
 }
 
 numbers! {
@@ -222,6 +225,7 @@ pub(super) fn check(l: &Limits, harvest: &Harvest, context: &mut LoadContext) {
         (wide(&l.client_connections_max), &wide(&l.connections_max)),
         (wide(&l.client_connections_max), &wide(&l.network_connections_max)),
         (l.message_memory_octets_max.clone(), &l.memory_octets_max),
+        (l.size_octets_max.clone(), &l.disk_octets_max),
         (wide(&l.header_octets_max), &l.size_octets_max),
         (wide(&harvest.session_unknown_max), &wide(&harvest.session_unknown_before_close_max)),
     ] {

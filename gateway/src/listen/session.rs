@@ -57,6 +57,7 @@ struct EdgeSink {
     active: Arc<ActiveConfig>,
     outbox: Outbox,
     content: Option<Box<Content>>,
+    client: Prefix,
     now: Moment,
 }
 
@@ -66,9 +67,9 @@ impl Sink for EdgeSink {
     }
 
     fn keep(&mut self, content: &[u8]) {
-        let room = &self.state.content_budget;
-        let kept = self.content.get_or_insert_with(|| Box::new(Content::new(Arc::clone(room))));
-        kept.keep(content);
+        let (budget, client) = (&self.state.content_budget, self.client);
+        let new = || Box::new(Content::new(Arc::clone(budget), client));
+        self.content.get_or_insert_with(new).keep(content);
     }
 
     fn record(&mut self, event: &Event<'_>) {
@@ -93,7 +94,9 @@ impl Session {
         slot: Slot,
     ) -> Box<Self> {
         let now = clock::now();
-        let sink = EdgeSink { state, active, outbox: Outbox::default(), content: None, now };
+        let client = Prefix::client(exchange.client().address.ip());
+        let outbox = Outbox::default();
+        let sink = EdgeSink { state, active, outbox, content: None, client, now };
         let next_hop = Transaction::default();
         Box::new(Self { exchange, stream, sink, next_hop, _slot: slot })
     }
@@ -165,7 +168,7 @@ impl Session {
     /// Performs a request. Only the next hop is waited for, so its connection is nobody else's.
     async fn carry(&mut self, request: Request, until: Moment, alarm: &mut Alarm<'_>) -> Done {
         let Self { exchange, stream, sink, next_hop, .. } = self;
-        let EdgeSink { state, active, outbox, content, .. } = sink;
+        let EdgeSink { state, active, outbox, content, client: prefix, .. } = sink;
         let is_opening = matches!(request, Request::Open { .. });
         let performing: Pin<Box<dyn Future<Output = Outcome> + Send + '_>> = match request {
             Request::Open { route: Route::Hop(id), reverse_path, parameters, recipient } => {
@@ -176,7 +179,7 @@ impl Session {
             Request::Recipient(recipient) => Box::pin(next_hop.recipient(recipient)),
             Request::Content { longest_line_octets } => {
                 let trace = exchange.trace_field(&clock::date());
-                let new = || Box::new(Content::new(Arc::clone(&state.content_budget)));
+                let new = || Box::new(Content::new(Arc::clone(&state.content_budget), *prefix));
                 let content = content.get_or_insert_with(new);
                 Box::pin(next_hop.content(content, trace, longest_line_octets))
             }

@@ -78,12 +78,15 @@ fn add_sources(state: &Arc<State>, watched: &Arc<Mutex<Watched>>) {
 
 fn add_gauges(state: &Arc<State>) {
     let metrics = &state.observer.metrics;
-    let (slots, room, log) =
+    let (slots, budget, log) =
         (Arc::clone(&state.slots), Arc::clone(&state.content_budget), state.observer.log.clone());
+    let disk = Arc::clone(&budget);
     metrics
         .add_gauge("connections", "Open connections of clients", move || u64::from(slots.taken()));
     metrics
-        .add_gauge("content_memory_octets", "Content held in memory", move || room.used_octets());
+        .add_gauge("content_memory_octets", "Content held in memory", move || budget.used_octets());
+    metrics
+        .add_gauge("content_disk_octets", "Content in temporary files", move || disk.disk_octets());
     metrics.add_gauge("log_lines_lost", "Lines of the log that were given up", move || {
         log.lost_lines()
     });

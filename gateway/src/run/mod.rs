@@ -211,12 +211,17 @@ fn assemble(
     let slots_max = slots_for(limits.connections_max, &observer)?;
     let Assembled { active, watched, .. } =
         build::assemble(config, &observer, backing, Before::default())?;
-    let (memory, of_message) = (limits.memory_octets_max, limits.message_memory_octets_max);
+    let budget = ContentBudget::new(
+        limits.memory_octets_max,
+        limits.message_memory_octets_max,
+        limits.disk_octets_max,
+        state_dir,
+    );
     let (conditions, _) = watch::channel(Conditions::default());
     let state = State {
         active: ArcSwap::from_pointee(active),
         slots: Arc::new(Slots::new(slots_max)),
-        content_budget: Arc::new(ContentBudget::new(memory, of_message, state_dir)),
+        content_budget: Arc::new(budget),
         ledgers: Ledgers::new()?,
         learned: Arc::clone(backing.learned()),
         split: Mutex::new(SplitMemory::new(random_key()?)),

@@ -47,9 +47,11 @@ impl Service for SmtpService {
             if let Ok(slots) = slots_for(limits.connections_max, &state.observer) {
                 state.slots.set_max(slots);
             }
-            state
-                .content_budget
-                .set_max(limits.memory_octets_max, limits.message_memory_octets_max);
+            state.content_budget.set_max(
+                limits.memory_octets_max,
+                limits.message_memory_octets_max,
+                limits.disk_octets_max,
+            );
         };
         let needs_restart = change.config.listeners != change.before.config.listeners;
         Ok(Staged { needs_restart, ..Staged::with(apply) })

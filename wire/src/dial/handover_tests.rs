@@ -37,7 +37,10 @@ async fn reply(octets: usize, read: usize) -> Result<HeardReply, Sending> {
     assert!(matches!(connection.answer(LONG).await.unwrap(), Answer::Rcpt(_)));
     connection.session().data();
     assert!(matches!(connection.answer(LONG).await.unwrap(), Answer::Data(_)));
-    let mut content = Content::new(Arc::new(ContentBudget::new(1 << 30, 1 << 30, None)));
+    let mut content = Content::new(
+        Arc::new(ContentBudget::new(1 << 30, 1 << 30, 1 << 30, None)),
+        relay::client::Prefix::client(std::net::IpAddr::from([192, 0, 2, 1])),
+    );
     let line = [&[b'a'; 62][..], b"\r\n"].concat();
     content.keep(&line.repeat(octets / line.len()));
     match send(&mut connection, &mut content.parts(), "", LONG, &mut None).await {
