@@ -8,7 +8,7 @@ SEEDS ?= 20
 # one before it. New cases: `make search`.
 export PROPTEST_RNG_SEED ?= 5321
 
-.PHONY: help map demo check test bless sim search fuzz fuzz-smoke bench release deb servers
+.PHONY: help map demo check test bless sim search fuzz fuzz-smoke bench siege release deb servers
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ fuzz-smoke: ## the fuzz targets on their corpora and seeded mutations, on stable
 
 bench: ## micro-benchmarks; beside the peers: bench/run
 	$(CARGO) bench --locked -p relay -p directory -p tools
+
+siege: ## attacks beside good mail: what each costs; SECONDS=5 for short phases
+	$(CARGO) bench --locked -p tools --bench siege
 
 release: ## the binary that serves mail
 	$(CARGO) build --profile dist --locked

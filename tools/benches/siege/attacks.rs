@@ -1,0 +1,321 @@
+//! The attacks: each is what any attacker has, as small as it goes.
+
+use socket2::{Domain, Socket, Type};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+/// Before whom it stands.
+pub struct Target<'a> {
+    pub smtp: SocketAddr,
+    pub figures: SocketAddr,
+    pub stop: &'a AtomicBool,
+}
+
+/// What it cost the attacker.
+pub struct Cost {
+    pub who: String,
+    pub octets: u64,
+}
+
+/// One attack.
+pub struct Attack {
+    pub name: &'static str,
+    pub what: &'static str,
+    /// What has to be set for it, beside the defaults.
+    pub settings: &'static str,
+    /// How large a good mail is, in octets.
+    pub good_octets: usize,
+    pub run: fn(&Target<'_>) -> Cost,
+}
+
+const SMALL: usize = 4 << 10;
+const NOTHING: &str = "";
+
+/// All of them, by the numbers of what they were found as.
+pub const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "pinned",
+        what: "1 leases held by guessers",
+        settings: NOTHING,
+        good_octets: SMALL,
+        run: pinned,
+    },
+    Attack {
+        name: "idle",
+        what: "1 idle transactions",
+        settings: NOTHING,
+        good_octets: SMALL,
+        run: idle,
+    },
+    Attack {
+        name: "deaf",
+        what: "1, 8 clients that do not read",
+        settings: NOTHING,
+        good_octets: SMALL,
+        run: deaf,
+    },
+    Attack {
+        name: "silent",
+        what: "2 silent connections, greeting held back",
+        settings: "",
+        good_octets: SMALL,
+        run: silent,
+    },
+    Attack {
+        name: "notices",
+        what: "3 harvest in notices",
+        settings: NOTHING,
+        good_octets: SMALL,
+        run: notices,
+    },
+    Attack {
+        name: "refusals",
+        what: "4 refusals at full speed",
+        settings: NOTHING,
+        good_octets: SMALL,
+        run: refusals,
+    },
+    Attack {
+        name: "stranger",
+        what: "4 one stranger at full speed",
+        settings: NOTHING,
+        good_octets: SMALL,
+        run: stranger,
+    },
+    Attack {
+        name: "network",
+        what: "5 connections of one /24",
+        settings: NOTHING,
+        good_octets: SMALL,
+        run: network,
+    },
+    Attack {
+        name: "washing",
+        what: "7 bare sessions",
+        settings: NOTHING,
+        good_octets: SMALL,
+        run: washing,
+    },
+    Attack {
+        name: "disk",
+        what: "9 content that never ends",
+        settings: "[limits]\nsize_octets_max = 8388608\nmessage_memory_octets_max = 65536\n\
+                   disk_octets_max = 67108864\n",
+        good_octets: 1 << 20,
+        run: disk,
+    },
+    Attack {
+        name: "figures",
+        what: "10 half requests for figures",
+        settings: NOTHING,
+        good_octets: SMALL,
+        run: figures,
+    },
+];
+
+/// A connection from this address of ours; nothing when it is turned away.
+fn connect(source: Ipv4Addr, to: SocketAddr, sent: &AtomicU64) -> Option<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
+    socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into()).ok()?;
+    socket.connect_timeout(&to.into(), Duration::from_secs(2)).ok()?;
+    // A handshake and its end.
+    sent.fetch_add(240, SeqCst);
+    let stream: TcpStream = socket.into();
+    stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
+    stream.set_write_timeout(Some(Duration::from_millis(200))).ok()?;
+    Some(stream)
+}
+
+fn say(stream: &mut TcpStream, octets: &[u8], sent: &AtomicU64) -> bool {
+    sent.fetch_add(octets.len() as u64, SeqCst);
+    stream.write_all(octets).is_ok()
+}
+
+fn hear(stream: &mut TcpStream) -> bool {
+    !matches!(stream.read(&mut [0; 16 << 10]), Ok(0))
+}
+
+/// As far as a recipient, and it reads what is said.
+fn begin(stream: &mut TcpStream, from: &str, to: &str, sent: &AtomicU64) -> bool {
+    hear(stream)
+        && say(stream, b"EHLO a.example\r\n", sent)
+        && hear(stream)
+        && say(stream, format!("MAIL FROM:<{from}>\r\nRCPT TO:<{to}>\r\n").as_bytes(), sent)
+        && hear(stream)
+}
+
+/// So many connections from so many addresses, each of a network of its own unless `/24`; what each
+/// does until the end.
+fn all(
+    target: &Target<'_>,
+    (addresses, each): (u32, u32),
+    source: fn(u32) -> Ipv4Addr,
+    act: impl Fn(u32, Ipv4Addr, &AtomicU64) + Sync,
+) -> Cost {
+    let sent = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for n in 0..addresses * each {
+            let (act, sent) = (&act, &sent);
+            let act = move || {
+                while !target.stop.load(SeqCst) {
+                    act(n, source(n % addresses), sent);
+                    thread::sleep(Duration::from_millis(20));
+                }
+            };
+            thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, act).unwrap();
+        }
+    });
+    let who = format!("{} connections from {addresses} addresses", addresses * each);
+    Cost { who, octets: sent.into_inner() }
+}
+
+fn spread(n: u32) -> Ipv4Addr {
+    Ipv4Addr::new(127, 10 + (n / 250) as u8, (n % 250) as u8, 1)
+}
+
+fn neighbours(n: u32) -> Ipv4Addr {
+    Ipv4Addr::new(127, 9, 9, 1 + (n % 250) as u8)
+}
+
+fn stopped(target: &Target<'_>) -> bool {
+    target.stop.load(SeqCst)
+}
+
+fn pinned(target: &Target<'_>) -> Cost {
+    all(target, (2, 10), spread, |_, source, sent| {
+        let Some(mut stream) = connect(source, target.smtp, sent) else { return };
+        if !begin(&mut stream, "a@a.example", "postmaster@example.test", sent) {
+            return;
+        }
+        while !stopped(target) && say(&mut stream, b"RCPT TO:<nobody@example.test>\r\n", sent) {
+            if !hear(&mut stream) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    })
+}
+
+fn idle(target: &Target<'_>) -> Cost {
+    all(target, (15, 10), spread, |_, source, sent| {
+        let Some(mut stream) = connect(source, target.smtp, sent) else { return };
+        if begin(&mut stream, "a@a.example", "postmaster@example.test", sent) {
+            while !stopped(target) && hear(&mut stream) {
+                thread::sleep(Duration::from_millis(200));
+            }
+        }
+    })
+}
+
+fn deaf(target: &Target<'_>) -> Cost {
+    all(target, (4, 10), spread, |_, source, sent| {
+        let Some(mut stream) = connect(source, target.smtp, sent) else { return };
+        if begin(&mut stream, "a@a.example", "postmaster@example.test", sent) {
+            let flight = "RCPT TO:<nobody@example.test>\r\n".repeat(500);
+            while !stopped(target) {
+                say(&mut stream, flight.as_bytes(), sent);
+                thread::sleep(Duration::from_millis(200));
+            }
+        }
+    })
+}
+
+fn silent(target: &Target<'_>) -> Cost {
+    all(target, (128, 2), spread, |_, source, sent| {
+        let Some(stream) = connect(source, target.smtp, sent) else { return };
+        while !stopped(target) {
+            thread::sleep(Duration::from_millis(200));
+        }
+        drop(stream);
+    })
+}
+
+fn notices(target: &Target<'_>) -> Cost {
+    all(target, (16, 2), spread, |n, source, sent| {
+        let Some(mut stream) = connect(source, target.smtp, sent) else { return };
+        if !begin(&mut stream, "", &format!("n{n}@example.test"), sent) {
+            return;
+        }
+        for word in 0.. {
+            let more = format!("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<n{n}w{word}@example.test>\r\n");
+            if stopped(target) || !say(&mut stream, more.as_bytes(), sent) || !hear(&mut stream) {
+                return;
+            }
+        }
+    })
+}
+
+/// As fast as it goes, in large flights, reading all the time.
+fn flood(target: &Target<'_>, addresses: (u32, u32), to: &'static str) -> Cost {
+    all(target, addresses, spread, move |_, source, sent| {
+        let Some(mut stream) = connect(source, target.smtp, sent) else { return };
+        if !begin(&mut stream, "a@a.example", to, sent) {
+            return;
+        }
+        let flight = format!("RCPT TO:<{to}>\r\n").repeat(400);
+        while !stopped(target) && say(&mut stream, flight.as_bytes(), sent) && hear(&mut stream) {}
+    })
+}
+
+fn refusals(target: &Target<'_>) -> Cost {
+    flood(target, (10, 1), "jones@elsewhere.example")
+}
+
+fn stranger(target: &Target<'_>) -> Cost {
+    flood(target, (1, 10), "nobody@example.test")
+}
+
+fn network(target: &Target<'_>) -> Cost {
+    all(target, (250, 4), neighbours, |_, source, sent| {
+        let Some(mut stream) = connect(source, target.smtp, sent) else { return };
+        if hear(&mut stream) {
+            while !stopped(target) && hear(&mut stream) {
+                thread::sleep(Duration::from_millis(200));
+            }
+        }
+    })
+}
+
+fn washing(target: &Target<'_>) -> Cost {
+    all(target, (250, 1), spread, |_, source, sent| {
+        let Some(mut stream) = connect(source, target.smtp, sent) else { return };
+        hear(&mut stream);
+        say(&mut stream, b"QUIT\r\n", sent);
+    })
+}
+
+fn disk(target: &Target<'_>) -> Cost {
+    all(target, (20, 2), spread, |_, source, sent| {
+        let Some(mut stream) = connect(source, target.smtp, sent) else { return };
+        if !begin(&mut stream, "a@a.example", "postmaster@example.test", sent)
+            || !say(&mut stream, b"DATA\r\n", sent)
+            || !hear(&mut stream)
+        {
+            return;
+        }
+        let part = ("y".repeat(70) + "\r\n").repeat(1_000);
+        for n in 0.. {
+            // Up to almost as much as is let pass, and then only so much that it goes on.
+            let pause = if n < 110 { 5 } else { 500 };
+            if stopped(target)
+                || !say(&mut stream, &part.as_bytes()[..if n < 110 { 72_000 } else { 72 }], sent)
+            {
+                return;
+            }
+            thread::sleep(Duration::from_millis(pause));
+        }
+    })
+}
+
+fn figures(target: &Target<'_>) -> Cost {
+    all(target, (50, 30), spread, |_, source, sent| {
+        let Some(mut stream) = connect(source, target.figures, sent) else { return };
+        say(&mut stream, b"GET /metrics HTTP/1.1\r\nX: ", sent);
+        while !stopped(target) && hear(&mut stream) {
+            thread::sleep(Duration::from_millis(200));
+        }
+    })
+}
