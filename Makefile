@@ -8,7 +8,7 @@ SEEDS ?= 20
 # one before it. New cases: `make search`.
 export PROPTEST_RNG_SEED ?= 5321
 
-.PHONY: help map demo check test bless sim search fuzz fuzz-smoke bench siege release deb servers
+.PHONY: help map demo check test bless sim search fuzz fuzz-smoke bench siege siege-short release deb servers
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,10 @@ test: servers ## everything: lints, units, properties, dialogues, simulation, fu
 	$(CARGO) test --workspace --locked
 	$(CARGO) test --locked -p tools --no-default-features --test features
 	$(MAKE) fuzz-smoke
+	$(MAKE) siege-short
+
+siege-short: ## the siege in short: that no good mail is lost
+	SECONDS=3 $(CARGO) bench --locked --profile dev -p tools --bench siege
 
 servers: ## what the end-to-end tests need, on Debian; elsewhere says what is missing
 	scripts/install-test-servers

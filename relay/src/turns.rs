@@ -17,9 +17,10 @@ use std::net::IpAddr;
 const CLIENT_PART: u32 = 8;
 /// Slots for each one that a network may hold while others wait.
 const NETWORK_PART: u32 = 4;
-/// Younger leases within their holder's share are left alone: most clients need less from RCPT to
-/// the final dot.
-const AGE_MILLISECONDS_MIN: u64 = 5_000;
+/// Younger leases within their holder's share are left alone: a client that is quick needs less
+/// from RCPT to the final dot. Others are called back while their client is waited for, which costs
+/// the next hop the envelope once more, and whoever waits the least.
+const AGE_MILLISECONDS_MIN: u64 = 100;
 
 /// On whose behalf somebody asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

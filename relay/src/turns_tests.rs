@@ -79,8 +79,8 @@ fn within_their_shares_only_old_leases_are_called_back() {
     turns.join(new, 1);
     turns.restart(only, Moment(1_000));
     assert!(!turns.recall_unfair(new, can_do_without), "one at least is everybody's share");
-    assert!(!turns.recall_old(Moment(5_999), can_do_without));
-    assert!(turns.recall_old(Moment(6_000), can_do_without));
+    assert!(!turns.recall_old(Moment(1_099), can_do_without));
+    assert!(turns.recall_old(Moment(1_100), can_do_without));
     assert!(!turns.recall_old(Moment(9_000), can_do_without), "it is on its way");
     assert_eq!(served(&mut turns, &[only]), [1]);
 }

@@ -21,10 +21,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-/// Who waits looks this often for somebody who is over his share.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Who waits has an old lease recalled once in so many looks: once a second.
-const LOOKS_FOR_AN_OLD_ONE: u32 = 5;
+/// Who waits looks this often for somebody who is over his share, or who lets a lease rest.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Who waits has an old lease recalled once in so many looks: ten times a second.
+const LOOKS_FOR_AN_OLD_ONE: u32 = 2;
 
 /// What bounds a pool.
 #[derive(Clone, Copy, Debug)]
