@@ -81,7 +81,7 @@ impl Postern {
     /// The page with figures.
     pub fn page(&self) -> String {
         let mut stream = TcpStream::connect(self.figures.unwrap()).unwrap();
-        let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         let mut page = String::new();
         stream.read_to_string(&mut page).unwrap();

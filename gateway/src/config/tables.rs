@@ -158,7 +158,9 @@ table! {
 }
 
 table! {
-    /// Figures for Prometheus at `/metrics`. Without this table there are none.
+    /// Figures for Prometheus at `/metrics`, and at `/healthz` whether mail passes: 503 and why
+    /// where it does not; `?ready` asks only whether connections are taken and there is a next
+    /// hop, `?live` whether the process answers. Without this table there are none.
     pub struct Metrics("metrics", "[metrics]") {
         /// IP address and port.
         address: Option<Text> = required().like("127.0.0.1:9925"),

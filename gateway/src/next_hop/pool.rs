@@ -117,6 +117,19 @@ impl NextHop {
         self.hosts.iter().map(|host| (Arc::clone(&host.name), host.capabilities()))
     }
 
+    /// Whether none of its hosts can be reached.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.hosts.iter().all(|host| host.is_down())
+    }
+
+    /// What it is called: its name, or its hosts.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let hosts = || self.hosts.iter().map(|host| &*host.name).collect::<Vec<_>>().join(", ");
+        self.settings.name.clone().unwrap_or_else(hosts)
+    }
+
     /// What its hosts are known to offer.
     pub fn recall(&self, known: &HashMap<Arc<str>, Option<Capabilities>>) {
         for host in &self.hosts {

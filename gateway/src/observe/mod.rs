@@ -1,5 +1,6 @@
 //! What the administrator sees: the log, the figures, and the listener that shows them.
 
+pub mod health;
 pub mod log;
 pub mod metrics;
 pub mod reports;

@@ -2,16 +2,19 @@
 //! On loopback unless the operator says otherwise; limited all the same, since every connection
 //! costs a descriptor that mail may need. One request a connection.
 
+use super::health::Health;
 use super::metrics::Metrics;
-use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::extract::Request;
+use axum::http::{StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -31,6 +34,10 @@ pub struct FigureLimits {
     pub connection_max: Duration,
 }
 
+/// The request came over loopback.
+#[derive(Clone, Copy)]
+struct OnLoopback;
+
 impl Default for FigureLimits {
     fn default() -> Self {
         Self {
@@ -46,10 +53,10 @@ impl Default for FigureLimits {
 pub async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
-    draining: Arc<AtomicBool>,
+    health: impl Fn() -> Health + Clone + Send + Sync + 'static,
     limits: FigureLimits,
 ) {
-    let router = router(metrics, draining);
+    let router = router(metrics, health);
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     // The semaphore is never closed.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
@@ -57,7 +64,11 @@ pub async fn serve(
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let router = router.clone();
+        let is_loopback = stream.local_addr().is_ok_and(|at| at.ip().to_canonical().is_loopback());
+        let router = match is_loopback {
+            true => router.clone().layer(Extension(OnLoopback)),
+            false => router.clone(),
+        };
         tokio::spawn(async move {
             let _slot = slot;
             answer(stream, router, limits).await;
@@ -75,7 +86,10 @@ async fn answer(stream: TcpStream, router: Router, limits: FigureLimits) {
     let _ = timeout(limits.connection_max, connection).await;
 }
 
-fn router(metrics: Arc<Metrics>, draining: Arc<AtomicBool>) -> Router {
+fn router(
+    metrics: Arc<Metrics>,
+    health: impl Fn() -> Health + Clone + Send + Sync + 'static,
+) -> Router {
     let page = move || {
         let metrics = Arc::clone(&metrics);
         async move {
@@ -83,14 +97,32 @@ fn router(metrics: Arc<Metrics>, draining: Arc<AtomicBool>) -> Router {
             ([(header::CONTENT_TYPE, kind)], metrics.page()).into_response()
         }
     };
-    let health = move || async move {
-        if draining.load(Ordering::Relaxed) {
-            (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-        } else {
-            (StatusCode::OK, "ok\n")
-        }
-    };
-    Router::new().route("/metrics", get(page)).route("/healthz", get(health))
+    let health = move |uri: Uri| async move { health().answer(uri.query()) };
+    Router::new()
+        .route("/metrics", get(page))
+        .route("/healthz", get(health))
+        .layer(from_fn(for_this_host))
+}
+
+/// A page in somebody's browser may have its own name lead here, and read what is for the operator
+/// alone: on loopback, only names of loopback are answered.
+async fn for_this_host(request: Request, next: Next) -> Response {
+    let is_loopback = request.extensions().get::<OnLoopback>().is_some();
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    if is_loopback && !host.is_some_and(is_loopback_name) {
+        let text = "this listener answers for localhost, 127.0.0.1 and [::1]\n";
+        return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+        if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
+    });
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 #[cfg(test)]
@@ -111,8 +143,8 @@ mod tests {
     async fn start() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let draining = Arc::new(AtomicBool::new(false));
-        tokio::spawn(serve(listener, Arc::new(Metrics::default()), draining, LIMITS));
+        let health = || Health { has_next_hop: true, ..Health::default() };
+        tokio::spawn(serve(listener, Arc::new(Metrics::default()), health, LIMITS));
         address
     }
 
@@ -134,9 +166,9 @@ mod tests {
         let before = Instant::now();
         let mut half = Vec::new();
         for _ in 0..LIMITS.connections_max {
-            half.push(say(address, "GET /healthz HTTP/1.1\r\nHost: x\r\n").await);
+            half.push(say(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n").await);
         }
-        let whole = say(address, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let whole = say(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
         let answer = rest(whole).await;
         assert!(answer.ends_with("\r\n\r\nok\n"), "{answer}");
         assert!(before.elapsed() >= LIMITS.header_max, "{:?}", before.elapsed());
@@ -150,7 +182,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let endless = Router::new().route("/", get(|| async { "x".repeat(64 << 20) }));
-        let client = say(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let client = say(address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
         let (stream, _) = listener.accept().await.unwrap();
         timeout(PATIENCE, answer(stream, endless, LIMITS)).await.unwrap();
         drop(client);

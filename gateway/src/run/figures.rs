@@ -4,11 +4,13 @@ use super::build::Watched;
 use super::service::{Change, Ending, Service, Staged};
 use super::worker;
 use crate::control::work::Work;
+use crate::observe::health::Health;
 use crate::observe::server::{self, FigureLimits};
 use crate::state::State;
 use directory::learned::Learned;
 use std::io;
 use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,7 +34,7 @@ impl FigureService {
     ) -> io::Result<Self> {
         add_gauges(state);
         add_sources(state, watched);
-        Ok(Self { thread: listener.map(|listener| show(listener, state)).transpose()? })
+        Ok(Self { thread: listener.map(|listener| show(listener, state, watched)).transpose()? })
     }
 }
 
@@ -50,13 +52,19 @@ impl Service for FigureService {
     }
 }
 
-fn show(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>> {
+fn show(
+    listener: TcpListener,
+    state: &Arc<State>,
+    watched: &Arc<Mutex<Watched>>,
+) -> io::Result<JoinHandle<()>> {
+    let work = Work::new(state, Watched::asked(watched));
     let state = Arc::clone(state);
     worker::spawn("figures", async move {
         let mut conditions = state.conditions.subscribe();
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
         let metrics = Arc::clone(&state.observer.metrics);
-        let draining = Arc::clone(&state.draining);
+        let seen = Arc::downgrade(&state);
+        let health = move || seen.upgrade().map(|state| health(&state, &work)).unwrap_or_default();
         // While we drain, whoever watches us is told so.
         let drained = async {
             let _ = conditions.wait_for(|conditions| conditions.draining).await;
@@ -65,10 +73,21 @@ fn show(listener: TcpListener, state: &Arc<State>) -> io::Result<JoinHandle<()>>
             }
         };
         tokio::select! {
-            () = server::serve(listener, metrics, draining, FigureLimits::default()) => {}
+            () = server::serve(listener, metrics, health, FigureLimits::default()) => {}
             () = drained => {}
         }
     })
+}
+
+fn health(state: &State, work: &Work) -> Health {
+    let hops = &state.active.load().hops.0;
+    Health {
+        is_draining: state.draining.load(Ordering::Relaxed),
+        is_full: state.slots.taken() >= state.slots.max(),
+        next_hops_down: hops.iter().filter(|hop| hop.is_down()).map(|hop| hop.shown()).collect(),
+        has_next_hop: hops.iter().any(|hop| !hop.is_down()),
+        reports: work.sources().unwrap_or_default(),
+    }
 }
 
 fn add_sources(state: &Arc<State>, watched: &Arc<Mutex<Watched>>) {

@@ -510,3 +510,25 @@ fn a_reload_changes_how_much_memory_content_may_take() {
     client.send(b".\r\n");
     client.reply().expect("250 ");
 }
+
+#[test]
+fn health_names_the_next_hop_that_cannot_be_reached() {
+    let nobody = kit::closed_port();
+    let figures = "[metrics]\naddress = \"127.0.0.1:0\"\n";
+    let folder = Folder::new();
+    let postern = Postern::start(&folder, &config(nobody, &format!("{LIFTED}{figures}")));
+    let address = postern.figures.unwrap();
+    for _ in 0..5 {
+        assert!(recipient(&postern, "jones@example.test").starts_with("451 "));
+    }
+    let page = fetch(address, "/healthz");
+    assert!(page.starts_with("HTTP/1.1 503 "), "{page}");
+    assert!(page.contains(&format!("next hop {nobody} cannot be reached")), "{page}");
+    assert!(fetch(address, "/healthz?live").starts_with("HTTP/1.1 200 "));
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nHost: elsewhere.example\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 421 "), "{page}");
+}
