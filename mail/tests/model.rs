@@ -170,7 +170,7 @@ impl Model {
     /// The code that answers the end of mail data.
     fn content(&mut self, endless: bool, verdict: Verdict) -> u16 {
         if endless {
-            return self.close(421);
+            return self.close(552);
         }
         let recipients = self.recipients;
         self.end_transaction();

@@ -13,8 +13,10 @@ use tokio::net::TcpStream;
 const HEADER_OCTETS_MAX: usize = 4_096;
 /// Until it must be there.
 const HEADER_PATIENCE: Duration = Duration::from_secs(5);
-/// Between two looks at a header that comes in pieces.
+/// Between the first two looks at a header that comes in pieces; then twice as long each time.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Between two looks, at most: thousands that never come whole cost next to nothing.
+const LOOK_AGAIN_MAX: Duration = Duration::from_millis(640);
 
 /// Takes the header; the client's own address, or the peer's for a health check of the proxy.
 /// # Errors
@@ -25,7 +27,7 @@ pub async fn take_header(stream: &mut TcpStream) -> io::Result<SocketAddr> {
 }
 
 async fn header(stream: &mut TcpStream) -> io::Result<SocketAddr> {
-    let mut seen = vec![0; HEADER_OCTETS_MAX];
+    let (mut seen, mut pause) = (vec![0; HEADER_OCTETS_MAX], LOOK_AGAIN);
     loop {
         let octets = stream.peek(&mut seen).await?;
         if octets == 0 {
@@ -38,7 +40,8 @@ async fn header(stream: &mut TcpStream) -> io::Result<SocketAddr> {
                 return client.map_or_else(|| stream.peer_addr(), Ok);
             }
             Err(proxy_header::Error::BufferTooShort) if octets < HEADER_OCTETS_MAX => {
-                tokio::time::sleep(LOOK_AGAIN).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LOOK_AGAIN_MAX);
             }
             Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         }

@@ -266,7 +266,8 @@ impl ServerSession {
         let decoded = decoder.decode(self.input.rest(), emit);
         self.input.consume(decoded.consumed);
         if decoder.is_endless() {
-            self.close_with(Reply::new(421, status::MESSAGE_TOO_BIG, "message far too big"));
+            // We deviate: RFC 5321 §3.8 would have us say 421, and have this tried again for days.
+            self.close_with(Reply::new(552, status::MESSAGE_TOO_BIG, "message far too big"));
         } else if decoded.end {
             self.asked = Some(Question::Content(ContentSummary {
                 octets: decoder.octets(),

@@ -362,6 +362,8 @@ impl Exchange {
     ) -> Option<Do> {
         let reply = match reply.class() {
             Class::Permanent if is_one_too_many(reply) => HeardReply { code: 452, ..reply.clone() },
+            // Its code says never and its status says later: nobody is sent away for that.
+            Class::Permanent if reply.contradicts => HeardReply { code: 451, ..reply.clone() },
             Class::Transient | Class::Permanent if !is_about_us(reply.code) => reply.clone(),
             Class::Transient | Class::Permanent => HeardReply { code: 451, ..reply.clone() },
             Class::Completion | Class::Intermediate => {

@@ -423,7 +423,7 @@ impl Judge<'_> {
         session.closed = true;
         let too_long = at > session.began + limit;
         // These close the session: what else was said is not answered any more.
-        let last = matches!(session.last_code, 0 | 221 | 421 | 500 | 502 | 503 | 554);
+        let last = matches!(session.last_code, 0 | 221 | 421 | 500 | 502 | 503 | 552 | 554);
         let unanswered = session.items.iter().any(|(_, completed)| completed.is_some());
         let silent = unanswered && !last && session.heard.is_none();
         let since = std::mem::take(&mut session.since);
