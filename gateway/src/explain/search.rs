@@ -145,28 +145,17 @@ pub fn repeats_in(file: &Path, id: &Id, client: IpAddr) -> io::Result<Vec<Logged
 /// As [`repeats_in`], from anywhere.
 /// # Errors
 /// When it cannot be read.
-pub fn repeats(mut from: impl BufRead, id: &Id, client: IpAddr) -> io::Result<Vec<Logged>> {
+pub fn repeats(from: impl BufRead, id: &Id, client: IpAddr) -> io::Result<Vec<Logged>> {
     let finder = memmem::Finder::new("RefusalsRepeated");
     let own = Prefix::client(client);
     let names = [Some(own), own.around()].map(|prefix| prefix.map(|prefix| prefix.to_string()));
-    let (mut found, mut line) = (Vec::new(), Vec::new());
-    loop {
-        line.clear();
-        let read = io::Read::take(&mut from, LINE_OCTETS_MAX).read_until(b'\n', &mut line)?;
-        if read == 0 || found.len() >= EVENTS_MAX {
-            return Ok(found);
-        }
-        if finder.find(&line).is_none() {
-            continue;
-        }
-        let is_it = |event: &Logged| {
-            let of = event.field("client");
-            (of == "several" || names.iter().flatten().any(|name| *name == of))
-                && (order(&event.field("first_id"))..=order(&event.field("last_id")))
-                    .contains(&order(&id.text))
-        };
-        found.extend(Logged::parse(&line).filter(is_it));
-    }
+    let is_it = |event: &Logged| {
+        let of = event.field("client");
+        (of == "several" || names.iter().flatten().any(|name| *name == of))
+            && (order(&event.field("first_id"))..=order(&event.field("last_id")))
+                .contains(&order(&id.text))
+    };
+    lines_with(&finder, from, is_it)
 }
 
 /// Ids in the order in which they were given: sessions have names of one length.
@@ -178,19 +167,26 @@ fn order(id: &str) -> (&str, u64) {
 /// As [`in_file`], from anywhere.
 /// # Errors
 /// When it cannot be read.
-pub fn read(mut from: impl BufRead, id: &Id) -> io::Result<Vec<Logged>> {
+pub fn read(from: impl BufRead, id: &Id) -> io::Result<Vec<Logged>> {
     let finder = memmem::Finder::new(&id.session);
-    let mut found = Vec::new();
-    let mut line = Vec::new();
+    lines_with(&finder, from, |event| event.field("session") == id.session)
+}
+
+/// The events of lines that have this in them, as far as they are wanted.
+fn lines_with(
+    finder: &memmem::Finder<'_>,
+    mut from: impl BufRead,
+    is_wanted: impl Fn(&Logged) -> bool,
+) -> io::Result<Vec<Logged>> {
+    let (mut found, mut line) = (Vec::new(), Vec::new());
     loop {
         line.clear();
         let read = io::Read::take(&mut from, LINE_OCTETS_MAX).read_until(b'\n', &mut line)?;
         if read == 0 || found.len() >= EVENTS_MAX {
             return Ok(found);
         }
-        if finder.find(&line).is_none() {
-            continue;
+        if finder.find(&line).is_some() {
+            found.extend(Logged::parse(&line).filter(&is_wanted));
         }
-        found.extend(Logged::parse(&line).filter(|event| event.field("session") == id.session));
     }
 }

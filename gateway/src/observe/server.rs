@@ -105,11 +105,12 @@ fn router(
 }
 
 /// A page in somebody's browser may have its own name lead here, and read what is for the operator
-/// alone: on loopback, only names of loopback are answered.
+/// alone: on loopback, only names of loopback are answered. Browsers always name a host; checks in
+/// HTTP/1.0 do not.
 async fn for_this_host(request: Request, next: Next) -> Response {
     let is_loopback = request.extensions().get::<OnLoopback>().is_some();
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    if is_loopback && !host.is_some_and(is_loopback_name) {
+    if is_loopback && host.is_some_and(|host| !is_loopback_name(host)) {
         let text = "this listener answers for localhost, 127.0.0.1 and [::1]\n";
         return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
     }

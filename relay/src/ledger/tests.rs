@@ -18,6 +18,18 @@ pub(super) fn client(ip: &str) -> Client {
 }
 
 fn refuse(ledger: &mut Ledger, client: &Client, from: &str, to: usize, now: Moment) {
+    refuse_by(&Harvest::default(), ledger, client, from, to, now);
+}
+
+/// An unknown recipient, with these limits.
+fn refuse_by(
+    harvest: &Harvest,
+    ledger: &mut Ledger,
+    client: &Client,
+    from: &str,
+    to: usize,
+    now: Moment,
+) {
     let from = ReversePath::parse(&format!("<{from}>")).unwrap();
     let path = ForwardPath::parse(&format!("<guess{to}@example.com>")).unwrap();
     let reply = Refusal::RecipientUnknown.reply();
@@ -31,7 +43,7 @@ fn refuse(ledger: &mut Ledger, client: &Client, from: &str, to: usize, now: Mome
         unknown: true,
     };
     let scene = Some(Scene { client, hello: None, reverse_path: Some(&from), accepted: 0 });
-    ledger.observe(&Event { scene, kind }, &Harvest::default(), 0, now);
+    ledger.observe(&Event { scene, kind }, harvest, 0, now);
 }
 
 #[test]
@@ -236,22 +248,7 @@ fn a_flood_of_blocked_64s_ends_in_their_48() {
     let harvest = Harvest { entries_max: 64, client_unknown_max: 0, ..Harvest::default() };
     let of = |n: usize| client(&format!("[2001:db8:1:{n:x}::1]"));
     for n in 0..1_000 {
-        let from = ReversePath::parse("<a@b.example>").unwrap();
-        let path = ForwardPath::parse(&format!("<guess{n}@example.com>")).unwrap();
-        let guesser = of(n);
-        let reply = Refusal::RecipientUnknown.reply();
-        let kind = Kind::Refused {
-            stage: Stage::Recipient,
-            by: Refuser::Session,
-            refusal: "recipient_unknown",
-            reply: &reply,
-            words: Words::Ours,
-            forward_path: Some(&path),
-            unknown: true,
-        };
-        let scene =
-            Some(Scene { client: &guesser, hello: None, reverse_path: Some(&from), accepted: 0 });
-        ledger.observe(&Event { scene, kind }, &harvest, 0, Moment(0));
+        refuse_by(&harvest, &mut ledger, &of(n), "a@b.example", n, Moment(0));
         assert!(ledger.young.len() + ledger.old.len() <= 64, "{n}");
     }
     assert!(ledger.standing(&of(9_999), Moment(1)).harvest, "the network is");

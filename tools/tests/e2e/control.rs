@@ -315,7 +315,7 @@ fn raw(socket: &Path, request: &str) -> String {
 
 fn post(socket: &Path, route: &str, body: &str) -> String {
     let length = body.len();
-    let head = format!("POST {route} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+    let head = format!("POST {route} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     raw(socket, &format!("{head}Content-Length: {length}\r\n\r\n{body}"))
 }
 
@@ -473,7 +473,9 @@ fn what_was_kept_is_forgotten_exported_and_explained_without_a_process() {
 /// The page for Prometheus.
 fn figures(postern: &Postern) -> String {
     let mut stream = TcpStream::connect(postern.figures.unwrap()).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
     page

@@ -79,7 +79,9 @@ fn report(folder: &Folder) -> Vec<Doubtful> {
 
 fn figures(postern: &Postern) -> String {
     let mut stream = TcpStream::connect(postern.figures.unwrap()).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
     page

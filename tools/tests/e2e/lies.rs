@@ -70,7 +70,9 @@ fn command(folder: &Folder, what: &[&str]) -> (i32, String) {
 #[track_caller]
 fn is_shown_as(postern: &Postern, folder: &Folder, name: &str, class: &str) {
     let mut stream = TcpStream::connect(postern.figures.unwrap()).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
     let row = format!("postern_source_class{{source=\"{name}\",class=\"{class}\"}} 1");

@@ -100,7 +100,7 @@ fn ask(socket: &Path, route: &str, question: &str) -> (String, Value) {
     let large = "x".repeat(20_000);
     let question = if question == TOO_LARGE { &large } else { question };
     let length = question.len();
-    let head = format!("{route} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+    let head = format!("{route} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     let request = format!("{head}Content-Length: {length}\r\n\r\n{question}");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
