@@ -95,7 +95,13 @@ fn lookups(c: &mut Criterion) {
             b.iter(|| {
                 let Some(local_part) = next.next() else { return };
                 let local_part = black_box(local_part);
-                match directory.look_up(DomainId(0), &settings, local_part, Duration::ZERO) {
+                match directory.look_up(
+                    DomainId(0),
+                    &settings,
+                    local_part,
+                    relay::turns::Party::NAMELESS,
+                    Duration::ZERO,
+                ) {
                     Answer::Now(found) => drop(black_box(found)),
                     Answer::Later(_) => unreachable!("a file answers at once"),
                 }

@@ -11,6 +11,7 @@ use super::{
 use mail::address::{LocalPart, Mailbox};
 use relay::recipient::{Ground, RecipientStatus};
 use relay::settings::{DomainId, DomainSettings};
+use relay::turns::Party;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -213,6 +214,7 @@ struct OwnedQuestion {
     settings: DomainSettings,
     local_part: LocalPart,
     canonical: Canonical,
+    party: Party,
     accepts_in_outage: bool,
 }
 
@@ -223,13 +225,14 @@ impl OwnedQuestion {
             settings: question.settings.clone(),
             local_part: question.local_part.clone(),
             canonical: question.canonical,
+            party: question.party,
             accepts_in_outage,
         }
     }
 
     fn question(&self) -> Question<'_> {
-        let Self { domain, settings, local_part, canonical, .. } = self;
-        Question { domain: *domain, settings, local_part, canonical: *canonical }
+        let Self { domain, settings, local_part, canonical, party, .. } = self;
+        Question { domain: *domain, settings, local_part, canonical: *canonical, party: *party }
     }
 }
 
@@ -261,10 +264,11 @@ impl Directory {
         domain: DomainId,
         settings: &DomainSettings,
         local_part: &LocalPart,
+        party: Party,
         patience: Duration,
     ) -> Answer {
         let canonical = Canonical::new(local_part, settings);
-        let question = Question { domain, settings, local_part, canonical };
+        let question = Question { domain, settings, local_part, canonical, party };
         let mut tally = Tally::default();
         let Some(here) = self.domain(domain) else {
             return Answer::Now(tally.conclude(Otherwise::new(&question, false)));
@@ -302,7 +306,8 @@ impl Directory {
         local_part: &LocalPart,
     ) -> Trace {
         let canonical = Canonical::new(local_part, settings);
-        let question = Question { domain, settings, local_part, canonical };
+        let party = Party::NAMELESS;
+        let question = Question { domain, settings, local_part, canonical, party };
         let (mut steps, mut tally) = (Vec::new(), Tally::default());
         let Some(here) = self.domain(domain) else {
             let found = tally.conclude(Otherwise::new(&question, false));

@@ -4,6 +4,7 @@ use mail::address::{LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
 use relay::event::ProcessEvent;
 use relay::recipient::Ground;
 use relay::settings::{DomainId, DomainSettings, LocalPartCase};
+use relay::turns::Party;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -104,6 +105,8 @@ pub struct Question<'a> {
     pub local_part: &'a LocalPart,
     /// As it is compared.
     pub canonical: Canonical,
+    /// On whose behalf: what is scarce where it is asked for is given out by turns.
+    pub party: Party,
 }
 
 /// Takes events about a process: which, subject, detail.

@@ -67,7 +67,13 @@ const PATIENCE: Duration = Duration::from_secs(8);
 fn ask(domain: &DomainDirectory, settings: &DomainSettings, local_part: &str) -> Found {
     let directory = Directory::new(vec![domain.clone()]);
     let local_part = LocalPart::new(local_part).unwrap();
-    let found = match directory.look_up(DomainId(0), settings, &local_part, PATIENCE) {
+    let found = match directory.look_up(
+        DomainId(0),
+        settings,
+        &local_part,
+        relay::turns::Party::NAMELESS,
+        PATIENCE,
+    ) {
         Answer::Now(found) => found,
         Answer::Later(found) => ready(found),
     };
@@ -302,7 +308,13 @@ fn where_no_source_answers_in_time_counts_what_is_known_and_what_is_set() {
         let directory = Directory::new(vec![DomainDirectory { accepts_in_outage, ..here }]);
         let local_part = LocalPart::new(local_part).unwrap();
         let patience = Duration::from_millis(1);
-        match directory.look_up(DomainId(0), &settings(), &local_part, patience) {
+        match directory.look_up(
+            DomainId(0),
+            &settings(),
+            &local_part,
+            relay::turns::Party::NAMELESS,
+            patience,
+        ) {
             Answer::Now(_) => panic!("nothing is remembered"),
             Answer::Later(found) => ready(found).status,
         }

@@ -51,7 +51,13 @@ async fn ask(
         None => made_up.as_ref()?,
     };
     let canonical = Canonical::new(local_part, settings);
-    let finding = match source.look_up(&Question { domain, settings, local_part, canonical }) {
+    let finding = match source.look_up(&Question {
+        domain,
+        settings,
+        local_part,
+        canonical,
+        party: relay::turns::Party::NAMELESS,
+    }) {
         SourceAnswer::Now(finding) => finding,
         SourceAnswer::Later(finding) => finding.await,
     };

@@ -76,7 +76,11 @@ impl AskedHost {
     }
 
     /// A slot to ask, as soon as the limits allow.
-    pub(super) async fn slot(&self, deadline: Instant) -> Result<Slot<Line>, Trouble> {
+    pub(super) async fn slot(
+        &self,
+        party: Party,
+        deadline: Instant,
+    ) -> Result<Slot<Line>, Trouble> {
         if !self.host.may_be_tried(clock::now()) {
             let what = format!("{}: left alone for a second after failures", self.host.name);
             return Err(Trouble::new(TroubleKind::Down, what));
@@ -85,13 +89,14 @@ impl AskedHost {
             let what = format!("{}: {limit} is reached, and no turn in time", self.host.name);
             Trouble::new(TroubleKind::Busy, what)
         };
-        // First how often, which is known at once: so nobody waits in vain, and of those who wait
-        // for a connection there are never more than come within one deadline.
+        // First whose turn it is: were it how often, whoever asks a thousand times would have all
+        // questions of the next seconds.
+        let slot = self.connections.slot(party, deadline, || {}).await;
+        let slot = slot.map_err(|Busy| busy("`concurrency_max`"))?;
         let next = lock(&self.rate).next(Instant::now().into_std(), deadline.into_std());
         let next = next.ok_or_else(|| busy("`questions_per_second_max`"))?;
         sleep_until(next.into()).await;
-        let slot = self.connections.slot(Party::NAMELESS, deadline, || {}).await;
-        slot.map_err(|Busy| busy("`concurrency_max`"))
+        Ok(slot)
     }
 
     /// A new connection.

@@ -9,6 +9,7 @@ use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::client::Answer;
 use mail::smtp::parameter::MailParameters;
 use mail::smtp::reply::{Class, HeardReply};
+use relay::turns::Party;
 use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -78,6 +79,8 @@ pub(super) struct Words<'a> {
     pub(super) recipient: &'a ForwardPath,
     pub(super) until: Until,
     pub(super) deadline: Instant,
+    /// On whose behalf.
+    pub(super) party: Party,
 }
 
 impl Line {

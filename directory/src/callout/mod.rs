@@ -24,6 +24,7 @@ use line::{Line, Lost, Stage, Words};
 use mail::address::{Domain, ForwardPath, Host, LocalPart, Mailbox, ReversePath};
 use mail::smtp::introduction::Introduction;
 use question::Known;
+use relay::turns::Party;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
@@ -83,18 +84,25 @@ impl Callout {
     /// Asks as far as DATA, whatever is set: shows of an address that was accepted at RCPT
     /// whether it is refused there.
     pub fn ask_until_data(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence> {
-        Box::pin(async move { self.ask_all(ForwardPath::Mailbox(mailbox), Until::Data).await })
+        Box::pin(async move {
+            self.ask_all(ForwardPath::Mailbox(mailbox), Until::Data, Party::NAMELESS).await
+        })
     }
 
     /// The hosts in their order, each with its share of the time that is left, so that one that
     /// is silent does not hide those behind it.
-    async fn ask_all(&self, recipient: ForwardPath, until: Until) -> Result<Existence, Trouble> {
+    async fn ask_all(
+        &self,
+        recipient: ForwardPath,
+        until: Until,
+        party: Party,
+    ) -> Result<Existence, Trouble> {
         let end = Instant::now() + self.settings.question_max;
         let mut first: Option<Trouble> = None;
         for (place, left) in (0..self.hosts.len()).zip((1..=self.hosts.len() as u32).rev()) {
             let now = Instant::now();
             let deadline = now + end.saturating_duration_since(now) / left;
-            let words = Words { recipient: &recipient, until, deadline };
+            let words = Words { recipient: &recipient, until, deadline, party };
             match self.ask_one(place, &words).await {
                 Ok(Known::Exists) => return Ok(Existence::Exists { target: None }),
                 Ok(Known::Unknown(stage)) => {
@@ -116,7 +124,7 @@ impl Callout {
     /// one.
     async fn ask_one(&self, place: usize, words: &Words<'_>) -> Result<Known, Trouble> {
         let asked = &self.hosts[place];
-        let mut slot = asked.slot(words.deadline).await?;
+        let mut slot = asked.slot(words.party, words.deadline).await?;
         loop {
             let mut lease = self.lease(place, slot, words.deadline).await?;
             let was_used = lease.rested.is_some();
@@ -173,8 +181,9 @@ impl Callout {
         let asked = &self.hosts[place];
         let deadline = Instant::now() + self.settings.question_max;
         let recipient = ForwardPath::Postmaster;
-        let words = Words { recipient: &recipient, until: Until::Rcpt, deadline };
-        let slot = asked.slot(deadline).await?;
+        let party = Party::NAMELESS;
+        let words = Words { recipient: &recipient, until: Until::Rcpt, deadline, party };
+        let slot = asked.slot(party, deadline).await?;
         let mut lease = self.lease(place, slot, deadline).await?;
         let line = lease.connection();
         let greeting = line.connection.session().greeting().to_owned();
@@ -208,9 +217,13 @@ impl LiveSource for Callout {
     }
 
     fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence> {
-        Box::pin(
-            async move { self.ask_all(ForwardPath::Mailbox(mailbox), self.settings.until).await },
-        )
+        self.ask_for(mailbox, Party::NAMELESS)
+    }
+
+    fn ask_for(self: Arc<Self>, mailbox: Mailbox, party: Party) -> Asking<Existence> {
+        Box::pin(async move {
+            self.ask_all(ForwardPath::Mailbox(mailbox), self.settings.until, party).await
+        })
     }
 
     fn try_out(self: Arc<Self>) -> Asking<String> {

@@ -117,7 +117,13 @@ impl Bench {
         let local_part = LocalPart::new(local_part).unwrap();
         let domain = &self.domains()[at];
         let zero = std::time::Duration::ZERO;
-        let answer = directory.look_up(DomainId(at as u32), domain, &local_part, zero);
+        let answer = directory.look_up(
+            DomainId(at as u32),
+            domain,
+            &local_part,
+            relay::turns::Party::NAMELESS,
+            zero,
+        );
         let Answer::Now(mut found) = answer else { panic!("a file answers at once") };
         if let RecipientStatus::Exists { ground, .. } = &mut found.status {
             *ground = Ground::Listed; // Patterns are for the tests of the chain.

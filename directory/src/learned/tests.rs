@@ -425,7 +425,13 @@ fn statuses(mode: Mode, unseen: Unseen, other: Option<Finding>) -> [RecipientSta
     ["seen", "refused", "unseen"].map(|local_part| {
         let local_part = LocalPart::new(local_part).unwrap();
         let domain = stage.settings.domain(DomainId(0));
-        let answer = directory.look_up(DomainId(0), domain, &local_part, std::time::Duration::ZERO);
+        let answer = directory.look_up(
+            DomainId(0),
+            domain,
+            &local_part,
+            relay::turns::Party::NAMELESS,
+            std::time::Duration::ZERO,
+        );
         let Answer::Now(found) = answer else { panic!("from memory") };
         found.status
     })

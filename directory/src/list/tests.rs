@@ -165,7 +165,13 @@ fn find(source: &dyn RecipientSource, local_part: &str) -> Finding {
     let (settings, local_part) = (settings(), LocalPart::new(local_part).unwrap());
     let canonical = Canonical::new(&local_part, &settings);
     let (settings, local_part) = (&settings, &local_part);
-    match source.look_up(&Question { domain: DomainId(0), settings, local_part, canonical }) {
+    match source.look_up(&Question {
+        domain: DomainId(0),
+        settings,
+        local_part,
+        canonical,
+        party: relay::turns::Party::NAMELESS,
+    }) {
         SourceAnswer::Now(finding) => finding,
         SourceAnswer::Later(_) => panic!("a list answers at once"),
     }

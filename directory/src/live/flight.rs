@@ -4,6 +4,7 @@
 use super::remembered::{MemoryKey, Remembered, Settled};
 use super::{Trouble, TroubleKind};
 use mail::address::{Host, LocalPart, Mailbox};
+use relay::turns::Party;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -22,6 +23,14 @@ pub(super) struct Wanted {
     pub(super) key: u64,
     mailbox: Mailbox,
     place: MemoryKey,
+    party: Party,
+}
+
+impl Wanted {
+    /// Asked for on behalf of this client, and not for us.
+    pub(super) fn on_behalf_of(self, party: Party) -> Self {
+        Self { party, ..self }
+    }
 }
 
 /// One question on its way; whatever becomes of it, those who wait are told.
@@ -32,9 +41,9 @@ struct Flight {
 }
 
 impl Flight {
-    async fn fly(self, mailbox: Mailbox, place: MemoryKey) {
+    async fn fly(self, mailbox: Mailbox, place: MemoryKey, party: Party) {
         let patience = Duration::from_secs(FLIGHT_SECONDS_MAX);
-        let finding = self.source.find_out(self.key, &mailbox, &place);
+        let finding = self.source.find_out(self.key, &mailbox, &place, party);
         let settled = tokio::time::timeout(patience, finding).await;
         let settled = settled.unwrap_or_else(|_| self.source.last_known(self.key));
         // Off the list before it is told, so that nobody joins a flight that has landed.
@@ -71,7 +80,7 @@ impl Remembered {
         flights.insert(wanted.key, waiting.clone());
         drop(flights);
         let flight = Flight { source: self.me.upgrade()?, key: wanted.key, sender };
-        runtime.spawn(flight.fly(wanted.mailbox.clone(), wanted.place.clone()));
+        runtime.spawn(flight.fly(wanted.mailbox.clone(), wanted.place.clone(), wanted.party));
         Some(waiting)
     }
 
@@ -81,6 +90,6 @@ impl Remembered {
         let local_part = LocalPart::new(str::from_utf8(local_part).ok()?).ok()?;
         let domain = self.trust.domains[place.index].domain.clone();
         let mailbox = Mailbox { local_part, host: Host::Domain(domain) };
-        Some(Wanted { key, mailbox, place: place.clone() })
+        Some(Wanted { key, mailbox, place: place.clone(), party: Party::NAMELESS })
     }
 }

@@ -16,6 +16,7 @@ pub use relay::belief::class::{self, Behaviour};
 pub use relay::belief::trial::RcptReply;
 
 use mail::address::Mailbox;
+use relay::turns::Party;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
@@ -44,6 +45,12 @@ pub trait LiveSource: Send + Sync + 'static {
     /// Asks about one address: its local part folded when the domain folds, its domain the
     /// domain's own name and never an alias. Sub-addresses are asked for by the caller.
     fn ask(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence>;
+
+    /// As [`Self::ask`], on behalf of a client. Who has few connections gives them out by turns of
+    /// client and network; whoever has enough need not know.
+    fn ask_for(self: Arc<Self>, mailbox: Mailbox, _: Party) -> Asking<Existence> {
+        self.ask(mailbox)
+    }
 
     /// Finds out whether the settings are right, as far as that can be seen without an address:
     /// connects, authenticates, looks for the base, prepares the query. Says in one line what it

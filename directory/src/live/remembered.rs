@@ -15,6 +15,7 @@ use crate::{Environment, Opened};
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use relay::event::ProcessEvent;
 use relay::settings::{DomainId, LocalPartCase};
+use relay::turns::Party;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -182,11 +183,17 @@ impl Remembered {
     }
 
     /// Asks, judges and remembers.
-    pub(super) async fn find_out(&self, key: u64, mailbox: &Mailbox, place: &MemoryKey) -> Settled {
+    pub(super) async fn find_out(
+        &self,
+        key: u64,
+        mailbox: &Mailbox,
+        place: &MemoryKey,
+        party: Party,
+    ) -> Settled {
         let (begun, flushes) = (trust::now(), *lock(&self.flushes));
         self.counts.asked.fetch_add(1, Relaxed);
         self.trust.domains[place.index].is_in_use.store(true, Relaxed);
-        let said = match Arc::clone(&self.live).ask(mailbox.clone()).await {
+        let said = match Arc::clone(&self.live).ask_for(mailbox.clone(), party).await {
             Ok(said) => said,
             // As a name that nobody has heard it, too.
             Err(trouble)

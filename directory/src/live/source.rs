@@ -36,7 +36,9 @@ impl RecipientSource for Remembered {
                         self.counts.recalled.fetch_add(1, Relaxed);
                         return SourceAnswer::Now(finding(settled, Matched::SubAddress));
                     }
-                    Remembrance::Wanted(base) => return self.later(None, Some(base)),
+                    Remembrance::Wanted(base) => {
+                        return self.later(None, Some(base.on_behalf_of(question.party)));
+                    }
                 }
             }
             (Remembrance::Settled(settled), _) => {
@@ -46,7 +48,8 @@ impl RecipientSource for Remembered {
             (Remembrance::Wanted(wanted), _) => wanted,
         };
         let base = base.and_then(|base| self.wanted(base, place));
-        self.later(Some(exact), base)
+        let base = base.map(|base| base.on_behalf_of(question.party));
+        self.later(Some(exact.on_behalf_of(question.party)), base)
     }
 
     fn asks_elsewhere(&self) -> bool {

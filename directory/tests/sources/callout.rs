@@ -4,6 +4,7 @@
 
 mod servers;
 mod trials;
+mod turns;
 
 use directory::callout::{Callout, Settings, Until};
 use directory::live::{Existence, LiveSource, Trouble, TroubleKind};

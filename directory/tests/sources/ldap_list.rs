@@ -135,7 +135,13 @@ impl Listing {
         let (settings, local_part) = (domain(), LocalPart::new(local_part).unwrap());
         let canonical = Canonical::new(&local_part, &settings);
         let domain = DomainId(0);
-        let question = Question { domain, settings: &settings, local_part: &local_part, canonical };
+        let question = Question {
+            domain,
+            settings: &settings,
+            local_part: &local_part,
+            canonical,
+            party: relay::turns::Party::NAMELESS,
+        };
         match self.list.look_up(&question) {
             SourceAnswer::Now(finding) => finding,
             SourceAnswer::Later(_) => panic!("a list is in memory"),

@@ -72,8 +72,13 @@ pub async fn ask_all(
     };
     let domain_settings = settings.domain(domain);
     let canonical = Canonical::new(&local_part, domain_settings);
-    let question =
-        Question { domain, settings: domain_settings, local_part: &local_part, canonical };
+    let question = Question {
+        domain,
+        settings: domain_settings,
+        local_part: &local_part,
+        canonical,
+        party: relay::turns::Party::NAMELESS,
+    };
     let trace = directory.trace(domain, domain_settings, &local_part).await;
     let mut sources = Vec::new();
     for source in directory.domain(domain).map_or(&[][..], |here| &here.sources) {

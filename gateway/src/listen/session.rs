@@ -249,7 +249,13 @@ impl Session {
         };
         let patience = until.milliseconds_since(self.sink.now);
         let patience = Duration::from_millis(patience.saturating_sub(LOOK_UP_MARGIN_MILLISECONDS));
-        match active.directory.look_up(domain, settings.domain(domain), local_part, patience) {
+        match active.directory.look_up(
+            domain,
+            settings.domain(domain),
+            local_part,
+            self.exchange.party(),
+            patience,
+        ) {
             Answer::Now(found) => Now(Found::Recipient(found.status)),
             Answer::Later(answer) => Later(answer),
         }

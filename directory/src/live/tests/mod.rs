@@ -167,7 +167,13 @@ impl Scene {
         let local_part = LocalPart::new(name).unwrap();
         let canonical = Canonical::new(&local_part, &self.settings);
         let settings = &self.settings;
-        self.source.look_up(&Question { domain, settings, local_part: &local_part, canonical })
+        self.source.look_up(&Question {
+            domain,
+            settings,
+            local_part: &local_part,
+            canonical,
+            party: relay::turns::Party::NAMELESS,
+        })
     }
 
     async fn ask(&self, name: &str) -> Finding {
@@ -221,7 +227,13 @@ async fn the_last_trouble_is_told_with_its_age_also_when_it_is_over() {
     let local_part = LocalPart::new("jones").unwrap();
     let canonical = Canonical::new(&local_part, &scene.settings);
     let (domain, settings) = (DomainId(0), &scene.settings);
-    let question = Question { domain, settings, local_part: &local_part, canonical };
+    let question = Question {
+        domain,
+        settings,
+        local_part: &local_part,
+        canonical,
+        party: relay::turns::Party::NAMELESS,
+    };
     let account = scene.source.account(&question);
     assert_eq!(account.note.as_deref(), Some("nobody listens"));
     assert!((120..180).contains(&account.note_age_seconds.unwrap()), "{account:?}");

@@ -43,7 +43,13 @@ impl Listed {
         let local_part = LocalPart::new(name).unwrap();
         let (domain, settings) = (DomainId(0), &self.settings);
         let canonical = Canonical::new(&local_part, settings);
-        let question = Question { domain, settings, local_part: &local_part, canonical };
+        let question = Question {
+            domain,
+            settings,
+            local_part: &local_part,
+            canonical,
+            party: relay::turns::Party::NAMELESS,
+        };
         match self.source.look_up(&question) {
             SourceAnswer::Now(finding) => finding,
             SourceAnswer::Later(finding) => self.runtime.block_on(finding),

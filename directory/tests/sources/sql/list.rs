@@ -55,7 +55,13 @@ pub fn look_up(source: &Listed, local_part: &str) -> Finding {
     let (settings, local_part) = (domain(), LocalPart::new(local_part).unwrap());
     let canonical = Canonical::new(&local_part, &settings);
     let domain = DomainId(0);
-    let question = Question { domain, settings: &settings, local_part: &local_part, canonical };
+    let question = Question {
+        domain,
+        settings: &settings,
+        local_part: &local_part,
+        canonical,
+        party: relay::turns::Party::NAMELESS,
+    };
     match source.look_up(&question) {
         SourceAnswer::Now(finding) => finding,
         SourceAnswer::Later(_) => panic!("a list is in memory"),
