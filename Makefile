@@ -59,7 +59,7 @@ bench: ## micro-benchmarks; beside the peers: bench/run
 	$(CARGO) bench --locked -p relay -p directory -p tools
 
 siege: ## attacks beside good mail: what each costs; SECONDS=5 for short phases
-	$(CARGO) bench --locked -p tools --bench siege
+	$(CARGO) bench --locked --profile dist -p tools --bench siege
 
 release: ## the binary that serves mail
 	$(CARGO) build --profile dist --locked

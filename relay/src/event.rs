@@ -111,7 +111,7 @@ pub enum Kind<'a> {
         /// The host that may have taken it.
         host: &'a str,
     },
-    /// Refusals of one client that were not written one by one.
+    /// Lines of one client that were not written one by one.
     Repeated(Repeated),
     /// Something about the process, told by the edge.
     Process {
@@ -162,7 +162,7 @@ impl Kind<'_> {
             Self::Delivered { .. } => "MessageDelivered",
             Self::Discarded { .. } => "MessageDiscarded",
             Self::OutcomeUnknown { .. } => "OutcomeUnknown",
-            Self::Repeated(_) => "RefusalsRepeated",
+            Self::Repeated(_) => "LinesRepeated",
             Self::Process { event, .. } => event.name(),
         }
     }
@@ -238,12 +238,12 @@ impl Kind<'_> {
                 visit("to", Value::List(recipients));
                 visit("host", Value::Text(host));
             }
-            Self::Repeated(Repeated { client, refusal, count, first, last }) => {
+            Self::Repeated(Repeated { client, reason, count, first, last }) => {
                 match client {
                     Some(client) => visit("client", Value::Shown(client)),
                     None => visit("client", Value::Word("several")),
                 }
-                visit("refusal", Value::Word(refusal));
+                visit("reason", Value::Word(reason));
                 visit("count", Value::Number(u64::from(*count)));
                 visit("first_id", Value::Shown(first));
                 visit("last_id", Value::Shown(last));

@@ -135,23 +135,24 @@ pub fn in_file(file: &Path, id: &Id) -> io::Result<Vec<Logged>> {
 }
 
 /// The lines that tell of refusals of this client which were not written one by one, where the id
-/// may be one of them.
+/// may be one of them; of all clients where it is not known who it was.
 /// # Errors
 /// When the file cannot be read.
-pub fn repeats_in(file: &Path, id: &Id, client: IpAddr) -> io::Result<Vec<Logged>> {
+pub fn repeats_in(file: &Path, id: &Id, client: Option<IpAddr>) -> io::Result<Vec<Logged>> {
     repeats(BufReader::new(File::open(file)?), id, client)
 }
 
 /// As [`repeats_in`], from anywhere.
 /// # Errors
 /// When it cannot be read.
-pub fn repeats(from: impl BufRead, id: &Id, client: IpAddr) -> io::Result<Vec<Logged>> {
-    let finder = memmem::Finder::new("RefusalsRepeated");
-    let own = Prefix::client(client);
-    let names = [Some(own), own.around()].map(|prefix| prefix.map(|prefix| prefix.to_string()));
+pub fn repeats(from: impl BufRead, id: &Id, client: Option<IpAddr>) -> io::Result<Vec<Logged>> {
+    let finder = memmem::Finder::new("LinesRepeated");
+    let own = client.map(Prefix::client);
+    let around = own.and_then(Prefix::around);
+    let names = [own, around].map(|prefix| prefix.map(|prefix| prefix.to_string()));
     let is_it = |event: &Logged| {
         let of = event.field("client");
-        (of == "several" || names.iter().flatten().any(|name| *name == of))
+        (client.is_none() || of == "several" || names.iter().flatten().any(|name| *name == of))
             && (order(&event.field("first_id"))..=order(&event.field("last_id")))
                 .contains(&order(&id.text))
     };

@@ -50,11 +50,11 @@ pub fn sentence(event: &Logged) -> String {
             field("delivered"),
             field("refusals")
         ),
-        "RefusalsRepeated" => format!(
-            "one of {} refusals of {} ({}) that were not written one by one, from {} to {}",
+        "LinesRepeated" => format!(
+            "one of {} of {} ({}) that were not written one by one, from {} to {}",
             field("count"),
             field("client"),
-            field("refusal"),
+            field("reason"),
             field("first_id"),
             field("last_id")
         ),

@@ -9,8 +9,9 @@ pub mod sources;
 pub mod write;
 
 use directory::load::guard::Outcome;
+use mail::smtp::reply::ReplyId;
 use relay::client::Prefix;
-use relay::event::repeats::Repeats;
+use relay::event::repeats::{NO_MAIL, Repeats};
 use relay::event::{Event, Kind, ProcessEvent};
 use std::sync::{Arc, Mutex};
 use wire::clock;
@@ -38,12 +39,20 @@ impl Observer {
 
     /// Whether it is written by itself. What we did for our own networks always is.
     fn is_written(&self, event: &Event<'_>) -> bool {
-        let (Some(scene), Kind::Refused { refusal, reply, .. }) = (event.scene, event.kind) else {
+        let Some(scene) = event.scene.filter(|scene| !scene.client.limits_lifted) else {
             return true;
         };
-        let Some(id) = reply.id().filter(|_| !scene.client.limits_lifted) else { return true };
+        let session = scene.client.session;
+        let (reason, id) = match event.kind {
+            Kind::Refused { refusal, reply, .. } => (refusal, reply.id()),
+            Kind::SessionClosed { delivered: 0, .. } => {
+                (NO_MAIL, Some(ReplyId { session, count: 0 }))
+            }
+            _ => return true,
+        };
+        let Some(id) = id else { return true };
         let client = Prefix::client(scene.client.address.ip());
-        lock(&self.repeats).is_written(client, refusal, id, clock::now())
+        lock(&self.repeats).is_written(client, reason, id, clock::now())
     }
 
     /// Tells what was counted instead of written, once the minute is over, or at the end.

@@ -1,6 +1,7 @@
-//! Refusals that repeat: of one client and one reason the first of each minute are written one by
-//! one, and what goes beyond is counted and told in one line. So whoever is refused at full speed
-//! cannot fill a disk, and everybody else's lines can be found.
+//! Lines that repeat: of one client and one reason (a refusal, or that a session ended without
+//! mail) the first of each minute are written one by one, and what goes beyond is told in one
+//! line. So whoever is refused at full speed cannot fill a disk, and everybody else's lines can be
+//! found.
 
 use crate::client::Prefix;
 use crate::moment::Moment;
@@ -18,6 +19,9 @@ const CLIENTS_MAX: usize = 10_000;
 /// Networks beyond these; then everybody is one.
 const ALL_MAX: usize = 2 * CLIENTS_MAX;
 
+/// A session ended in which nothing was delivered.
+pub const NO_MAIL: &str = "session_without_mail";
+
 /// Counts within one minute.
 #[derive(Debug, Default)]
 pub struct Repeats {
@@ -34,13 +38,13 @@ struct Count {
     last: ReplyId,
 }
 
-/// Refusals that were counted and not written.
+/// Lines that were counted and not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repeated {
     /// Whose: a client, its network where there were too many clients, or everybody's.
     pub client: Option<Prefix>,
-    /// Why, as in the lines before.
-    pub refusal: &'static str,
+    /// The refusal, or [`NO_MAIL`].
+    pub reason: &'static str,
     /// How many.
     pub count: u32,
     /// The first of them.
@@ -54,14 +58,14 @@ impl Repeats {
     pub fn is_written(
         &mut self,
         client: Prefix,
-        refusal: &'static str,
+        reason: &'static str,
         id: ReplyId,
         now: Moment,
     ) -> bool {
         if self.counts.is_empty() {
             (self.minute, self.lines) = (now.0 / MINUTE_MILLISECONDS, 0);
         }
-        let key = (self.key(client, refusal), refusal);
+        let key = (self.key(client, reason), reason);
         let is_client = key.0 == Some(client);
         let is_room = self.lines < ALL_LINES_MAX && is_client;
         let count =
@@ -85,9 +89,9 @@ impl Repeats {
             return Vec::new();
         }
         let counts = std::mem::take(&mut self.counts);
-        let told = |((client, refusal), count): (_, Count)| Repeated {
+        let told = |((client, reason), count): (_, Count)| Repeated {
             client,
-            refusal,
+            reason,
             count: count.more,
             first: count.first,
             last: count.last,
@@ -95,8 +99,8 @@ impl Repeats {
         counts.into_iter().filter(|(_, count)| count.more > 0).map(told).collect()
     }
 
-    fn key(&self, client: Prefix, refusal: &'static str) -> Option<Prefix> {
-        let is_known = |prefix| self.counts.contains_key(&(Some(prefix), refusal));
+    fn key(&self, client: Prefix, reason: &'static str) -> Option<Prefix> {
+        let is_known = |prefix| self.counts.contains_key(&(Some(prefix), reason));
         let count = self.counts.len();
         if count < CLIENTS_MAX || is_known(client) {
             return Some(client);
@@ -132,7 +136,7 @@ mod tests {
         let told = repeats.due(false, Moment(60_000));
         let (first, last) = (id(21), id(1_224));
         let client = Some(client(1));
-        assert_eq!(told, [Repeated { client, refusal: "relay_denied", count: 1_204, first, last }]);
+        assert_eq!(told, [Repeated { client, reason: "relay_denied", count: 1_204, first, last }]);
         assert_eq!(repeats.due(true, Moment(60_001)), []);
     }
 

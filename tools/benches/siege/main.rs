@@ -3,7 +3,8 @@
 //! attack beside it. Prints for each attack what good mail feels without and with it, what the
 //! attacker pays, and what it costs us. A good mail that is not taken is a failure.
 //!
-//! `make siege`; names of attacks as arguments choose, `SECONDS=5` makes each phase shorter. IPv4
+//! `make siege`; names of attacks as arguments choose, `SECONDS=5` makes each phase shorter, `EVENTS=1` counts
+//! what was logged. IPv4
 //! attackers come from the loopback range.
 //! Limits: attackers and Postern share the machine, so times are those of a machine that is busy.
 
@@ -15,6 +16,7 @@ mod good;
 use attacks::{ATTACKS, Attack, Cost, Target};
 use good::Felt;
 use kit::{Folder, Hop, config};
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -62,6 +64,9 @@ fn besiege(attack: &Attack, phase: Duration) -> usize {
     let share = (cpu(postern.id()) - cpu_before) / lasted * 100.0;
     let logged = log_octets(&folder) - log_before;
     print(attack, &before, &during, &cost, (lasted, share, logged));
+    if std::env::var_os("EVENTS").is_some() {
+        eprintln!("{}: {:?}", attack.name, events(&folder));
+    }
     before.lost + during.lost
 }
 
@@ -97,6 +102,17 @@ fn start(
         log.is_ok_and(|log| log.contains("\"SMTP\""))
     });
     (process, smtp, figures)
+}
+
+/// How many lines of each event there are.
+fn events(folder: &Folder) -> BTreeMap<String, usize> {
+    let log = fs::read_to_string(folder.file("postern.log")).unwrap_or_default();
+    let mut counts = BTreeMap::new();
+    for line in log.lines() {
+        let name = line.split("\"event\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        *counts.entry(name.unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    counts
 }
 
 fn log_octets(folder: &Folder) -> u64 {

@@ -62,7 +62,6 @@ pub(super) fn run(written: &str, arguments: &ExplainArguments) -> ExitCode {
 /// a moment ago says what there is to say.
 fn repeats(files: &[PathBuf], id: &Id, session: &[Logged]) -> Vec<Logged> {
     let client = session.iter().find_map(|event| event.field("client").parse().ok());
-    let Some(client) = client else { return Vec::new() };
     let read = |file: &PathBuf| search::repeats_in(file, id, client).unwrap_or_default();
     files.iter().filter(|file| **file != Path::new("-")).flat_map(read).collect()
 }
