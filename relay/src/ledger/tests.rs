@@ -186,6 +186,7 @@ fn a_pool_with_one_abuser_goes_on_delivering() {
     for n in 0..16 {
         assert!(!ledger.standing(&of_pool(n), Moment(211_000)).harvest, "{n}");
     }
+    assert!(!ledger.standing(&client("192.0.2.99"), Moment(211_000)).harvest, "nor a new one");
 }
 
 #[test]
