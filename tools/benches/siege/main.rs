@@ -16,6 +16,7 @@ mod good;
 use attacks::{ATTACKS, Attack, Cost, Target};
 use good::Felt;
 use kit::{Folder, Hop, config};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -29,6 +30,10 @@ fn main() {
         "| attack | attacker | good mail before: p50, p99 | during: p50, p99 | lost | our CPU | log per octet |"
     );
     println!("|---|---|---|---|---|---|---|");
+    // The attackers alone have more connections than many shells allow.
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
     let mut lost = 0;
     for attack in ATTACKS.iter().filter(|a| wanted.is_empty() || wanted.iter().any(|w| w == a.name))
     {
