@@ -8,13 +8,14 @@ use crate::observe::Observer;
 use crate::observe::log::{Log, LogWriter};
 use crate::observe::metrics::Metrics;
 use crate::observe::write::LineFormat;
+use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Uid, fchown};
 use relay::event::ProcessEvent;
 use settings::process::LogFormat;
 use settings::user::DropTo;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -89,7 +90,7 @@ fn open(config: &Config) -> Result<(Log, LogWriter), StartError> {
     let started = match &config.log.file {
         None => Log::start(io::stdout(), format, false),
         Some(path) => {
-            let file = append_to(path).and_then(|file| owned(file, config.drop_to.as_ref()));
+            let file = append_as(path, config.drop_to.as_ref());
             let file = file.map_err(|source| StartError::Log { path: path.clone(), source })?;
             Log::start(file, format, false)
         }
@@ -97,13 +98,22 @@ fn open(config: &Config) -> Result<(Log, LogWriter), StartError> {
     Ok(started?)
 }
 
-/// A log that root has just made belongs to whom we become, who opens it again after a rotation.
-fn owned(file: File, whom: Option<&DropTo>) -> io::Result<File> {
-    let described = file.metadata()?;
-    if let Some(whom) = whom.filter(|_| described.is_file() && described.uid() == 0) {
-        fchown(&file, Some(Uid::from_raw(whom.uid)), Some(Gid::from_raw(whom.gid)))?;
+/// As [`append_to`], before we become somebody else. The log that is made here belongs to whom we
+/// become, who opens it again after a rotation. What is there already stays whose it is, and a link
+/// leads nowhere: its folder may be the user's.
+fn append_as(path: &Path, whom: Option<&DropTo>) -> io::Result<File> {
+    let Some(whom) = whom.filter(|_| Uid::current().is_root()) else { return append_to(path) };
+    match OpenOptions::new().create_new(true).append(true).open(path) {
+        Ok(file) => {
+            fchown(&file, Some(Uid::from_raw(whom.uid)), Some(Gid::from_raw(whom.gid)))?;
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let no_link = OFlag::O_NOFOLLOW.bits();
+            OpenOptions::new().append(true).custom_flags(no_link).open(path)
+        }
+        Err(error) => Err(error),
     }
-    Ok(file)
 }
 
 fn append_to(path: &Path) -> io::Result<File> {

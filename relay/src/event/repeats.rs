@@ -47,9 +47,9 @@ pub struct Repeated {
     pub reason: &'static str,
     /// How many.
     pub count: u32,
-    /// The first of them.
+    /// The lowest id of them.
     pub first: ReplyId,
-    /// The last.
+    /// The highest.
     pub last: ReplyId,
 }
 
@@ -75,11 +75,16 @@ impl Repeats {
             self.lines += 1;
             return true;
         }
-        if count.more == 0 {
+        // In the order of ids and not of time: sessions of one client go on side by side.
+        let order = |id: &ReplyId| (id.session.0, id.count);
+        let is_first = count.more == 0;
+        if is_first || order(&id) < order(&count.first) {
             count.first = id;
         }
+        if is_first || order(&id) > order(&count.last) {
+            count.last = id;
+        }
         count.more = count.more.saturating_add(1);
-        count.last = id;
         false
     }
 
@@ -138,6 +143,18 @@ mod tests {
         let client = Some(client(1));
         assert_eq!(told, [Repeated { client, reason: "relay_denied", count: 1_204, first, last }]);
         assert_eq!(repeats.due(true, Moment(60_001)), []);
+    }
+
+    #[test]
+    fn ids_of_sessions_side_by_side_are_all_between_the_first_and_the_last() {
+        let mut repeats = Repeats::default();
+        let id = |session, count| ReplyId { session: SessionId(session), count };
+        for n in 1..=30 {
+            repeats.is_written(client(1), "size", id(8, n), Moment(0));
+            repeats.is_written(client(1), "size", id(7, n), Moment(0));
+        }
+        let told = repeats.due(true, Moment(1))[0];
+        assert_eq!((told.count, told.first, told.last), (40, id(7, 11), id(8, 30)));
     }
 
     #[test]

@@ -246,6 +246,25 @@ fn a_log_that_root_made_is_that_of_whom_we_become() {
 }
 
 #[test]
+fn a_log_that_is_a_link_is_not_followed_by_root() {
+    if !has(&["root"]) {
+        return;
+    }
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let path = folder.for_nobody("log").join("postern.log");
+    let precious = folder.write("precious", "root's");
+    std::os::unix::fs::symlink(&precious, &path).unwrap();
+    let log = format!("[log]\nfile = \"{}\"\n", path.display());
+    let text = format!("user = \"nobody\"\n{}{log}", config(hop.address, LIFTED));
+    let written = folder.write("postern.toml", text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    let (is_started, said) = kit::process::run(command.arg("run").arg("--config").arg(written));
+    assert!(!is_started && said.contains("cannot write the log"), "{said}");
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "root's");
+    assert_eq!(fs::metadata(&precious).unwrap().uid(), 0);
+}
+
+#[test]
 fn the_log_goes_to_its_file_a_json_object_a_line() {
     let (folder, hop) = (Folder::new(), Hop::start());
     let (mut process, address) = with_log_file(&folder, &hop);
