@@ -13,8 +13,8 @@ const MINUTE_MILLISECONDS: u64 = 60_000;
 pub const LINES_MAX: u32 = 20;
 /// Refusals of all clients together that are, within a minute.
 const ALL_LINES_MAX: u32 = 5_000;
-/// Clients, each with a reason, that are told apart within a minute; of further ones their network
-/// is told.
+/// Clients, each with a reason, that are told apart within a minute; of further ones, and once
+/// [`ALL_LINES_MAX`] are written, their network is told.
 const CLIENTS_MAX: usize = 10_000;
 /// Networks beyond these; then everybody is one.
 const ALL_MAX: usize = 2 * CLIENTS_MAX;
@@ -107,7 +107,8 @@ impl Repeats {
     fn key(&self, client: Prefix, reason: &'static str) -> Option<Prefix> {
         let is_known = |prefix| self.counts.contains_key(&(Some(prefix), reason));
         let count = self.counts.len();
-        if count < CLIENTS_MAX || is_known(client) {
+        let is_room = self.lines < ALL_LINES_MAX && count < CLIENTS_MAX;
+        if is_room || is_known(client) {
             return Some(client);
         }
         client.around().filter(|network| count < ALL_MAX || is_known(*network))
