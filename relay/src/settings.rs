@@ -169,10 +169,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Open connections of one network, given how many there are in all.
+    /// Open connections of one network where there can be so many in all, which may be fewer than
+    /// are set: as many as there are descriptors for.
     #[must_use]
-    pub fn network_connections_max(&self) -> u32 {
-        let share = (self.connections_max / NETWORK_SHARE).max(self.client_connections_max);
+    pub fn network_connections_max_of(&self, connections_max: u32) -> u32 {
+        let share = (connections_max / NETWORK_SHARE).max(self.client_connections_max);
         self.network_connections_max.min(share)
     }
 

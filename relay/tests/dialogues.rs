@@ -48,7 +48,8 @@
 // given hostname NAME                                 ours, `mx.example.com`
 // given tls                                           STARTTLS is offered
 // given early talker | refusing | connections ALL OF-THE-CLIENT
-// given connections of the network N | known client   1 and a stranger when not given
+// given connections of the network N | connections at most N | known client
+//                             1, as many as are set, and a stranger when not given
 // given pressure busy                                 normal when not given
 // given flights whole                                 what comes together is the point: no cuts
 // given ids shown | trace shown

@@ -118,18 +118,18 @@ fn begin(
         tls: false,
     };
     let slot: Slot = state.slots.take(ip, client.limits_lifted);
+    let connections_max = state.slots.max();
     // Only where it decides: the ledger has a lock.
-    let is_last = slot.taken > for_strangers(state.slots.max());
-    let is_known = is_last && state.ledgers.standing(&client, clock::now()).is_known;
+    let is_late = slot.taken
+        > for_strangers(connections_max.min(active.config.settings.limits.connections_max));
+    let is_known = is_late && state.ledgers.standing(&client, clock::now()).is_known;
     let arrival = Arrival {
         connections: slot.taken,
+        connections_max,
         client_connections: slot.taken_by_client,
         network_connections: slot.taken_by_network,
         is_known,
-        // Slots may be fewer than `connections_max`: as many as there are descriptors for.
-        refusing: state.conditions.borrow().draining
-            || slot.taken > state.slots.max()
-            || is_last && !is_known && !client.limits_lifted,
+        refusing: state.conditions.borrow().draining,
         ..Arrival::default()
     };
     let start_tls = listener.tls == ListenerTls::StartTls && active.tls.is_some();

@@ -13,7 +13,7 @@ const TROUBLE_SECONDS_MAX: u64 = 60;
 pub struct Health {
     /// No new connections are taken, since the process ends.
     pub is_draining: bool,
-    /// All connections are taken.
+    /// All connections that strangers may have are taken.
     pub is_full: bool,
     /// Next hops none of whose hosts can be reached.
     pub next_hops_down: Vec<String>,

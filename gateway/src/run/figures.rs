@@ -8,6 +8,7 @@ use crate::observe::health::Health;
 use crate::observe::server::{self, FigureLimits};
 use crate::state::State;
 use directory::learned::Learned;
+use relay::settings::for_strangers;
 use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
@@ -83,7 +84,7 @@ fn health(state: &State, work: &Work) -> Health {
     let hops = &state.active.load().hops.0;
     Health {
         is_draining: state.draining.load(Ordering::Relaxed),
-        is_full: state.slots.taken() >= state.slots.max(),
+        is_full: state.slots.taken() >= for_strangers(state.slots.max()),
         next_hops_down: hops.iter().filter(|hop| hop.is_down()).map(|hop| hop.shown()).collect(),
         has_next_hop: hops.iter().any(|hop| !hop.is_down()),
         reports: work.sources().unwrap_or_default(),

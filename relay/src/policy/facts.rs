@@ -54,7 +54,7 @@ pub enum ReverseName {
 }
 
 /// What the edge knows of a client that has just come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// It spoke before it was greeted.
     pub early_talker: bool,
@@ -62,6 +62,8 @@ pub struct Arrival {
     pub is_unheard: bool,
     /// Open connections, this one included.
     pub connections: u32,
+    /// How many there can be: as many as there are descriptors for.
+    pub connections_max: u32,
     /// Open connections of this client, this one included.
     pub client_connections: u32,
     /// Open connections of the network around it (/24, /48), this one included.
@@ -71,6 +73,22 @@ pub struct Arrival {
     pub is_known: bool,
     /// We are shutting down, or short of descriptors or memory.
     pub refusing: bool,
+}
+
+impl Default for Arrival {
+    /// Nobody else is there, and there is room for everybody.
+    fn default() -> Self {
+        Self {
+            early_talker: false,
+            is_unheard: false,
+            connections: 0,
+            connections_max: u32::MAX,
+            client_connections: 0,
+            network_connections: 0,
+            is_known: false,
+            refusing: false,
+        }
+    }
 }
 
 /// What the ledger knows of a client.

@@ -29,6 +29,7 @@ pub struct Givens {
     refusing: bool,
     connections: (u32, u32),
     network_connections: u32,
+    connections_max: u32,
     known: bool,
     offers: Vec<Capabilities>,
     listener: Option<ListenerTerms>,
@@ -48,6 +49,7 @@ impl Default for Givens {
             refusing: false,
             connections: (1, 1),
             network_connections: 1,
+            connections_max: u32::MAX,
             known: false,
             offers: Vec::new(),
             listener: None,
@@ -72,6 +74,7 @@ impl Givens {
             ["connections", "of", "the", "network", around] => {
                 self.network_connections = around.parse().unwrap();
             }
+            ["connections", "at", "most", max] => self.connections_max = max.parse().unwrap(),
             ["known", "client"] => self.known = true,
             ["connections", all, own] => {
                 self.connections = (all.parse().unwrap(), own.parse().unwrap());
@@ -99,6 +102,7 @@ impl Givens {
         stage.arrival.early_talker = self.early_talker;
         stage.arrival.refusing = self.refusing;
         stage.arrival.network_connections = self.network_connections;
+        stage.arrival.connections_max = self.connections_max;
         stage.arrival.is_known = self.known;
         (stage.arrival.connections, stage.arrival.client_connections) = self.connections;
         stage

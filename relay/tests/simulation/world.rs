@@ -206,6 +206,7 @@ impl World {
             early_talker: arrives.early_talker,
             is_unheard: false,
             connections: 1,
+            connections_max: u32::MAX,
             client_connections: 1,
             network_connections: 1,
             is_known: false,
