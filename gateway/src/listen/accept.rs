@@ -29,6 +29,9 @@ const SHORT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(50);
 /// What a client hears for whom there is not even a session.
 const NO_SLOT: &[u8] = b"421 4.3.2 not accepting connections now\r\n";
 
+/// One proxy may have this part of all connections wait for its headers.
+const PROXY_SHARE: u32 = 4;
+
 /// Accepts until we go down.
 pub async fn serve(listener: TcpListener, settings: Arc<Listener>, state: Arc<State>) {
     let mut conditions = state.conditions.subscribe();
@@ -78,8 +81,9 @@ async fn behind_proxy(
 ) {
     let Some(listed) = &settings.proxy_from else { return };
     // Until then it holds a descriptor like any other.
-    let waiting = state.slots.take(peer.ip(), true);
-    if waiting.taken > state.slots.max() {
+    let waiting = state.slots.take(peer.ip(), false);
+    let max = state.slots.max();
+    if waiting.taken > max || waiting.taken_by_client > (max / PROXY_SHARE).max(1) {
         if settings.tls != ListenerTls::Implicit {
             let _ = socket.try_write(NO_SLOT);
         }

@@ -349,6 +349,20 @@ fn who_has_too_many_connections_behind_a_proxy_is_known_by_the_header() {
 }
 
 #[test]
+fn headers_that_never_come_from_one_proxy_leave_room_for_everybody_else() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let listener = "proxy_protocol = true\nproxy_from = [\"127.0.0.0/8\"]";
+    let limits = "[limits]\nconnections_max = 8\n";
+    let postern = Postern::start(&folder, &listening(&hop, "127.0.0.1:0", listener, limits));
+    // A quarter of all connections.
+    let _silent = [Client::silent(postern.address()), Client::silent(postern.address())];
+    Client::silent(postern.address()).reply().expect("421 4.3.2 ");
+    let mut other = Client::silent_from("127.0.0.9".parse().unwrap(), postern.address());
+    other.send(&version_2([203, 0, 113, 7]));
+    other.reply().expect("220 ");
+}
+
+#[test]
 fn who_was_shaking_hands_when_we_were_told_to_end_is_told_so() {
     let (folder, hop, authority) = (Folder::new(), Hop::start(), Authority::new());
     authority.sign("mx.example.test").write(&folder);
