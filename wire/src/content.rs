@@ -135,8 +135,7 @@ impl Content {
             Some(file) => file,
             None => self.budget.files.begin(self.client)?,
         };
-        self.budget.files.make_room(&file, self.memory_octets)?;
-        file.append(&self.chunks)?;
+        self.budget.files.append(&file, &self.chunks)?;
         self.file = Some(file);
         self.leave_memory();
         Ok(())

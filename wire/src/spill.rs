@@ -66,11 +66,19 @@ impl SpillFolder {
         Ok(file)
     }
 
-    /// Lets others go until so much more fits into this file.
+    /// Writes more behind what this file has, letting others go until it fits.
     /// # Errors
-    /// `StorageFull` when it is this one that has to go, or nothing else can.
-    pub(super) fn make_room(&self, own: &Arc<Spilled>, more: u64) -> io::Result<()> {
-        let files: Vec<Arc<Spilled>> = lock(&self.files).iter().filter_map(Weak::upgrade).collect();
+    /// As the disk's, and `StorageFull` when it is this one that has to go, or nothing else can.
+    pub(super) fn append(&self, own: &Arc<Spilled>, chunks: &[Vec<u8>]) -> io::Result<()> {
+        self.reserve(own, chunks.iter().map(|chunk| chunk.len() as u64).sum())?;
+        own.write(chunks)
+    }
+
+    /// Counts so much more as this file's, in one step with finding out that there is room: of
+    /// many who ask at once nobody gets what another has been promised.
+    fn reserve(&self, own: &Arc<Spilled>, more: u64) -> io::Result<()> {
+        let listed = lock(&self.files);
+        let files: Vec<Arc<Spilled>> = listed.iter().filter_map(Weak::upgrade).collect();
         let folder = self.folder.clone().unwrap_or_else(std::env::temp_dir);
         let mut free = free_octets(&folder).unwrap_or(u64::MAX);
         let mut used: u64 = files.iter().map(|file| file.octets()).sum();
@@ -82,6 +90,8 @@ impl SpillFolder {
             used = used.saturating_sub(octets);
             free = free.saturating_add(octets);
         }
+        own.octets.fetch_add(more, Ordering::Relaxed);
+        drop(listed);
         Ok(())
     }
 }
@@ -125,16 +135,12 @@ impl Spilled {
         Ok(self.octets.swap(0, Ordering::Relaxed))
     }
 
-    pub(super) fn append(&self, chunks: &[Vec<u8>]) -> io::Result<()> {
+    fn write(&self, chunks: &[Vec<u8>]) -> io::Result<()> {
         let mut file = lock(&self.file);
         if self.is_gone() {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        for chunk in chunks {
-            file.write_all(chunk)?;
-            self.octets.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        }
-        Ok(())
+        chunks.iter().try_for_each(|chunk| file.write_all(chunk))
     }
 
     /// The next part; the first is read from the start.
@@ -165,8 +171,7 @@ mod tests {
     }
 
     fn grow(folder: &SpillFolder, file: &Arc<Spilled>, octets: usize) -> io::Result<()> {
-        folder.make_room(file, octets as u64)?;
-        file.append(&[vec![b'x'; octets]])
+        folder.append(file, &[vec![b'x'; octets]])
     }
 
     #[test]
@@ -195,6 +200,15 @@ mod tests {
         grow(&folder, &greedy, 600).unwrap();
         assert_eq!(grow(&folder, &greedy, 200).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(!good.is_gone());
+    }
+
+    #[test]
+    fn what_one_has_been_promised_no_other_gets() {
+        let folder = SpillFolder::new(None, 1_000);
+        let files: Vec<_> = (0..4).map(|n| folder.begin(client(n)).unwrap()).collect();
+        files.iter().for_each(|file| file.is_complete());
+        let promised = files.iter().filter(|file| folder.reserve(file, 400).is_ok());
+        assert_eq!(promised.count(), 2);
     }
 
     #[test]
