@@ -12,6 +12,7 @@
 pub mod config;
 pub mod control;
 pub mod explain;
+mod http;
 pub mod ledgers;
 pub mod listen;
 pub mod next_hop;

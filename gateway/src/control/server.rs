@@ -6,6 +6,7 @@ use super::message::Refused;
 use super::socket::{SocketError, SocketFile, open};
 use super::socket_path;
 use super::work::{Refusal, Work};
+use crate::http::{self, HttpLimits};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -33,6 +34,13 @@ const ANSWER_SECONDS_MAX: u64 = 120;
 /// How long a list may be read while somebody waits for it.
 pub const READ_SECONDS_MAX: u64 = 1_800;
 
+/// More connections than requests, so that who is one too many hears of it.
+const LIMITS: HttpLimits = HttpLimits {
+    connections_max: 2 * REQUESTS_MAX,
+    header_max: Duration::from_secs(10),
+    connection_max: Duration::from_secs(READ_SECONDS_MAX + 30),
+};
+
 /// The server; it ends, and its socket goes, when this is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -57,8 +65,7 @@ impl Server {
             .map_err(|source| SocketError::Io { path, source })?;
         let router = router(work);
         let task = runtime.spawn(async move {
-            // It ends with its task only.
-            let _ = axum::serve(listener, router).await;
+            http::serve(listener, router, LIMITS).await;
         });
         Ok(Self { task, _file: file })
     }

@@ -5,7 +5,7 @@ use super::service::{Change, Ending, Service, Staged};
 use super::worker;
 use crate::control::work::Work;
 use crate::observe::health::Health;
-use crate::observe::server::{self, FigureLimits};
+use crate::observe::server;
 use crate::state::State;
 use directory::learned::Learned;
 use relay::settings::for_strangers;
@@ -74,7 +74,7 @@ fn show(
             }
         };
         tokio::select! {
-            () = server::serve(listener, metrics, health, FigureLimits::default()) => {}
+            () = server::serve(listener, metrics, health) => {}
             () = drained => {}
         }
     })
