@@ -44,24 +44,28 @@ fn main() {
 
 /// One attack; how many good mails were lost.
 fn besiege(attack: &Attack, phase: Duration) -> usize {
-    let (folder, hop) = (Folder::new(), Hop::start());
+    let (folder, hop) = (Folder::new(), Hop::acting(attack.next_hop));
+    kit::certificates::Authority::new().sign("mx.example.test").write(&folder);
     fs::create_dir(folder.file("state")).unwrap();
     folder.write("users.txt", "jones@example.test\nsmith@example.test\ngood@example.test\n");
     let log = "[log]\nfile = \"postern.log\"\nformat = \"json\"\n";
     let text = config(hop.address, &format!("{}{log}", attack.settings));
+    let text = text.replace("{ file = \"users.txt\" }", attack.recipients);
+    let (smtp, figures, other) = (kit::closed_port(), kit::closed_port(), kit::closed_port());
     let text =
-        format!("state_dir = \"state\"\n{}", text.replace("__HOP__", &hop.address.to_string()));
-    let (postern, smtp, figures) = start(&folder, &text);
+        text.replacen("127.0.0.1:0", &smtp.to_string(), 1).replace("__OTHER__", &other.to_string());
+    let text = format!("state_dir = \"state\"\n{text}[metrics]\naddress = \"{figures}\"\n");
+    let postern = start(&folder, &text);
 
-    let before = good::mail(smtp, phase, attack.good_octets, &AtomicBool::new(false));
+    let before = good::mail(smtp, phase, attack);
     let (log_before, cpu_before, began) = (log_octets(&folder), cpu(postern.id()), Instant::now());
     let stop = AtomicBool::new(false);
-    let target = Target { smtp, figures, stop: &stop };
+    let target = Target { smtp, figures, other, stop: &stop };
     let (during, cost) = thread::scope(|scope| {
         let attacker = scope.spawn(|| (attack.run)(&target));
         // The attack stands before the mail comes.
         thread::sleep(phase / 5);
-        let felt = good::mail(smtp, phase, attack.good_octets, &AtomicBool::new(false));
+        let felt = good::mail(smtp, phase, attack);
         stop.store(true, SeqCst);
         (felt, attacker.join().unwrap())
     });
@@ -92,21 +96,17 @@ fn print(attack: &Attack, before: &Felt, during: &Felt, cost: &Cost, ours: (f64,
     );
 }
 
-/// The program with its log in a file, on ports that are free.
-fn start(
-    folder: &Folder,
-    text: &str,
-) -> (kit::process::Process, std::net::SocketAddr, std::net::SocketAddr) {
-    let (smtp, figures) = (kit::closed_port(), kit::closed_port());
-    let text = text.replacen("127.0.0.1:0", &smtp.to_string(), 1);
-    let path = folder.write("postern.toml", format!("{text}[metrics]\naddress = \"{figures}\"\n"));
+/// The program with its log in a file.
+fn start(folder: &Folder, text: &str) -> kit::process::Process {
+    let path = folder.write("postern.toml", text);
     let mut command = std::process::Command::new(kit::postern::program());
     let process = kit::process::Process::start(command.arg("run").arg("--config").arg(path));
+    let listeners = text.matches("[[listener]]").count();
     kit::wait_until("it listens", || {
         let log = fs::read_to_string(folder.file("postern.log"));
-        log.is_ok_and(|log| log.contains("\"SMTP\""))
+        log.is_ok_and(|log| log.matches("\"SMTP\"").count() == listeners)
     });
-    (process, smtp, figures)
+    process
 }
 
 /// How many lines of each event there are.
