@@ -314,4 +314,6 @@ fn unknown_max(harvest: &Harvest, from: &ReversePath) -> (u32, u32) {
 #[cfg(test)]
 mod harvest_tests;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ pub(super) fn client(ip: &str) -> Client {
     }
 }
 
-fn refuse(ledger: &mut Ledger, client: &Client, from: &str, to: usize, now: Moment) {
+pub(super) fn refuse(ledger: &mut Ledger, client: &Client, from: &str, to: usize, now: Moment) {
     refuse_by(&Harvest::default(), ledger, client, from, to, now);
 }
 
@@ -126,7 +126,7 @@ fn old_guesses_are_forgotten_with_their_window() {
 }
 
 #[test]
-fn the_books_are_bounded() {
+fn what_the_ledger_holds_is_bounded() {
     let mut ledger = Ledger::new((1, 2));
     let harvest = Harvest { entries_max: 100, ..Harvest::default() };
     for n in 0..10_000_u32 {
@@ -150,7 +150,7 @@ fn rates_begin_anew_every_minute() {
 }
 
 /// A recipient of this client's, who exists, is accepted, and its mail delivered.
-fn deliver(ledger: &mut Ledger, client: &Client, recipients: usize, now: Moment) {
+pub(super) fn deliver(ledger: &mut Ledger, client: &Client, recipients: usize, now: Moment) {
     let from = ReversePath::parse("<a@b.example>").unwrap();
     let paths: Vec<ForwardPath> = (0..recipients)
         .map(|n| ForwardPath::parse(&format!("<jones{n}@example.com>")).unwrap())
