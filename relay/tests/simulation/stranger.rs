@@ -30,9 +30,15 @@ pub enum Kind {
     Breaker,
     /// Uses what it was refused, or what has ended.
     Stale,
+    /// Has a connection to the next hop, and guesses one name again and again.
+    Pinner,
+    /// Has a transaction, and says no more.
+    Idler,
+    /// Guesses names in notices.
+    NoticeGuesser,
 }
 
-pub const KINDS: [Kind; 12] = [
+pub const KINDS: [Kind; 15] = [
     Kind::Harvester,
     Kind::Smuggler,
     Kind::Dribbler,
@@ -45,6 +51,9 @@ pub const KINDS: [Kind; 12] = [
     Kind::Hasty,
     Kind::Breaker,
     Kind::Stale,
+    Kind::Pinner,
+    Kind::Idler,
+    Kind::NoticeGuesser,
 ];
 
 /// Sequences around a dot that some server once took for the end.
@@ -228,7 +237,27 @@ impl Stranger {
                 _ => self.breaker(),
             },
             Kind::Stale => self.stale(n, heard)?,
+            Kind::Pinner => match n {
+                0 | 1 => vec![self.envelope(n)?],
+                2 => vec![Item::Command("RCPT TO:<postmaster@a.example>".into())],
+                _ => vec![Item::Command("RCPT TO:<nobody@a.example>".into())],
+            },
+            Kind::Idler => match n {
+                0..3 => vec![self.envelope(n)?],
+                _ => return None,
+            },
+            Kind::NoticeGuesser => match n {
+                0 => vec![self.envelope(0)?],
+                _ if n > 40 => quit(),
+                _ => self.guess_in_notice(),
+            },
         })
+    }
+
+    fn guess_in_notice(&mut self) -> Vec<Item> {
+        let guess = self.seed.below(10_000);
+        let lines = ["RSET", "MAIL FROM:<>", &format!("RCPT TO:<guess{guess}@a.example>")];
+        lines.into_iter().map(|line| Item::Command(line.to_owned())).collect()
     }
 }
 
@@ -248,7 +277,7 @@ impl Client for Stranger {
         }
         let after = match self.kind {
             Kind::Chatterer => 20_000,
-            Kind::Greeter => 1_000,
+            Kind::Greeter | Kind::Pinner => 1_000,
             _ => 10,
         };
         let Some(items) = self.items(heard) else { return Move::Silent };
