@@ -87,6 +87,9 @@ impl Pattern {
         let first = pieces.next().unwrap_or_default();
         let Some(mut rest) = local_part.strip_prefix(first) else { return false };
         let Some(mut piece) = pieces.next() else { return rest.is_empty() };
+        if may_be_run(local_part) {
+            return false;
+        }
         // The leftmost place for each middle piece leaves the most room for those behind it, so
         // there is nothing to go back for.
         for next in pieces {
@@ -96,6 +99,14 @@ impl Pattern {
         }
         rest.ends_with(piece)
     }
+}
+
+/// Whether a server behind might do more with it than deliver to it: `${` is expanded by Exim
+/// (CVE-2019-10149), a backtick by a shell, and `=?` begins an encoded word (RFC 2047 §2). Nobody
+/// has such an address who is not listed with it, so no pattern and no sub-address stands for one.
+pub(crate) fn may_be_run(local_part: &[u8]) -> bool {
+    let has = |text: &[u8]| local_part.windows(text.len()).any(|octets| octets == text);
+    has(b"${") || has(b"`") || has(b"=?")
 }
 
 impl fmt::Display for Pattern {
@@ -108,6 +119,19 @@ impl fmt::Display for Pattern {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn nothing_that_a_server_behind_might_run_matches_a_star() {
+        let any = Pattern::new("*", LocalPartCase::Folded).unwrap();
+        for risky in ["${run{x}}", "a`id`", "=?utf-8?q?x?="] {
+            assert!(!any.matches(risky.as_bytes()), "{risky}");
+            let listed = Pattern::new(risky, LocalPartCase::Folded).unwrap();
+            assert!(listed.matches(risky.as_bytes()), "{risky}");
+        }
+        for harmless in ["a=b", "a$b", "{a}", "bounce+jones=example.test", "a?=b"] {
+            assert!(any.matches(harmless.as_bytes()), "{harmless}");
+        }
+    }
 
     fn matches(pattern: &str, local_part: &str) -> bool {
         Pattern::new(pattern, LocalPartCase::Folded).unwrap().matches(local_part.as_bytes())

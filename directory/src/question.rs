@@ -1,5 +1,6 @@
 //! What a source is asked and what it says: the values that all kinds have in common.
 
+use super::pattern::may_be_run;
 use mail::address::{LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
 use relay::event::ProcessEvent;
 use relay::recipient::Ground;
@@ -70,7 +71,8 @@ impl Canonical {
             octets[..len].make_ascii_lowercase();
         }
         let base_len = settings.sub_address_separator.and_then(|separator| text.find(separator));
-        let base_len = base_len.filter(|&at| at > 0).and_then(|at| u8::try_from(at).ok());
+        let base_len = base_len.filter(|&at| at > 0 && !may_be_run(text.as_bytes()));
+        let base_len = base_len.and_then(|at| u8::try_from(at).ok());
         Self { octets, len: len as u8, base_len }
     }
 

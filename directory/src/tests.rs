@@ -181,6 +181,7 @@ fn a_sub_address_has_a_base_unless_nothing_stands_before_it() {
     assert_eq!(canonical("Jones+a+b"), Some(b"jones".to_vec()));
     assert_eq!(canonical("jones"), None);
     assert_eq!(canonical("+jones"), None);
+    assert_eq!(canonical("jones+${run{id}}"), None);
     let longest = format!("{}+J", "a".repeat(253));
     assert_eq!(canonical(&longest), Some(vec![b'a'; 253]));
     let longest = Canonical::new(&LocalPart::new(&longest).unwrap(), &settings());
