@@ -95,6 +95,19 @@ impl Process {
         i32::try_from(self.child.id()).unwrap()
     }
 
+    /// Makes it hang: its port takes connections, and nobody answers until `SIGCONT`.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+        // A thread stops when it is next looked at, which may be after its next answer.
+        super::wait_until("every thread has stopped", || {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+            threads.flatten().all(|thread| {
+                let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+                stat.rsplit_once(')').is_none_or(|(_, state)| state.starts_with(" T"))
+            })
+        });
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.id()), signal).unwrap();
@@ -210,16 +223,7 @@ impl Daemon {
 
     /// Makes it hang: its port takes connections, and nobody answers.
     pub fn freeze(&self) {
-        let process = self.process.as_ref().unwrap();
-        process.signal(Signal::SIGSTOP);
-        // A thread stops when it is next looked at, which may be after its next answer.
-        super::wait_until("every thread has stopped", || {
-            let threads = std::fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
-            threads.flatten().all(|thread| {
-                let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-                stat.rsplit_once(')').is_none_or(|(_, state)| state.starts_with(" T"))
-            })
-        });
+        self.process.as_ref().unwrap().freeze();
     }
 
     /// Lets it go on.

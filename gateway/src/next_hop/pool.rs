@@ -207,6 +207,10 @@ impl NextHop {
                     if host.succeeded(capabilities) == Change::Up {
                         self.observer.tell(ProcessEvent::NextHopUp, &host.name, "it answers again");
                     }
+                    if host.has_lost_tls(connection.is_encrypted()) {
+                        let detail = "it offers no STARTTLS any more; its mail goes in the clear";
+                        self.observer.tell(ProcessEvent::NextHopTlsFailed, &host.name, detail);
+                    }
                     return Ok(connection);
                 }
                 Err(error) => {

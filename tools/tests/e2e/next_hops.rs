@@ -248,6 +248,19 @@ fn opportunistic_tls_that_cannot_be_agreed_on_is_clear_text() {
 }
 
 #[test]
+fn tls_that_is_no_longer_offered_is_told() {
+    let mut tls = with_tls(|_, _| String::new());
+    tls.was_delivered(true);
+    let address = tls.hop.address;
+    drop(std::mem::replace(&mut tls.hop, Hop::start()));
+    let clear = Hop::at(address);
+    Client::greeted(tls.postern.address()).message(b"Subject: clear\r\n\r\nhello\r\n");
+    let told = tls.postern.wait_for("NextHopTlsFailed");
+    assert_eq!(told["detail"], "it offers no STARTTLS any more; its mail goes in the clear");
+    assert!(clear.taken().iter().all(|taken| !taken.tls));
+}
+
+#[test]
 fn required_tls_that_cannot_be_agreed_on_sends_nothing() {
     let act = |stage, _: &str| match stage {
         Stage::StartTls => Act::SayAndClose("220 go ahead"),

@@ -18,6 +18,7 @@ pub struct Host {
     breaker: Mutex<Breaker>,
     capabilities: Mutex<Option<Capabilities>>,
     has_failed_at_tls: AtomicBool,
+    had_tls: AtomicBool,
 }
 
 impl Host {
@@ -30,6 +31,7 @@ impl Host {
             breaker: Mutex::new(Breaker::new(bounds)),
             capabilities: Mutex::new(None),
             has_failed_at_tls: AtomicBool::new(false),
+            had_tls: AtomicBool::new(false),
         }
     }
 
@@ -54,6 +56,12 @@ impl Host {
     /// It offered TLS, and the handshake failed; whether that is news.
     pub fn tls_failed(&self) -> bool {
         !self.has_failed_at_tls.swap(true, Relaxed)
+    }
+
+    /// A connection to it has TLS or not; whether TLS is gone that the one before had, and no
+    /// failed handshake has told so.
+    pub fn has_lost_tls(&self, has_tls: bool) -> bool {
+        self.had_tls.swap(has_tls, Relaxed) && !has_tls && !self.has_failed_at_tls.load(Relaxed)
     }
 
     /// What it offered last.
