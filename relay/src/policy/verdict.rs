@@ -122,7 +122,8 @@ impl Refusal {
     #[must_use]
     pub fn guilt(&self) -> Guilt {
         match self {
-            Self::RecipientUnknown => Guilt::Guess,
+            // Whoever asks for leavers learns names, too.
+            Self::RecipientUnknown | Self::RecipientLeft(_) => Guilt::Guess,
             Self::RelayDenied
             | Self::AddressTrick
             | Self::MessageTooBig
