@@ -210,15 +210,16 @@ fn tighter(own: &Given<u32>, with_less_load: u32, context: &mut LoadContext) -> 
     }
     if is_looser {
         let message = format!("`{}` gets looser under load", own.path().key);
-        context.warn(
+        context.refuse(
             own.wrong(message, &format!("with less load it is {with_less_load}"))
-                .help("under load a limit should be at least as tight as before"),
+                .help("under load a limit is at least as tight as with less load"),
         );
     }
     **own
 }
 
-/// Warns of numbers that never count because others are below them.
+/// Refuses numbers that never count because others are below them. Where only the other one was
+/// written, what is set for this one simply never counts.
 pub(super) fn check(l: &Limits, harvest: &Harvest, context: &mut LoadContext) {
     let wide = |number: &Given<u32>| number.with(u64::from(**number));
     for (less, more) in [
@@ -230,14 +231,11 @@ pub(super) fn check(l: &Limits, harvest: &Harvest, context: &mut LoadContext) {
         (wide(&harvest.session_unknown_max), &wide(&harvest.session_unknown_before_close_max)),
     ] {
         let (name, other) = (less.path().key, more.path().key);
-        let Some(place) = [&less, more].into_iter().find(|number| number.is_written()) else {
-            continue;
-        };
-        if *less > **more {
-            context.warn(
+        if less.is_written() && *less > **more {
+            context.refuse(
                 Mistake::new(format!("`{name}` is above `{other}`, so it never counts"))
                     .key(less.path())
-                    .at(place.span(), "")
+                    .at(less.span(), "")
                     .help(format!("lower `{name}` or raise `{other}`")),
             );
         }
