@@ -67,7 +67,7 @@ table! {
         proxy_from: List<String> =
             optional("nobody; required with `proxy_protocol`").like(r#"["10.0.0.7/32"]"#),
         /// How long the greeting is held back. A client that talks before it has broken the
-        /// protocol and is refused.
+        /// protocol and is refused; without a delay, only what came with the connection is heard.
         greeting_delay_milliseconds: Given<u32> = number(0, 0..=60_000),
         /// What it calls itself in the greeting and to EHLO. Trace fields bear the name at the top.
         hostname: Option<Text> = optional("the `hostname` at the top").like("relay.inside.example"),

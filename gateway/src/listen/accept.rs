@@ -10,8 +10,10 @@ use relay::exchange::Exchange;
 use relay::policy::facts::Arrival;
 use relay::settings::{ListenerTerms, for_strangers};
 use settings::process::{Listener, ListenerTls};
+use socket2::SockRef;
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -85,7 +87,8 @@ async fn behind_proxy(
     let max = state.slots.max();
     if waiting.taken > max || waiting.taken_by_client > (max / PROXY_SHARE).max(1) {
         if settings.tls != ListenerTls::Implicit {
-            let _ = socket.try_write(NO_SLOT);
+            // Not by tokio, which knows nothing yet of what a new socket can take.
+            let _ = SockRef::from(&socket).send(NO_SLOT);
         }
         return;
     }
@@ -133,6 +136,11 @@ fn begin(
         client_connections: slot.taken_by_client,
         network_connections: slot.taken_by_network,
         is_known,
+        early_talker: listener.greeting_delay.is_zero()
+            && listener.proxy_from.is_none()
+            && listener.tls != ListenerTls::Implicit
+            && !client.limits_lifted
+            && has_spoken(&socket),
         refusing: state.conditions.borrow().draining,
         ..Arrival::default()
     };
@@ -143,6 +151,13 @@ fn begin(
     let exchange = Exchange::new(settings, client, arrival, offer, pressure, clock::now())
         .received_by(Arc::clone(terms));
     Some(Session::new(exchange, Stream::Plain(socket), state, active, slot))
+}
+
+/// Whether something of the client came with the connection: without a greeting delay that is all
+/// that is listened for. A proxy may have its reasons to wait for both.
+fn has_spoken(socket: &TcpStream) -> bool {
+    let peeked = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+    matches!(peeked, Ok(1..))
 }
 
 fn terms(listener: &Listener) -> ListenerTerms {
@@ -187,5 +202,5 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// # Errors
 /// When somebody else listens there.
 pub fn listen(socket: &std::net::TcpListener) -> io::Result<()> {
-    socket2::SockRef::from(socket).listen(BACKLOG_MAX)
+    SockRef::from(socket).listen(BACKLOG_MAX)
 }

@@ -5,6 +5,7 @@
 
 use kit::certificates::Authority;
 use kit::{Client, Folder, Hop, LIFTED, Postern, config, has};
+use nix::sys::signal::Signal;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -272,6 +273,20 @@ fn whoever_talks_before_the_greeting_is_refused_and_others_wait_a_moment() {
     patient.message(MESSAGE).expect("250 ");
 }
 
+#[test]
+fn without_a_delay_what_came_with_the_connection_is_heard() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let postern = Postern::start(&folder, &config(hop.address, ""));
+    postern.process.freeze();
+    let mut early = Client::silent(postern.address());
+    early.send(b"EHLO early.example\r\n");
+    let mut patient = Client::silent(postern.address());
+    postern.signal(Signal::SIGCONT);
+    early.reply().expect("554 5.5.0 ");
+    patient.reply().expect("220 ");
+    assert_eq!(postern.wait_for("ConnectionRefused")["rule"], "early_talker");
+}
+
 /// A listener of this kind, for clients that may have two connections each.
 fn two_for_each(folder: &Folder, hop: &Hop, listener: &str, more: &str) -> Postern {
     // Not at 127.0.0.1:0, which is the listener's.
@@ -352,10 +367,11 @@ fn who_has_too_many_connections_behind_a_proxy_is_known_by_the_header() {
 fn headers_that_never_come_from_one_proxy_leave_room_for_everybody_else() {
     let (folder, hop) = (Folder::new(), Hop::start());
     let listener = "proxy_protocol = true\nproxy_from = [\"127.0.0.0/8\"]";
-    let limits = "[limits]\nconnections_max = 8\n";
+    let limits = "[limits]\nconnections_max = 8\n[metrics]\naddress = \"127.0.0.2:0\"\n";
     let postern = Postern::start(&folder, &listening(&hop, "127.0.0.1:0", listener, limits));
     // A quarter of all connections.
     let _silent = [Client::silent(postern.address()), Client::silent(postern.address())];
+    are_counted(&postern, 2);
     Client::silent(postern.address()).reply().expect("421 4.3.2 ");
     let mut other = Client::silent_from("127.0.0.9".parse().unwrap(), postern.address());
     other.send(&version_2([203, 0, 113, 7]));
