@@ -120,7 +120,7 @@ impl Mistake {
 
     /// The file it is about, and the line and column in it, from 1.
     #[must_use]
-    pub fn place(&self) -> Option<(&str, usize, usize)> {
+    pub fn position(&self) -> Option<(&str, usize, usize)> {
         let (source, offset) = (self.source.as_ref()?, self.offset()?);
         let before = source.inner().get(..offset)?;
         let line = before.matches('\n').count() + 1;
@@ -250,7 +250,7 @@ impl Report {
 
     /// The program must not start with this.
     pub fn refuse(&mut self, mistake: Mistake) {
-        let mistake = self.placed(mistake);
+        let mistake = self.located(mistake);
         self.mistakes.push(mistake);
     }
 
@@ -268,12 +268,12 @@ impl Report {
 
     /// The operator should know of this.
     pub fn warn(&mut self, mistake: Mistake) {
-        let mut warning = self.placed(mistake);
+        let mut warning = self.located(mistake);
         warning.severity = Severity::Warning;
         self.warnings.push(warning);
     }
 
-    fn placed(&self, mut mistake: Mistake) -> Mistake {
+    fn located(&self, mut mistake: Mistake) -> Mistake {
         if mistake.source.is_none() {
             mistake.source = Some(self.source.clone());
         }

@@ -21,7 +21,7 @@ struct ConfirmationFile {
 
 /// Leaves a confirmation beside the cache of this list and says where.
 pub(super) fn leave(cache: &Path, list: &str, confirmation: Confirmation) -> io::Result<PathBuf> {
-    let place = path_beside(cache);
+    let place = confirmation_path(cache);
     let written = ConfirmationFile { list: list.into(), entries: confirmation.entries };
     let unfinished = place.with_extension("confirm.new");
     // Readable for the user that Postern has become, whoever writes it.
@@ -34,12 +34,12 @@ pub(super) fn leave(cache: &Path, list: &str, confirmation: Confirmation) -> io:
 
 /// Whether a confirmation lies beside this cache.
 pub(super) fn is_left(cache: &Path) -> bool {
-    path_beside(cache).exists()
+    confirmation_path(cache).exists()
 }
 
 /// Takes the confirmation that lies beside a cache, when there is one.
 pub(super) fn take(cache: &Path) -> Option<Confirmation> {
-    let place = path_beside(cache);
+    let place = confirmation_path(cache);
     let mut octets = Vec::new();
     let read = File::open(&place).and_then(|file| {
         file.take(FILE_OCTETS_MAX).read_to_end(&mut octets)?;
@@ -54,10 +54,10 @@ pub(super) fn take(cache: &Path) -> Option<Confirmation> {
 /// Removes one that nobody waits for any more.
 pub(super) fn discard(cache: &Path) {
     // Mostly there is none.
-    let _ = fs::remove_file(path_beside(cache));
+    let _ = fs::remove_file(confirmation_path(cache));
 }
 
-fn path_beside(cache: &Path) -> PathBuf {
+fn confirmation_path(cache: &Path) -> PathBuf {
     cache.with_extension("confirm")
 }
 
@@ -75,8 +75,8 @@ mod tests {
         assert_eq!(take(&cache), Some(Confirmation { entries: 7 }));
         assert!(!is_left(&cache));
         assert_eq!(take(&cache), None);
-        fs::write(path_beside(&cache), "seven").unwrap();
+        fs::write(confirmation_path(&cache), "seven").unwrap();
         assert_eq!(take(&cache), None);
-        assert!(!path_beside(&cache).exists());
+        assert!(!confirmation_path(&cache).exists());
     }
 }

@@ -71,7 +71,7 @@ impl Config {
     ) -> Result<Self, Mistakes> {
         let directory = path.parent().map(Path::to_owned).unwrap_or_default();
         let mut context = LoadContext { report, tables: &keys::KEYS, directory, becomes: None };
-        let Some((written, described)) = written(text, &mut context) else {
+        let Some((written, described)) = read_tables(text, &mut context) else {
             return Err(context.report.into_mistakes());
         };
         build::build(&written, described, path, context, contents)
@@ -103,7 +103,7 @@ fn read(path: &Path) -> Result<String, Mistake> {
 
 /// The file as it was written, and apart the tables that their kinds of recipient sources read;
 /// `None` when its syntax is wrong.
-fn written(text: &str, context: &mut LoadContext) -> Option<(TopTable, Vec<Described>)> {
+fn read_tables(text: &str, context: &mut LoadContext) -> Option<(TopTable, Vec<Described>)> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let message = format!("not TOML: {}", error.message().replace('\n', ", "));

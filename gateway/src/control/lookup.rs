@@ -60,13 +60,13 @@ fn answer(
             RecipientStatus::Left { text } => Some(text.to_string()),
             _ => None,
         },
-        sources: asked.sources.iter().map(said).collect(),
-        trace: asked.trace.steps.iter().map(said).collect(),
+        sources: asked.sources.iter().map(source_finding).collect(),
+        trace: asked.trace.steps.iter().map(source_finding).collect(),
         process_id: None,
     }
 }
 
-fn said(step: &Step) -> SourceFinding {
+fn source_finding(step: &Step) -> SourceFinding {
     let Step { source, finding, account } = step;
     SourceFinding {
         source: source.to_string(),

@@ -1,7 +1,7 @@
 //! The ledger of all threads: in shards, so that sessions seldom wait for each other, with what all
 //! strangers have in common beside them.
 
-pub mod kept;
+pub mod stored;
 
 use relay::client::{Client, Prefix};
 use relay::event::Event;

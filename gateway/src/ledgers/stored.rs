@@ -16,13 +16,13 @@ const FILE_OCTETS_MAX: u64 = 64 << 20;
 const DAY_SECONDS: u64 = 86_400;
 
 #[derive(Default, Serialize, Deserialize)]
-struct KeptClients {
+struct StoredClients {
     written_unix_seconds: u64,
-    clients: Vec<KeptClient>,
+    clients: Vec<StoredClient>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct KeptClient {
+struct StoredClient {
     client: String,
     #[serde(default, skip_serializing_if = "is_zero")]
     mail_blocked_seconds: u32,
@@ -54,11 +54,11 @@ pub fn write(
     unix_seconds: u64,
 ) -> io::Result<()> {
     let clients = ledgers.summaries(true, harvest, now);
-    let clients = clients.iter().map(|summary| KeptClient::of(summary, now)).collect();
-    let kept = KeptClients { written_unix_seconds: unix_seconds, clients };
+    let clients = clients.iter().map(|summary| StoredClient::of(summary, now)).collect();
+    let stored = StoredClients { written_unix_seconds: unix_seconds, clients };
     let mut file = tempfile::NamedTempFile::new_in(state_dir)?;
     let mut out = BufWriter::new(&mut file);
-    serde_json::to_writer(&mut out, &kept)?;
+    serde_json::to_writer(&mut out, &stored)?;
     out.flush()?;
     drop(out);
     file.as_file().sync_data()?;
@@ -79,10 +79,10 @@ pub fn read(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         file => file?,
     };
-    let kept: KeptClients = serde_json::from_reader(BufReader::new(file.take(FILE_OCTETS_MAX)))
+    let stored: StoredClients = serde_json::from_reader(BufReader::new(file.take(FILE_OCTETS_MAX)))
         .map_err(io::Error::from)?;
-    let age = unix_seconds.saturating_sub(kept.written_unix_seconds);
-    let known = kept.clients.iter().filter_map(|client| client.summary(age, now));
+    let age = unix_seconds.saturating_sub(stored.written_unix_seconds);
+    let known = stored.clients.iter().filter_map(|client| client.summary(age, now));
     let mut count = 0;
     for summary in known.take(harvest.entries_max as usize) {
         ledgers.restore(&summary, age / DAY_SECONDS, harvest, now);
@@ -91,7 +91,7 @@ pub fn read(
     Ok(count)
 }
 
-impl KeptClient {
+impl StoredClient {
     fn of(summary: &Summary, now: Moment) -> Self {
         let left = |until: Moment| {
             u32::try_from(until.milliseconds_since(now).div_ceil(1_000)).unwrap_or(u32::MAX)
@@ -134,13 +134,13 @@ mod tests {
         let harvest = Harvest::default();
         let (before, after) = (Ledgers::new().unwrap(), Ledgers::new().unwrap());
         let prefix: Prefix = "2001:db8:1::/48".parse().unwrap();
-        let kept = KeptClient {
+        let stored = StoredClient {
             client: prefix.to_string(),
             mail_blocked_seconds: 600,
             notices_blocked_seconds: 0,
             days: 0b11,
         };
-        before.restore(&kept.summary(0, Moment(0)).unwrap(), 0, &harvest, Moment(0));
+        before.restore(&stored.summary(0, Moment(0)).unwrap(), 0, &harvest, Moment(0));
         write(&before, folder.path(), &harvest, Moment(0), 1_000).unwrap();
         assert_eq!(read(&after, folder.path(), &harvest, Moment(5_000), 1_100).unwrap(), 1);
         let summary = after.summary(prefix, &harvest, Moment(5_000)).unwrap();

@@ -97,7 +97,7 @@ impl Metrics {
                 Kind::Discarded { .. } => add(&counts.discarded, 1),
                 Kind::OutcomeUnknown { .. } => add(&counts.unknown_outcomes, 1),
                 Kind::Refused { stage, by, .. } => {
-                    add(&counts.refused[*stage as usize][by.place(*stage)], 1);
+                    add(&counts.refused[*stage as usize][by.position(*stage)], 1);
                 }
                 Kind::Process { event, .. } => {
                     *lock(&self.process).entry(*event).or_default() += 1;
@@ -173,7 +173,7 @@ impl Collector for Scrape {
         let help = "Refusals by stage and rule";
         let mut family = encoder.encode_descriptor("refused", help, None, kind)?;
         for (stage, by) in refusers() {
-            let read = |c: &Counts| c.refused[stage as usize][by.place(stage)].load(Relaxed);
+            let read = |c: &Counts| c.refused[stage as usize][by.position(stage)].load(Relaxed);
             let counter = ConstCounter::new(self.0.sum(read));
             let labels = [("stage", stage.name()), ("rule", by.name(stage))];
             counter.encode(family.encode_family(&labels)?)?;

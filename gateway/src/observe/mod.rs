@@ -32,13 +32,13 @@ impl Observer {
     /// Tells the log and counts.
     pub fn record(&self, event: &Event<'_>) {
         self.metrics.count(&event.kind);
-        if self.is_written(event) {
+        if self.is_logged(event) {
             self.log.record(event);
         }
     }
 
     /// Whether it is written by itself. What we did for our own networks always is.
-    fn is_written(&self, event: &Event<'_>) -> bool {
+    fn is_logged(&self, event: &Event<'_>) -> bool {
         let Some(scene) = event.scene.filter(|scene| !scene.client.limits_lifted) else {
             return true;
         };
@@ -52,7 +52,7 @@ impl Observer {
         };
         let Some(id) = id else { return true };
         let client = Prefix::client(scene.client.address.ip());
-        lock(&self.repeats).is_written(client, reason, id, clock::now())
+        lock(&self.repeats).is_logged(client, reason, id, clock::now())
     }
 
     /// Tells what was counted instead of written, once the minute is over, or at the end.

@@ -2,7 +2,7 @@
 //! end. Without it nobody is put off and nobody is known after a restart; mail goes on.
 
 use super::service::{Change, Ending, Service, Staged};
-use crate::ledgers::kept;
+use crate::ledgers::stored;
 use crate::state::State;
 use relay::event::ProcessEvent;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ impl ClientService {
         let Some(state_dir) = state_dir else { return Self(None) };
         let harvest = state.active.load().config.settings.harvest.clone();
         let (now, unix) = (clock::now(), clock::unix_seconds());
-        if let Err(error) = kept::read(&state.ledgers, state_dir, &harvest, now, unix) {
+        if let Err(error) = stored::read(&state.ledgers, state_dir, &harvest, now, unix) {
             tell(state, state_dir, &error);
         }
         let (weak, folder) = (Arc::downgrade(state), state_dir.to_owned());
@@ -62,12 +62,12 @@ impl Service for ClientService {
 fn write(state: &State, state_dir: &Path) {
     let harvest = state.active.load().config.settings.harvest.clone();
     let (now, unix) = (clock::now(), clock::unix_seconds());
-    if let Err(error) = kept::write(&state.ledgers, state_dir, &harvest, now, unix) {
+    if let Err(error) = stored::write(&state.ledgers, state_dir, &harvest, now, unix) {
         tell(state, state_dir, &error);
     }
 }
 
 fn tell(state: &State, state_dir: &Path, error: &std::io::Error) {
-    let path = kept::path(state_dir).display().to_string();
+    let path = stored::path(state_dir).display().to_string();
     state.observer.tell(ProcessEvent::ClientsNotKept, &path, &error.to_string());
 }

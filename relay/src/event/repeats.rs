@@ -55,7 +55,7 @@ pub struct Repeated {
 
 impl Repeats {
     /// Whether this refusal is written by itself.
-    pub fn is_written(
+    pub fn is_logged(
         &mut self,
         client: Prefix,
         reason: &'static str,
@@ -133,11 +133,11 @@ mod tests {
     fn what_repeats_becomes_one_line_a_minute() {
         let mut repeats = Repeats::default();
         let written = (1..=1_224)
-            .filter(|n| repeats.is_written(client(1), "relay_denied", id(*n), Moment(30_000)))
+            .filter(|n| repeats.is_logged(client(1), "relay_denied", id(*n), Moment(30_000)))
             .count();
         assert_eq!(written, 20);
-        assert!(repeats.is_written(client(2), "relay_denied", id(1), Moment(31_000)));
-        assert!(repeats.is_written(client(1), "size", id(2_000), Moment(31_000)));
+        assert!(repeats.is_logged(client(2), "relay_denied", id(1), Moment(31_000)));
+        assert!(repeats.is_logged(client(1), "size", id(2_000), Moment(31_000)));
         assert_eq!(repeats.due(false, Moment(59_999)), []);
         let told = repeats.due(false, Moment(60_000));
         let (first, last) = (id(21), id(1_224));
@@ -151,8 +151,8 @@ mod tests {
         let mut repeats = Repeats::default();
         let id = |session, count| ReplyId { session: SessionId(session), count };
         for n in 1..=30 {
-            repeats.is_written(client(1), "size", id(8, n), Moment(0));
-            repeats.is_written(client(1), "size", id(7, n), Moment(0));
+            repeats.is_logged(client(1), "size", id(8, n), Moment(0));
+            repeats.is_logged(client(1), "size", id(7, n), Moment(0));
         }
         let told = repeats.due(true, Moment(1))[0];
         assert_eq!((told.count, told.first, told.last), (40, id(7, 11), id(8, 30)));
@@ -163,7 +163,7 @@ mod tests {
         let mut repeats = Repeats::default();
         let mut written = 0;
         for n in 0..100_000 {
-            written += u32::from(repeats.is_written(client(n * 7), "size", id(n), Moment(0)));
+            written += u32::from(repeats.is_logged(client(n * 7), "size", id(n), Moment(0)));
         }
         assert_eq!(written, ALL_LINES_MAX);
         assert!(repeats.counts.len() <= ALL_MAX + 1);

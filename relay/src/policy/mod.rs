@@ -80,7 +80,7 @@ impl Refuser {
 
     /// Counts those who can refuse at a stage.
     #[must_use]
-    pub fn place(self, stage: Stage) -> usize {
+    pub fn position(self, stage: Stage) -> usize {
         match self {
             Self::Rule(place) => place,
             Self::NextHop => rules::at(stage).len(),

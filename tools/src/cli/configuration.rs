@@ -58,7 +58,7 @@ pub fn tell_outcomes(outcomes: &[Outcome]) {
 #[must_use]
 pub fn mistakes_json(mistakes: &[Mistake]) -> Value {
     let one = |mistake: &Mistake| {
-        let place = mistake.place();
+        let place = mistake.position();
         json!({
             "message": mistake.message(),
             "key": mistake.key_name(),
