@@ -22,6 +22,19 @@ pub struct ContentBudget {
     files: SpillFolder,
 }
 
+/// So many octets of a session; counted until this is dropped.
+#[derive(Debug)]
+pub struct Held<'a> {
+    budget: &'a ContentBudget,
+    octets: u64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.budget.used_octets.fetch_sub(self.octets, Ordering::Relaxed);
+    }
+}
+
 impl ContentBudget {
     /// With these limits, in octets. Files go into the folder, or where the system has its own.
     #[must_use]
@@ -50,6 +63,14 @@ impl ContentBudget {
     #[must_use]
     pub fn used_octets(&self) -> u64 {
         self.used_octets.load(Ordering::Relaxed)
+    }
+
+    /// Counts what else a session holds, such as replies that are not taken, for as long as it
+    /// does: content then goes to its file the sooner.
+    #[must_use]
+    pub fn hold(&self, octets: u64) -> Held<'_> {
+        self.used_octets.fetch_add(octets, Ordering::Relaxed);
+        Held { budget: self, octets }
     }
 
     /// Content in files now, in octets.
@@ -243,6 +264,17 @@ mod tests {
         assert_eq!(read, kept);
         drop(content);
         assert_eq!(budget.used_octets(), 0);
+    }
+
+    #[test]
+    fn what_else_sessions_hold_sends_content_to_its_file_the_sooner() {
+        let budget = Arc::new(ContentBudget::new(1_000, 1_000, 1 << 30, None));
+        let mut content = Content::new(Arc::clone(&budget), client());
+        content.keep(b"hello");
+        let held = budget.hold(999);
+        assert!(content.is_over_room());
+        drop(held);
+        assert!(!content.is_over_room());
     }
 
     #[test]

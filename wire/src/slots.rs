@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seats_are_counted_and_given_back() {
+    fn slots_are_counted_and_given_back() {
         let slots = Arc::new(Slots::new(10));
         let ip = "192.0.2.1".parse().unwrap();
         let all: Vec<Slot> = (0..8).map(|_| slots.take(ip, false)).collect();
@@ -115,5 +115,17 @@ mod tests {
         drop(all);
         assert_eq!((slots.taken(), slots.pressure()), (0, Pressure::Normal));
         assert!(slots.clients.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_panics_gives_its_slot_back() {
+        let slots = Arc::new(Slots::new(10));
+        let slot = slots.take("192.0.2.1".parse().unwrap(), false);
+        let session = tokio::spawn(async move {
+            let _slot = slot;
+            panic!("a bug");
+        });
+        assert!(session.await.is_err());
+        assert_eq!(slots.taken(), 0);
     }
 }

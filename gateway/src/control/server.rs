@@ -98,7 +98,7 @@ fn router(work: Work) -> Router {
     let slots = Arc::new(Semaphore::new(REQUESTS_MAX));
     let routes = quick.merge(reading).fallback(nothing_here);
     routes
-        .layer(from_fn_with_state(slots, seated))
+        .layer(from_fn_with_state(slots, within_limit))
         .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
         .layer(map_response(documented))
         .with_state(work)
@@ -132,7 +132,11 @@ async fn within(State(patience): State<Duration>, request: Request, next: Next) 
     }
 }
 
-async fn seated(State(slots): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+async fn within_limit(
+    State(slots): State<Arc<Semaphore>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let Ok(_slot) = slots.try_acquire() else {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "too many ask at the same time");
     };

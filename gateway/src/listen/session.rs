@@ -26,7 +26,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until, timeout};
-use wire::buffers;
+use wire::buffers::{self, BUFFER_OCTETS};
 use wire::clock;
 use wire::content::Content;
 use wire::dns::Resolver;
@@ -346,6 +346,8 @@ impl Session {
 
     async fn send(&mut self, until: Moment, alarm: &mut Alarm<'_>) -> Done {
         let Self { exchange, stream, sink, next_hop, .. } = self;
+        // Replies that are not taken, and commands that are not read on for it.
+        let _held = sink.state.content_budget.hold(2 * BUFFER_OCTETS as u64);
         let waiter = Waiter { exchange, lender: Some(next_hop) };
         let sending = poll_fn(|cx| sink.outbox.poll_send(stream, cx));
         match alarm.wait(waiter, until, sending).await {

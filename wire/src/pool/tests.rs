@@ -142,6 +142,19 @@ async fn what_has_died_or_is_worn_out_is_not_used_again() {
 }
 
 #[tokio::test]
+async fn a_session_that_panics_loses_its_connection_and_the_next_one_gets_another() {
+    let pool = Pool::new(bounds(1));
+    let lost = lease(&pool, Fake::default()).await;
+    let session = tokio::spawn(async move {
+        let _lease = lost;
+        panic!("a bug");
+    });
+    assert!(session.await.is_err());
+    assert_eq!(pool.open_connections(), 0);
+    lease(&pool, Fake::default()).await.give_back();
+}
+
+#[tokio::test]
 async fn a_lease_that_is_not_given_back_is_closed_and_what_is_retired_is_not_kept() {
     let pool = Pool::new(bounds(1));
     drop(lease(&pool, Fake::default()).await);
