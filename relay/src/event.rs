@@ -37,6 +37,26 @@ pub struct Scene<'a> {
     pub accepted: u32,
 }
 
+/// What one session, or all of a client's that have ended, cost us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionCost {
+    /// Refusals given.
+    pub refusals: u32,
+    /// What the client has sent, in octets.
+    pub received_octets: u64,
+    /// For how long it had a connection to a next hop, in milliseconds.
+    pub leased_milliseconds: u64,
+}
+
+impl std::ops::AddAssign for SessionCost {
+    fn add_assign(&mut self, other: Self) {
+        self.refusals = self.refusals.saturating_add(other.refusals);
+        self.received_octets = self.received_octets.saturating_add(other.received_octets);
+        self.leased_milliseconds =
+            self.leased_milliseconds.saturating_add(other.leased_milliseconds);
+    }
+}
+
 /// What happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind<'a> {
@@ -49,8 +69,8 @@ pub enum Kind<'a> {
         why: &'static str,
         /// Messages handed over.
         delivered: u32,
-        /// Refusals given.
-        refusals: u32,
+        /// What it cost.
+        cost: SessionCost,
     },
     /// A rule, or the machine itself, said no.
     Refused {
@@ -196,10 +216,12 @@ impl Kind<'_> {
     fn fields(&self, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
         match self {
             Self::SessionOpened | Self::MailAccepted => {}
-            Self::SessionClosed { why, delivered, refusals } => {
+            Self::SessionClosed { why, delivered, cost } => {
                 visit("why", Value::Word(why));
                 visit("delivered", Value::Number(u64::from(*delivered)));
-                visit("refusals", Value::Number(u64::from(*refusals)));
+                visit("refusals", Value::Number(u64::from(cost.refusals)));
+                visit("received_octets", Value::Number(cost.received_octets));
+                visit("leased_milliseconds", Value::Number(cost.leased_milliseconds));
             }
             Self::Refused { stage, by, refusal, reply, words, forward_path, .. } => {
                 if let Some(path) = forward_path {

@@ -13,7 +13,7 @@ mod report;
 mod transaction;
 
 use crate::client::{Client, Prefix};
-use crate::event::Kind;
+use crate::event::{Kind, SessionCost};
 use crate::moment::Moment;
 use crate::next_hop::Outcome;
 use crate::policy::facts::{Arrival, Found, Need, ReverseName, Standing};
@@ -82,6 +82,9 @@ struct Counts {
     delivered_to: u32,
     unknown: u32,
     refusals: u32,
+    received_octets: u64,
+    /// With a connection to the next hop.
+    leased_milliseconds: u64,
     /// Names given to refusals and messages.
     ids: u32,
 }
@@ -279,6 +282,7 @@ impl Exchange {
         loop {
             // The transaction lives exactly as long as the session's envelope.
             if self.transaction.is_some() && self.session.envelope().is_none() {
+                self.give_up_lease();
                 self.transaction = None;
                 return Do::Forget { until: self.begin(Awaited::Forgetting) };
             }
@@ -326,11 +330,13 @@ impl Exchange {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
-        let Counts { delivered, refusals, .. } = self.counts;
+        self.give_up_lease();
+        let Counts { delivered, refusals, received_octets, leased_milliseconds, .. } = self.counts;
         // The session ends by itself when the client quits, or breaks the protocol.
         let broken = self.why_closed == "quit" && self.last_code != 221;
         let why = if broken { "protocol" } else { self.why_closed };
-        self.record(Kind::SessionClosed { why, delivered, refusals }, sink);
+        let cost = SessionCost { refusals, received_octets, leased_milliseconds };
+        self.record(Kind::SessionClosed { why, delivered, cost }, sink);
     }
 
     /// Moves the question on: judge it, ask the next hop, answer it.

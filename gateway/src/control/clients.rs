@@ -58,6 +58,12 @@ pub struct ClientReport {
     pub delivery_days: u32,
     /// It delivers mail on several days, so that more is let pass.
     pub is_known: bool,
+    /// Refusals that it was given, in sessions that have ended.
+    pub refusals: u32,
+    /// What it has sent in them, in octets.
+    pub received_octets: u64,
+    /// For how long it had a connection to a next hop in them.
+    pub leased_milliseconds: u64,
 }
 
 /// A client or network was let in again.
@@ -122,5 +128,8 @@ fn report(summary: &Summary, now: Moment) -> ClientReport {
         delivered: summary.delivered,
         delivery_days: summary.days.count_ones(),
         is_known: summary.is_known,
+        refusals: summary.cost.refusals,
+        received_octets: summary.cost.received_octets,
+        leased_milliseconds: summary.cost.leased_milliseconds,
     }
 }

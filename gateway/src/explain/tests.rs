@@ -10,7 +10,7 @@ use mail::address::{ForwardPath, ReversePath};
 use mail::smtp::line::LineEndings;
 use mail::smtp::reply::{ReplyId, SessionId};
 use relay::client::Client;
-use relay::event::{Event, Kind, Scene};
+use relay::event::{Event, Kind, Scene, SessionCost};
 use relay::policy::facts::Standing;
 use relay::policy::verdict::{Refusal, Words};
 use relay::policy::{Refuser, Stage, rules};
@@ -143,7 +143,8 @@ fn log(format: LineFormat) -> (Vec<u8>, Id) {
             unknown: true,
         };
         line(&mut out, format, &Event { scene, kind });
-        let kind = Kind::SessionClosed { why: "quit", delivered: 0, refusals: 1 };
+        let cost = SessionCost { refusals: 1, ..SessionCost::default() };
+        let kind = Kind::SessionClosed { why: "quit", delivered: 0, cost };
         line(&mut out, format, &Event { scene, kind });
     }
     (out, Id::parse(&format!(" (id {id}).")).unwrap())

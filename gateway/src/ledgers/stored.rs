@@ -3,6 +3,7 @@
 
 use super::Ledgers;
 use relay::client::Prefix;
+use relay::event::SessionCost;
 use relay::ledger::Summary;
 use relay::moment::Moment;
 use relay::settings::Harvest;
@@ -119,6 +120,7 @@ impl StoredClient {
             delivered: 0,
             days: self.days,
             is_known: false,
+            cost: SessionCost::default(),
         })
     }
 }

@@ -18,6 +18,7 @@ impl Exchange {
             // A client that never stops talking never lets the edge's deadline pass.
             Done::Bytes(_) if self.is_overdue() => self.on_read_elapsed(sink),
             Done::Bytes(bytes) => {
+                self.counts.received_octets += bytes.len() as u64;
                 if self.session.is_in_content() {
                     self.on_content_bytes(bytes.len(), sink);
                 }

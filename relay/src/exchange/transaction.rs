@@ -28,6 +28,8 @@ pub(super) struct Transaction {
     /// One for each recipient of the envelope.
     accepted: Vec<Accepted>,
     hop: Hop,
+    /// Since when it has a connection to the next hop.
+    leased_since: Option<Moment>,
     /// The recipient that the next hop is being asked about.
     asked: Option<Asked>,
     content: Option<Content>,
@@ -281,6 +283,7 @@ impl Exchange {
             Outcome::Lost => {
                 if let Some(transaction) = &mut self.transaction {
                     transaction.hop.lose();
+                    self.give_up_lease();
                 }
                 Refusal::NextHopLost
             }
@@ -300,6 +303,7 @@ impl Exchange {
             return self.refuse(Stage::Recipient, Refuser::NextHop, &Refusal::NextHopLost, sink);
         };
         let is_accepted = reply.class() == Class::Completion;
+        transaction.leased_since.get_or_insert(self.clock.now);
         match transaction.asked.take() {
             Some(Asked { plan, heard, ground }) if is_accepted => {
                 let route = plan.route.clone();
@@ -309,9 +313,21 @@ impl Exchange {
             }
             // 421 is its farewell (RFC 5321 §3.8).
             Some(Asked { plan, .. }) if reply.code != 421 => transaction.hop.open(&plan.route, 0),
-            _ => transaction.hop.lose(),
+            _ => {
+                transaction.hop.lose();
+                self.give_up_lease();
+            }
         }
         self.refuse_relayed(Stage::Recipient, false, reply, sink)
+    }
+
+    /// Counts the time for which the transaction had a connection to the next hop.
+    pub(super) fn give_up_lease(&mut self) {
+        let since =
+            self.transaction.as_mut().and_then(|transaction| transaction.leased_since.take());
+        if let Some(since) = since {
+            self.counts.leased_milliseconds += self.clock.now.milliseconds_since(since);
+        }
     }
 
     fn delivered(&mut self, reply: &HeardReply, host: &Arc<str>, sink: &mut impl Sink) {

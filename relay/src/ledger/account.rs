@@ -2,6 +2,7 @@
 
 use super::deliveries::Deliveries;
 use super::guesses::{Allowance, Guesses};
+use crate::event::SessionCost;
 use crate::moment::Moment;
 use mail::address::ReversePath;
 
@@ -20,6 +21,8 @@ pub(super) struct Account {
     /// Unknown recipients in mail from the null reverse-path.
     pub(super) notices: Guesses,
     pub(super) deliveries: Deliveries,
+    /// Of its sessions that have ended.
+    pub(super) cost: SessionCost,
 }
 
 impl Account {

@@ -16,7 +16,7 @@ mod sessions;
 mod share;
 
 use crate::client::{Client, Prefix};
-use crate::event::{Event, Kind, Scene};
+use crate::event::{Event, Kind, Scene, SessionCost};
 use crate::moment::Moment;
 use crate::policy::facts::Standing;
 use crate::recipient::always_exists;
@@ -82,6 +82,8 @@ pub struct Summary {
     pub days: u8,
     /// It delivers mail on several days of a week.
     pub is_known: bool,
+    /// What its sessions that have ended cost, for as long as it is remembered.
+    pub cost: SessionCost,
 }
 
 impl Ledger {
@@ -148,8 +150,14 @@ impl Ledger {
                     self.account(around, harvest, now).deliveries.add(all, now);
                 }
             }
+            // A session alone leaves no account.
+            Kind::SessionClosed { cost, .. } => {
+                let both = [self.young.get_mut(&own), self.old.get_mut(&own)];
+                if let Some(account) = both.into_iter().flatten().next() {
+                    account.cost += cost;
+                }
+            }
             Kind::Refused { .. }
-            | Kind::SessionClosed { .. }
             | Kind::Discarded { .. }
             | Kind::OutcomeUnknown { .. }
             | Kind::Repeated(_)
@@ -295,6 +303,7 @@ impl Summary {
             delivered: account.deliveries.recent(now),
             days: account.deliveries.days(now),
             is_known: account.deliveries.is_known(now),
+            cost: account.cost,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Who is blocked, who is spared, and that the books stay small.
 
 use super::*;
-use crate::event::Scene;
+use crate::event::{Scene, SessionCost};
 use crate::policy::verdict::{Refusal, Words};
 use crate::policy::{Refuser, Stage};
 use mail::smtp::line::LineEndings;
@@ -241,6 +241,23 @@ fn a_session_leaves_no_account() {
     ledger.observe(&event, &Harvest::default(), 0, Moment(0));
     assert!(ledger.young.is_empty() && ledger.old.is_empty());
     assert_eq!(ledger.standing(&client, Moment(0)).sessions, 1);
+}
+
+#[test]
+fn what_sessions_cost_is_added_up_for_who_has_an_account() {
+    let (mut ledger, client) = (Ledger::new((1, 2)), client("192.0.2.1"));
+    let harvest = Harvest::default();
+    let cost = SessionCost { refusals: 3, received_octets: 500, leased_milliseconds: 70 };
+    let scene = Some(Scene { client: &client, hello: None, reverse_path: None, accepted: 0 });
+    let closed = Event { scene, kind: Kind::SessionClosed { why: "quit", delivered: 0, cost } };
+    ledger.observe(&closed, &harvest, 0, Moment(0));
+    assert!(ledger.young.is_empty() && ledger.old.is_empty(), "a session alone leaves none");
+    refuse(&mut ledger, &client, "a@b.example", 1, Moment(0));
+    ledger.observe(&closed, &harvest, 0, Moment(0));
+    ledger.observe(&closed, &harvest, 0, Moment(1));
+    let summary = ledger.summary(Prefix::client(client.address.ip()), &harvest, Moment(1));
+    let twice = SessionCost { refusals: 6, received_octets: 1_000, leased_milliseconds: 140 };
+    assert_eq!(summary.unwrap().cost, twice);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::recipients::shared::{Common, Ended};
 use clap::{Args, Subcommand};
 use gateway::config::built::Config;
 use gateway::control::clients::{ClientReport, Clients, Lifted, OfClient, OfClients};
+use indicatif::DecimalBytes;
 use std::process::ExitCode;
 
 /// Arguments of `clients`.
@@ -111,6 +112,15 @@ fn lift(arguments: &LiftArguments, config: &Config) -> Ended {
     Ok(0)
 }
 
+/// What each column says; the last is of sessions that have ended.
+const HEAD: [&str; 5] = [
+    "client",
+    "put off",
+    "unknown of late",
+    "delivered of late",
+    "cost: received, refusals, time with a next hop",
+];
+
 fn text(clients: &Clients, none: &str) -> String {
     let mut text = String::new();
     if clients.limits_halved > 0 {
@@ -128,14 +138,16 @@ fn text(clients: &Clients, none: &str) -> String {
         text.push_str(none);
         return text;
     }
-    let rows: Vec<[String; 4]> = clients.clients.iter().map(row).collect();
-    let head = ["client", "put off", "unknown of late", "delivered of late"].map(str::to_owned);
+    let rows: Vec<[String; 5]> = clients.clients.iter().map(row).collect();
+    let head = HEAD.map(str::to_owned);
     let width = |n: usize| rows.iter().chain([&head]).map(|row| row[n].len()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
+    let widths = [width(0), width(1), width(2), width(3)];
     for row in [&head].into_iter().chain(&rows) {
-        let [client, put_off, unknown, delivered] = row;
-        let [a, b, c] = widths;
-        text.push_str(&format!("{client:a$}  {put_off:b$}  {unknown:c$}  {delivered}\n"));
+        let [client, put_off, unknown, delivered, cost] = row;
+        let [a, b, c, d] = widths;
+        text.push_str(&format!(
+            "{client:a$}  {put_off:b$}  {unknown:c$}  {delivered:d$}  {cost}\n"
+        ));
     }
     if clients.count > clients.clients.len() as u64 {
         text.push_str(&format!("… and {} more\n", clients.count - clients.clients.len() as u64));
@@ -143,7 +155,7 @@ fn text(clients: &Clients, none: &str) -> String {
     text
 }
 
-fn row(client: &ClientReport) -> [String; 4] {
+fn row(client: &ClientReport) -> [String; 5] {
     let minutes = |seconds: u64| seconds.div_ceil(60);
     let put_off = match (client.mail_blocked_seconds, client.notices_blocked_seconds) {
         (Some(mail), Some(notices)) => {
@@ -162,5 +174,11 @@ fn row(client: &ClientReport) -> [String; 4] {
         1 => format!("{}, on 1 day", client.delivered),
         days => format!("{}, on {days} days", client.delivered),
     };
-    [client.client.clone(), put_off, unknown, delivered]
+    let cost = format!(
+        "{}, {} refusals, {} s",
+        DecimalBytes(client.received_octets),
+        client.refusals,
+        client.leased_milliseconds.div_ceil(1_000),
+    );
+    [client.client.clone(), put_off, unknown, delivered, cost]
 }
