@@ -152,9 +152,11 @@ impl Ledger {
             }
             // A session alone leaves no account.
             Kind::SessionClosed { cost, .. } => {
-                let both = [self.young.get_mut(&own), self.old.get_mut(&own)];
-                if let Some(account) = both.into_iter().flatten().next() {
-                    account.cost += cost;
+                for prefix in [own, Prefix::network(scene.client.address.ip())] {
+                    let young = self.young.get_mut(&prefix);
+                    if let Some(account) = young.or_else(|| self.old.get_mut(&prefix)) {
+                        account.cost += cost;
+                    }
                 }
             }
             Kind::Refused { .. }

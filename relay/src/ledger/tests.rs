@@ -258,6 +258,8 @@ fn what_sessions_cost_is_added_up_for_who_has_an_account() {
     let summary = ledger.summary(Prefix::client(client.address.ip()), &harvest, Moment(1));
     let twice = SessionCost { refusals: 6, received_octets: 1_000, leased_milliseconds: 140 };
     assert_eq!(summary.unwrap().cost, twice);
+    let around = ledger.summary(Prefix::network(client.address.ip()), &harvest, Moment(1));
+    assert_eq!(around.unwrap().cost, twice);
 }
 
 #[test]

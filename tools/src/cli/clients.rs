@@ -175,10 +175,10 @@ fn row(client: &ClientReport) -> [String; 5] {
         days => format!("{}, on {days} days", client.delivered),
     };
     let cost = format!(
-        "{}, {} refusals, {} s",
+        "{}, {} refusals, {:.1} s",
         DecimalBytes(client.received_octets),
         client.refusals,
-        client.leased_milliseconds.div_ceil(1_000),
+        client.leased_milliseconds as f64 / 1e3,
     );
     [client.client.clone(), put_off, unknown, delivered, cost]
 }
