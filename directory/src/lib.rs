@@ -29,6 +29,7 @@ pub mod statistics;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod trouble;
 pub mod watch;
 
 pub use chain::{Answer, Bitbucket, Directory, DomainDirectory, Found, Leaver, Step, Trace};

@@ -1,6 +1,8 @@
 //! What a source says of itself: for the figures, and as it is for the control socket and the
 //! commands. Fields are added and never change their meaning.
 
+use super::trouble::TroubleKind;
+use relay::belief::class::Class;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -9,8 +11,9 @@ use std::collections::BTreeMap;
 pub struct SourceReport {
     /// Its name.
     pub name: String,
-    /// The word of its class; empty for a source that has none, such as a file.
-    pub class: String,
+    /// What it has shown itself to be; nothing for a source that shows nothing, such as a file.
+    #[serde(with = "class_word")]
+    pub class: Option<Class>,
     /// What the class follows from.
     pub why: String,
     /// Domains that list it.
@@ -26,7 +29,7 @@ pub struct SourceReport {
     /// Answers that were not believed.
     pub doubted: u64,
     /// Questions without an answer, by kind.
-    pub troubles: BTreeMap<String, u64>,
+    pub troubles: BTreeMap<TroubleKind, u64>,
     /// Addresses remembered that exist.
     pub remembered_yes: u64,
     /// Addresses remembered that do not.
@@ -40,4 +43,25 @@ pub struct SourceReport {
     /// How long ago that was, in seconds; nothing of a list, whose trouble lasts.
     #[serde(default)]
     pub last_trouble_age_seconds: Option<u64>,
+}
+
+/// A class is written by its word, none as nothing. Words of a newer process are no class here.
+mod class_word {
+    use super::Class;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[allow(clippy::ref_option, reason = "serde gives the field by reference")]
+    pub(super) fn serialize<S: Serializer>(
+        class: &Option<Class>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(class.map_or("", Class::word))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Class>, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Ok(Class::ALL.into_iter().find(|class| class.word() == word))
+    }
 }

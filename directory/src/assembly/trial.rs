@@ -8,6 +8,7 @@ use crate::live::TroubleKind;
 use crate::report::SourceReport;
 use crate::{Canonical, Environment, Finding, Question, RecipientSource, SourceAnswer};
 use mail::address::LocalPart;
+use relay::belief::class::Class;
 use settings::mistake::Mistake;
 use std::time::Duration;
 
@@ -21,9 +22,8 @@ pub(super) fn disbelief(listed: &ListedSource<'_>) -> Option<Mistake> {
     let bare = Environment::bare(listed.domains[0].1.name.clone());
     let environment = Environment { reads_at_once: false, ..bare };
     let source = kinds::open(listed.settings, &scopes(listed), &environment).ok()?.source;
-    if source.report().class.is_empty() {
-        return None;
-    }
+    // A list is believed for other reasons.
+    source.report().class?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let trying = async {
         for place in 0..listed.domains.len().min(DOMAINS_MAX) {
@@ -64,16 +64,17 @@ async fn ask(
     let (report, name) = (source.report(), source.name());
     let told = |why: &str, key: &str| {
         let message = format!("{name}, for {}: {why}", settings.name);
-        Mistake::new(message).key(key).at(listed.place.clone(), &report.class)
+        let class = report.class.map_or("", Class::word);
+        Mistake::new(message).key(key).at(listed.place.clone(), class)
     };
-    match (report.class.as_str(), canary, finding) {
+    match (report.class, canary, finding) {
         (_, Some(_), Finding::Exists { .. }) => None,
-        ("accept-all", ..) => Some(
+        (Some(Class::AcceptAll), ..) => Some(
             told(&report.why, "domain.recipients")
                 .help("its yes proves nothing, so it is never believed: all would hear 451")
                 .help("`postern probe` tells more of a mail server; else mend what it is asked"),
         ),
-        ("late", ..) => Some(
+        (Some(Class::Late), ..) => Some(
             told(&report.why, "domain.recipients")
                 .help("it says no only behind DATA: name a `[[callout]]` with until = \"data\""),
         ),
@@ -84,12 +85,12 @@ async fn ask(
                 .passing(true),
         ),
         // What it says to a name that nobody has is not found out, and has no end yet.
-        ("unproven", Some(_), Finding::Unavailable)
+        (Some(Class::Unproven), Some(_), Finding::Unavailable)
             if !report.why.is_empty() && report.troubles.iter().all(|(_, count)| *count == 0) =>
         {
             Some(put_off(told(&report.why, "domain.recipients")))
         }
-        ("unproven", None, Finding::Unavailable) if is_put_off(&report) => {
+        (Some(Class::Unproven), None, Finding::Unavailable) if is_put_off(&report) => {
             let why = report.last_trouble.unwrap_or_default();
             Some(put_off(told(&why, "domain.recipients")))
         }
@@ -114,15 +115,14 @@ fn put_off(mistake: Mistake) -> Mistake {
 
 /// It was asked for a name that nobody has, and answered: not now.
 fn is_put_off(report: &SourceReport) -> bool {
-    let had = |(word, count): (&String, &u64)| (*count > 0) == (word == TroubleKind::Busy.word());
+    let had = |(kind, count): (&TroubleKind, &u64)| (*count > 0) == (*kind == TroubleKind::Busy);
     report.last_trouble.is_some() && report.troubles.iter().all(had)
 }
 
 /// Whether all the trouble that it had may end without a person.
 fn is_passing(report: &SourceReport) -> bool {
     let mut kinds = report.troubles.iter().filter(|(_, count)| **count > 0).peekable();
-    let passing = |word: &str| TroubleKind::ALL.iter().any(|k| k.is_passing() && k.word() == word);
-    kinds.peek().is_some() && kinds.all(|(word, _)| passing(word))
+    kinds.peek().is_some() && kinds.all(|(kind, _)| kind.is_passing())
 }
 
 /// A name that nobody has.

@@ -12,6 +12,7 @@ mod source;
 mod tests;
 pub mod trust;
 
+pub use crate::trouble::TroubleKind;
 pub use relay::belief::class::{self, Behaviour};
 pub use relay::belief::trial::RcptReply;
 
@@ -94,45 +95,6 @@ pub struct Trouble {
     /// The reply to RCPT that it is about, where a mail server is asked; nothing where its lines
     /// do not agree.
     pub at_rcpt: Option<RcptReply>,
-}
-
-/// Kinds of trouble.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TroubleKind {
-    /// No connection, or one that broke.
-    Down,
-    /// No answer within the deadline.
-    Slow,
-    /// Too much is asked already: by its limits or by ours.
-    Busy,
-    /// A person must change something: credentials, certificate, base, filter, column.
-    Misconfigured,
-    /// An answer that is none: a size limit, a referral, JSON of another shape.
-    Unexpected,
-}
-
-impl TroubleKind {
-    /// All, in the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::Down, Self::Slow, Self::Busy, Self::Misconfigured, Self::Unexpected];
-
-    /// Whether it may end without a person.
-    #[must_use]
-    pub fn is_passing(self) -> bool {
-        matches!(self, Self::Down | Self::Slow | Self::Busy)
-    }
-
-    /// The word in log and figures.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Down => "down",
-            Self::Slow => "slow",
-            Self::Busy => "busy",
-            Self::Misconfigured => "misconfigured",
-            Self::Unexpected => "unexpected",
-        }
-    }
 }
 
 impl Trouble {

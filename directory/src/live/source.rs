@@ -131,7 +131,7 @@ impl RecipientSource for Remembered {
         let troubles = TroubleKind::ALL.iter().zip(&counts.troubles);
         SourceReport {
             name: self.name.to_string(),
-            class: class.word().into(),
+            class: Some(class),
             why,
             domains: self.trust.domains.iter().map(|d| d.domain.to_string()).collect(),
             asked: read(&counts.asked),
@@ -139,7 +139,7 @@ impl RecipientSource for Remembered {
             yes: read(&counts.yes),
             no: read(&counts.no),
             doubted: read(&counts.doubted),
-            troubles: troubles.map(|(kind, count)| (kind.word().to_owned(), read(count))).collect(),
+            troubles: troubles.map(|(kind, count)| (*kind, read(count))).collect(),
             remembered_yes: self.memory.positives() as u64,
             remembered_no: self.memory.negatives() as u64,
             last_trouble,

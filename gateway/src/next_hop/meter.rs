@@ -74,7 +74,7 @@ impl Meter {
     pub fn reports(&self) -> Vec<SourceReport> {
         let report = |row: &Row| {
             let (class, why) = row.trust.class();
-            let (name, class) = (row.trust.name().to_string(), class.word().into());
+            let (name, class) = (row.trust.name().to_string(), Some(class));
             SourceReport { name, class, why, ..SourceReport::default() }
         };
         self.rows.iter().flatten().map(report).collect()

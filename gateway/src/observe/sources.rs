@@ -7,6 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use relay::belief::class::Class;
 use std::fmt;
 
 /// Sources with rows of their own.
@@ -50,15 +51,14 @@ const FAMILIES: &[Family] = &[
         of_live(s, rows.map(|(word, count)| (Some(("answer", word)), count)).into())
     }),
     ("source_troubles", "Questions that it did not answer, by kind", COUNTER, |s| {
-        s.troubles.iter().map(|(kind, count)| (Some(("kind", kind.as_str())), *count)).collect()
+        s.troubles.iter().map(|(kind, count)| (Some(("kind", kind.word())), *count)).collect()
     }),
     ("source_remembered", "Addresses remembered of it: that exist, that do not", GAUGE, |s| {
         let rows = [("yes", s.remembered_yes), ("no", s.remembered_no)];
         of_live(s, rows.map(|(word, count)| (Some(("answer", word)), count)).into())
     }),
-    ("source_class", "What it has shown itself to be", GAUGE, |s| match s.class.as_str() {
-        "" => Vec::new(),
-        class => vec![(Some(("class", class)), 1)],
+    ("source_class", "What it has shown itself to be", GAUGE, |s| {
+        s.class.map(|class| (Some(("class", class.word())), 1)).into_iter().collect()
     }),
     ("source_entries", "Addresses and patterns of its list that are in use", GAUGE, |s| {
         s.entries.map(|entries| (None, entries)).into_iter().collect()
@@ -70,7 +70,7 @@ const FAMILIES: &[Family] = &[
 
 /// A list in memory is asked nothing.
 fn of_live<'a>(source: &SourceReport, rows: Vec<Row<'a>>) -> Vec<Row<'a>> {
-    if source.entries.is_some() && source.class.is_empty() { Vec::new() } else { rows }
+    if source.entries.is_some() && source.class.is_none() { Vec::new() } else { rows }
 }
 
 impl Sources {
@@ -87,7 +87,10 @@ impl Sources {
         let mut family =
             encoder.encode_descriptor("next_hop_class", NEXT_HOP_CLASS, None, GAUGE)?;
         for report in next_hops.iter().take(SOURCES_MAX) {
-            let labels = [("next_hop", report.name.as_str()), ("class", report.class.as_str())];
+            let labels = [
+                ("next_hop", report.name.as_str()),
+                ("class", report.class.map_or("", Class::word)),
+            ];
             ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
         }
         let others = reports.split_off(reports.len().min(SOURCES_MAX));
@@ -131,11 +134,12 @@ fn added_up<'a>(rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>> {
 mod tests {
     use super::*;
     use crate::observe::metrics::Metrics;
+    use directory::trouble::TroubleKind;
     use std::sync::Arc;
 
     fn page(sources: Vec<SourceReport>) -> String {
         let metrics = Arc::new(Metrics::default());
-        let (name, class) = ("next hop mail".to_owned(), "accept-all".to_owned());
+        let (name, class) = ("next hop mail".to_owned(), Some(Class::AcceptAll));
         let next_hops = vec![SourceReport { name, class, ..SourceReport::default() }];
         let reports = Reports { sources, next_hops, process_id: None };
         metrics.set_sources(move || reports.clone());
@@ -146,11 +150,11 @@ mod tests {
     fn a_live_source_has_its_answers_troubles_and_class() {
         let page = page(vec![SourceReport {
             name: "ldap ad".into(),
-            class: "honest".into(),
+            class: Some(Class::Honest),
             asked: 7,
             yes: 4,
             doubted: 1,
-            troubles: [("timeout".to_owned(), 2)].into(),
+            troubles: [(TroubleKind::Slow, 2)].into(),
             remembered_yes: 3,
             ..SourceReport::default()
         }]);
@@ -158,7 +162,7 @@ mod tests {
             "postern_source_asked_total{source=\"ldap ad\"} 7",
             "postern_source_answers_total{source=\"ldap ad\",answer=\"yes\"} 4",
             "postern_source_answers_total{source=\"ldap ad\",answer=\"doubted\"} 1",
-            "postern_source_troubles_total{source=\"ldap ad\",kind=\"timeout\"} 2",
+            "postern_source_troubles_total{source=\"ldap ad\",kind=\"slow\"} 2",
             "postern_source_remembered{source=\"ldap ad\",answer=\"yes\"} 3",
             "postern_source_class{source=\"ldap ad\",class=\"honest\"} 1",
             "postern_next_hop_class{next_hop=\"next hop mail\",class=\"accept-all\"} 1",

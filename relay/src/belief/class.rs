@@ -23,6 +23,18 @@ pub enum Class {
 }
 
 impl Class {
+    /// All, the worst last.
+    pub const ALL: [Self; 8] = [
+        Self::Unproven,
+        Self::Honest,
+        Self::RefusesNull,
+        Self::Tarpits,
+        Self::Late,
+        Self::AcceptAll,
+        Self::Lying,
+        Self::Down,
+    ];
+
     /// The word in log, figures and commands.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -187,8 +187,8 @@ impl Scene {
         }
     }
 
-    fn class(&self) -> String {
-        self.source.report().class
+    fn class(&self) -> &'static str {
+        self.source.report().class.map_or("", Class::word)
     }
 }
 

@@ -14,7 +14,7 @@ use gateway::control::client::Absent;
 use gateway::control::message::{Confirm, Confirmed};
 use gateway::control::names::pick;
 use gateway::control::work::{Refusal, diff};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Arguments of `confirm`.
 #[derive(Debug, Args)]
@@ -100,7 +100,9 @@ fn leave(word: &Confirm, config: &Config, absent: &Absent) -> Result<Confirmed, 
         eprintln!("Run this as the user that owns `state_dir`.");
         EXIT_MISTAKES
     })?;
-    let file = name.strip_prefix("file ").map(PathBuf::from);
+    let listed = listed(&config.settings.domain, &config.domains);
+    let mut files = listed.iter().filter(|listed| listed.settings.name() == name);
+    let file = files.find_map(|listed| listed.settings.file()).map(|file| file.path.clone());
     let (source, confirmation) = (name.to_owned(), Some(left));
     Ok(Confirmed { source, file, confirmation, ..Confirmed::default() })
 }

@@ -9,10 +9,11 @@ use clap::Args;
 use directory::report::SourceReport;
 use gateway::config::built::Config;
 use gateway::observe::reports::Reports;
+use relay::belief::class::Class;
 use std::io::IsTerminal;
 
 /// Classes whose answers are not relied on.
-const WRONG: &[&str] = &["late", "accept-all", "lying", "down"];
+const WRONG: &[Class] = &[Class::Late, Class::AcceptAll, Class::Lying, Class::Down];
 /// Columns of what a class follows from, on a terminal; elsewhere it is whole.
 const WHY_COLUMNS: usize = 48;
 
@@ -47,12 +48,12 @@ pub(super) fn run(arguments: &SourcesArguments, config: &Config) -> Ended {
 /// Of a list, whether there is one; of others, what they have shown. One that has only had
 /// trouble so far has shown nothing, whatever its class.
 fn is_relied_on(source: &SourceReport) -> bool {
-    let has_none = source.class.is_empty() && source.entries.is_none();
+    let has_none = source.class.is_none() && source.entries.is_none();
     let said = source.yes + source.no + source.recalled + source.remembered_yes;
-    let is_mute = !source.class.is_empty() && said == 0;
-    let fails =
-        (has_none || is_mute || source.class == "unproven") && source.last_trouble.is_some();
-    !source.is_held && !fails && !WRONG.contains(&source.class.as_str())
+    let is_mute = source.class.is_some() && said == 0;
+    let fails = (has_none || is_mute || source.class == Some(Class::Unproven))
+        && source.last_trouble.is_some();
+    !source.is_held && !fails && !source.class.is_some_and(|class| WRONG.contains(&class))
 }
 
 fn text(all: &Reports) -> String {
@@ -91,7 +92,7 @@ fn text(all: &Reports) -> String {
 }
 
 fn cells(source: &SourceReport) -> [String; 6] {
-    let is_live = !source.class.is_empty();
+    let is_live = source.class.is_some();
     let of_live = |figure: u64| if is_live { figure.to_string() } else { "-".to_owned() };
     let remembered = match source.entries {
         Some(entries) => entries.to_string(),
@@ -100,11 +101,11 @@ fn cells(source: &SourceReport) -> [String; 6] {
         }
         None => "-".to_owned(),
     };
-    let class = match (source.class.as_str(), source.entries) {
-        ("", Some(_)) if source.is_held => "list, held".to_owned(),
-        ("", Some(_)) => "list".to_owned(),
-        ("", None) => "-".to_owned(),
-        (class, _) => class.to_owned(),
+    let class = match (source.class, source.entries) {
+        (None, Some(_)) if source.is_held => "list, held".to_owned(),
+        (None, Some(_)) => "list".to_owned(),
+        (None, None) => "-".to_owned(),
+        (Some(class), _) => class.word().to_owned(),
     };
     [
         source.name.clone(),

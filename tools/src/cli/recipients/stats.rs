@@ -84,8 +84,8 @@ fn of_domain(domain: &DomainStatistics) -> String {
 
 /// What a person can do about a load that is not in use.
 fn advice(outcome: &Outcome, config: &Config) -> String {
-    let (entries, file) = match outcome {
-        Outcome::Judged { entries, source, .. } => (entries, file_of(source)),
+    let (entries, source) = match outcome {
+        Outcome::Judged { entries, source, .. } => (entries, source),
         Outcome::Failed { error, .. } => {
             return format!("  not loaded: {error}\n    then: postern recipients check\n");
         }
@@ -101,7 +101,7 @@ fn advice(outcome: &Outcome, config: &Config) -> String {
                 "    add the canary to the file, or name another one in the configuration\n".into()
             }
             (_, Some(_)) => format!(
-                "    if that is right: postern recipients confirm --entries {entries} {file}\n"
+                "    if that is right: postern recipients confirm --entries {entries} \"{source}\"\n"
             ),
             (Hold::Empty, None) => "    put an address into the file; to confirm that it is \
                 empty, set `state_dir`\n"
@@ -164,11 +164,6 @@ fn source_of(outcome: &Outcome) -> &str {
         | Outcome::Failed { source, .. }
         | Outcome::CacheFailed { source, .. } => source,
     }
-}
-
-/// The path in a source's name.
-fn file_of(source: &str) -> &str {
-    source.strip_prefix("file ").unwrap_or(source)
 }
 
 /// Since the list that is in use was written.

@@ -118,7 +118,6 @@ pub(super) fn loaded_text(source: &str, loaded: &Loaded) -> String {
     let mut text = format!("{}\n", loaded.line);
     let Some(entries) = loaded.entries.filter(|_| !loaded.held.is_empty()) else { return text };
     if loaded.held.iter().all(|held| held.is_confirmable) {
-        let source = source.strip_prefix("file ").unwrap_or(source);
         text.push_str(&format!(
             "  if that is right: postern recipients confirm --entries {entries} \"{source}\"\n"
         ));
