@@ -12,7 +12,9 @@ mod sources;
 use super::configuration::{count, print, tell_mistakes, tell_warnings};
 use super::exit::EXIT_MISTAKES;
 use clap::Args;
+use gateway::config::built::Config;
 use gateway::run::build;
+use settings::process::{ListenAddress, Listener};
 use sources::{Seen, Sources};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
@@ -150,9 +152,8 @@ fn check(output: &Path, has_gaps: bool) -> Result<(), String> {
                 ));
                 return Ok(());
             }
-            print(&format!(
-                "{shown} is written and right. Start it:\n  postern run --config {shown}\n"
-            ));
+            let start = start_command(&config, output);
+            print(&format!("{shown} is written and right. Start it:\n  {start}\n"));
             Ok(())
         }
         Err(mistakes) => {
@@ -162,6 +163,38 @@ fn check(output: &Path, has_gaps: bool) -> Result<(), String> {
                 "{shown} is written, with {number} to mend. Then:\n  \
                 postern check --config {shown}"
             ))
+        }
+    }
+}
+
+/// How a Postern with this configuration is started.
+fn start_command(config: &Config, output: &Path) -> String {
+    let is_inherited = |listener: &Listener| !matches!(listener.address, ListenAddress::Socket(_));
+    match config.listeners.iter().any(is_inherited) {
+        true => "systemctl enable --now postern.socket postern.service".to_owned(),
+        false => format!("postern run --config {}", output.display()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_of_systemd_are_started_by_systemd() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("users.txt"), "jones@example.test\n").unwrap();
+        for (address, start) in [("127.0.0.1:2525", "postern run"), ("systemd:smtp", "systemctl")] {
+            let path = folder.path().join("postern.toml");
+            let text = format!(
+                "hostname = \"mx.example.test\"\n[[listener]]\naddress = \"{address}\"\n\
+                 [[domain]]\nname = \"example.test\"\nnext_hop = \"127.0.0.1:2600\"\n\
+                 recipients = [{{ file = \"users.txt\" }}]\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            let config = build::load(&path).unwrap_or_else(|_| panic!("{address} is right"));
+            assert!(start_command(&config, &path).starts_with(start), "{address}");
         }
     }
 }
