@@ -191,6 +191,13 @@ fn neighbours(n: u32) -> Ipv4Addr {
     Ipv4Addr::new(127, 9, 9, 1 + (n % 250) as u8)
 }
 
+/// Says no more until the end, or until it is sent away.
+fn stay(stream: &mut TcpStream, target: &Target<'_>) {
+    while !stopped(target) && hear(stream) {
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
 fn stopped(target: &Target<'_>) -> bool {
     target.stop.load(SeqCst)
 }
@@ -214,9 +221,7 @@ fn idle(target: &Target<'_>) -> Cost {
     all(target, (15, 10), spread, |_, source, sent| {
         let Some(mut stream) = connect(source, target.smtp, sent) else { return };
         if begin(&mut stream, "a@a.example", "postmaster@example.test", sent) {
-            while !stopped(target) && hear(&mut stream) {
-                thread::sleep(Duration::from_millis(200));
-            }
+            stay(&mut stream, target);
         }
     })
 }
@@ -245,7 +250,11 @@ fn silent(target: &Target<'_>) -> Cost {
 }
 
 fn notices(target: &Target<'_>) -> Cost {
-    all(target, (16, 2), spread, |n, source, sent| {
+    guess_in_notices(target, (16, 2))
+}
+
+fn guess_in_notices(target: &Target<'_>, addresses: (u32, u32)) -> Cost {
+    all(target, addresses, spread, |n, source, sent| {
         let Some(mut stream) = connect(source, target.smtp, sent) else { return };
         if !begin(&mut stream, "", &format!("n{n}@example.test"), sent) {
             return;
@@ -283,9 +292,7 @@ fn network(target: &Target<'_>) -> Cost {
     all(target, (250, 4), neighbours, |_, source, sent| {
         let Some(mut stream) = connect(source, target.smtp, sent) else { return };
         if hear(&mut stream) {
-            while !stopped(target) && hear(&mut stream) {
-                thread::sleep(Duration::from_millis(200));
-            }
+            stay(&mut stream, target);
         }
     })
 }
@@ -325,18 +332,14 @@ fn figures(target: &Target<'_>) -> Cost {
     all(target, (50, 30), spread, |_, source, sent| {
         let Some(mut stream) = connect(source, target.figures, sent) else { return };
         say(&mut stream, b"GET /metrics HTTP/1.1\r\nX: ", sent);
-        while !stopped(target) && hear(&mut stream) {
-            thread::sleep(Duration::from_millis(200));
-        }
+        stay(&mut stream, target);
     })
 }
 
 fn handshake(target: &Target<'_>) -> Cost {
     all(target, (128, 2), spread, |_, source, sent| {
         let Some(mut stream) = connect(source, target.other, sent) else { return };
-        while !stopped(target) && hear(&mut stream) {
-            thread::sleep(Duration::from_millis(200));
-        }
+        stay(&mut stream, target);
     })
 }
 
@@ -390,27 +393,14 @@ fn split(target: &Target<'_>) -> Cost {
 }
 
 fn callout(target: &Target<'_>) -> Cost {
-    all(target, (20, 10), spread, |n, source, sent| {
-        let Some(mut stream) = connect(source, target.smtp, sent) else { return };
-        if !begin(&mut stream, "", &format!("n{n}@example.test"), sent) {
-            return;
-        }
-        for word in 0.. {
-            let more = format!("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<n{n}w{word}@example.test>\r\n");
-            if stopped(target) || !say(&mut stream, more.as_bytes(), sent) || !hear(&mut stream) {
-                return;
-            }
-        }
-    })
+    guess_in_notices(target, (20, 10))
 }
 
 fn headers(target: &Target<'_>) -> Cost {
     all(target, (8, 250), neighbours, |_, source, sent| {
         let Some(mut stream) = connect(source, target.other, sent) else { return };
         say(&mut stream, b"PROXY TCP4 192.0.2", sent);
-        while !stopped(target) && hear(&mut stream) {
-            thread::sleep(Duration::from_millis(200));
-        }
+        stay(&mut stream, target);
     })
 }
 
