@@ -152,7 +152,8 @@ limits! {
     /// `connections_max`, where that is more than one client may have. A tenth of `connections_max`
     /// is kept for clients that deliver mail on several days of a week.
     network_connections_max: u32 in 1..=1_000_000;
-    /// Content held in memory over all sessions; what exceeds it goes to unlinked temporary files.
+    /// Content, and replies that are not taken, in memory over all sessions; content that exceeds
+    /// it goes to unlinked temporary files.
     memory_octets_max: u64 in 1 << 20..=1 << 44;
     /// Content of one message held in memory.
     message_memory_octets_max: u64 in 4 << 10..=1 << 40;

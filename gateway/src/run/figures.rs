@@ -103,8 +103,11 @@ fn add_gauges(state: &Arc<State>) {
     let disk = Arc::clone(&budget);
     metrics
         .add_gauge("connections", "Open connections of clients", move || u64::from(slots.taken()));
-    metrics
-        .add_gauge("content_memory_octets", "Content held in memory", move || budget.used_octets());
+    metrics.add_gauge(
+        "content_memory_octets",
+        "Content, and replies not taken, in memory",
+        move || budget.used_octets(),
+    );
     metrics
         .add_gauge("content_disk_octets", "Content in temporary files", move || disk.disk_octets());
     metrics.add_gauge("log_lines_lost", "Lines of the log that were given up", move || {
