@@ -6,7 +6,8 @@ use super::live::class::Class;
 use super::question::is_reserved;
 use super::statistics::Age;
 use super::{
-    Account, Canonical, Finding, Matched, Question, RecipientSource, SourceAnswer, pattern::Pattern,
+    Account, Canonical, Finding, Matched, Question, RecipientMemory, RecipientSource, SourceAnswer,
+    pattern::Pattern,
 };
 use mail::address::{LocalPart, Mailbox};
 use relay::recipient::{Ground, RecipientStatus};
@@ -139,7 +140,7 @@ impl Tally {
         finding: Finding,
         when: When,
     ) -> Option<Found> {
-        let is_remembered = when == When::AtOnce && source.asks_elsewhere();
+        let is_remembered = when == When::AtOnce && source.memory().is_some();
         let source = source.name();
         match finding {
             Finding::Exists { target, by } => {
@@ -378,7 +379,11 @@ impl Rest {
                 SourceAnswer::Later(finding) => match timeout_at(self.deadline, finding).await {
                     Ok(finding) => (finding, When::Asked),
                     // Whoever does not answer in time has not answered.
-                    Err(_) => (source.last_known(&self.kept.question()), When::AtOnce),
+                    Err(_) => {
+                        let last_known =
+                            |memory: &dyn RecipientMemory| memory.last_known(&self.kept.question());
+                        (source.memory().map_or(Finding::Unavailable, last_known), When::AtOnce)
+                    }
                 },
             };
             if let Some(found) = self.tally.take(&**source, finding, when) {

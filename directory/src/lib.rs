@@ -36,4 +36,4 @@ pub use chain::{Answer, Bitbucket, Directory, DomainDirectory, Found, Leaver, St
 
 pub use kinds::{KINDS, MISSING, SourceSettings, open};
 pub use question::{Canonical, Finding, Matched, Question, SourceAnswer, Teller};
-pub use source::{Account, ConfirmOutcome, Environment, Opened, RecipientSource};
+pub use source::{Account, Environment, Opened, RecipientList, RecipientMemory, RecipientSource};

@@ -16,7 +16,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Something that knows recipients.
+/// Something that knows recipients. What it can do beyond that is said by [`Self::list`] and
+/// [`Self::memory`].
 pub trait RecipientSource: Send + Sync {
     /// For logs and `explain`: `file users.txt`.
     fn name(&self) -> &Arc<str>;
@@ -24,105 +25,85 @@ pub trait RecipientSource: Send + Sync {
     /// Looks for the address itself, then for its base, then for patterns.
     fn look_up(&self, question: &Question<'_>) -> SourceAnswer;
 
-    /// Whether it asks elsewhere: what it says at once is what it remembers.
-    fn asks_elsewhere(&self) -> bool {
-        false
-    }
-
-    /// What it said of an address when it last did, for where [`Self::look_up`] takes too long:
-    /// that it exists, or else nothing.
-    fn last_known(&self, _question: &Question<'_>) -> Finding {
-        Finding::Unavailable
-    }
-
-    /// Called every second on a thread of its own, for sources that watch something; says what
-    /// came of it when anything was done.
-    fn poll(&self) -> Vec<Outcome> {
-        Vec::new()
-    }
-
-    /// Whether [`RecipientSource::poll`] may take long: then it is called on a thread of its own,
-    /// and nobody waits for it.
-    fn is_slow(&self) -> bool {
-        false
-    }
-
-    /// Loads at the next poll, due or not.
-    fn reload_soon(&self) {}
-
-    /// Ends what polls do: the source is no longer configured, and what a load that is under way
-    /// would bring must not be kept over what its successor keeps.
-    fn retire(&self) {}
-
-    /// Addresses that a load which is under way has taken so far.
-    fn progress(&self) -> Option<u64> {
-        None
-    }
-
-    /// Loads again, with a person's word that this many entries are right. Nothing for sources
-    /// that load nothing.
-    fn reload(&self, _confirmation: Option<Confirmation>) -> Vec<Outcome> {
-        Vec::new()
-    }
-
-    /// Leaves a person's word, as for [`Self::reload`], in the state directory for a process that
-    /// starts, and says where. Nothing for sources that keep nothing there.
-    fn leave_word(&self, _confirmation: Confirmation) -> Option<io::Result<PathBuf>> {
-        None
-    }
-
     /// How old what it says of an address is, and why it may say nothing: for `explain`. Asked
     /// behind [`Self::look_up`].
     fn account(&self, _question: &Question<'_>) -> Account {
         Account::default()
     }
 
-    /// Forgets answers that were remembered; says how many.
-    fn forget(&self, _what: &Forget) -> u64 {
-        0
-    }
-
     /// Something else shows that an address exists: a no that is remembered for it ends.
     fn doubt_negative(&self, _domain: DomainId, _local_part: &[u8]) {}
-
-    /// Takes a person's word that those who turned unknown have left.
-    fn confirm_people_left(&self) -> ConfirmOutcome {
-        ConfirmOutcome::OfNoUse
-    }
-
-    /// What its next load would change. Reads all of it, so it may block for long; nothing for
-    /// sources that load nothing.
-    fn preview(&self) -> Option<Result<Preview, LoadError>> {
-        None
-    }
-
-    /// Reads all of it and calls the function with every recipient; changes nothing and may block
-    /// for long. Nothing for sources that load nothing; after an error, what was taken is not
-    /// the whole.
-    fn read_out(&self, _take: &mut dyn FnMut(Recipient<'_>)) -> Option<Result<(), LoadError>> {
-        None
-    }
 
     /// What it is and did, for `postern recipients sources`.
     fn report(&self) -> SourceReport {
         SourceReport { name: self.name().to_string(), ..SourceReport::default() }
     }
 
-    /// What it holds.
-    fn statistics(&self) -> Option<Statistics> {
+    /// What can be done with it when it holds a list, which it loads whole.
+    fn list(&self) -> Option<&dyn RecipientList> {
+        None
+    }
+
+    /// What can be done with it when it asks elsewhere: what it says at once is what it
+    /// remembers.
+    fn memory(&self) -> Option<&dyn RecipientMemory> {
         None
     }
 }
 
-/// What became of a person's word that people have left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfirmOutcome {
-    /// It is believed from now on.
-    Taken,
-    /// The source is not doubted for people who are gone, so there is nothing to confirm.
-    NobodyDoubted,
-    /// The source is never doubted so: it holds a list.
-    OfNoUse,
+/// A source that holds a list, and loads it whole when it is due.
+pub trait RecipientList {
+    /// Called every second on a thread of its own; says what came of it when anything was done.
+    fn poll(&self) -> Vec<Outcome>;
+
+    /// Whether [`Self::poll`] may take long: then it is called on a thread of its own, and
+    /// nobody waits for it.
+    fn is_slow(&self) -> bool;
+
+    /// Loads at the next poll, due or not.
+    fn reload_soon(&self);
+
+    /// Loads now, with a person's word that this many entries are right.
+    fn reload(&self, confirmation: Option<Confirmation>) -> Vec<Outcome>;
+
+    /// Leaves such a word in the state directory, for a process that starts, and says where.
+    /// Nothing for lists that keep nothing there.
+    fn leave_confirmation(&self, confirmation: Confirmation) -> Option<io::Result<PathBuf>>;
+
+    /// Ends what polls do: the source is no longer configured, and what a load that is under way
+    /// would bring must not be kept over what its successor keeps.
+    fn retire(&self);
+
+    /// Addresses that a load which is under way has taken so far.
+    fn progress(&self) -> Option<u64>;
+
+    /// What the next load would change. Reads all of it, so it may block for long.
+    /// # Errors
+    /// When it cannot be read.
+    fn preview(&self) -> Result<Preview, LoadError>;
+
+    /// Reads all of it and calls the function with every recipient; changes nothing and may block
+    /// for long.
+    /// # Errors
+    /// When it cannot be read to its end: what was taken is not the whole.
+    fn read_out(&self, take: &mut dyn FnMut(Recipient<'_>)) -> Result<(), LoadError>;
+
+    /// What it holds.
+    fn statistics(&self) -> Statistics;
+}
+
+/// What a source that asks elsewhere remembers of what it heard.
+pub trait RecipientMemory {
+    /// What it said of an address when it last did, for where [`RecipientSource::look_up`] takes
+    /// too long: that it exists, or else nothing.
+    fn last_known(&self, question: &Question<'_>) -> Finding;
+
+    /// Forgets answers that were remembered; says how many.
+    fn forget(&self, what: &Forget) -> u64;
+
+    /// Takes a person's word that those who turned unknown have left; false when the source is
+    /// not doubted for people who are gone, so that there is nothing to confirm.
+    fn confirm_people_left(&self) -> bool;
 }
 
 /// Where an answer comes from.

@@ -4,6 +4,7 @@ use super::*;
 use crate::list::DomainScope;
 use crate::load::guard::Outcome;
 use crate::pattern::Pattern;
+use crate::store::Forget;
 use crate::watch::Watcher;
 use mail::address::Domain;
 use mail::address::{LocalPart, Mailbox};
@@ -289,16 +290,26 @@ impl RecipientSource for Hangs {
         SourceAnswer::Later(Box::pin(std::future::pending()))
     }
 
-    fn asks_elsewhere(&self) -> bool {
-        true
+    fn memory(&self) -> Option<&dyn RecipientMemory> {
+        Some(self)
     }
+}
 
+impl RecipientMemory for Hangs {
     fn last_known(&self, _: &Question<'_>) -> Finding {
         if self.1 {
             Finding::Exists { target: None, by: Matched::Exact }
         } else {
             Finding::Unavailable
         }
+    }
+
+    fn forget(&self, _: &Forget) -> u64 {
+        0
+    }
+
+    fn confirm_people_left(&self) -> bool {
+        false
     }
 }
 

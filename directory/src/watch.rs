@@ -2,8 +2,8 @@
 //! new, and reports what came of it; slow ones have a thread each. Loading happens there, never
 //! where recipients are looked up. What a change is, and whether to adopt it, is the source's.
 
-use super::RecipientSource;
 use super::load::guard::Outcome;
+use super::{RecipientList, RecipientSource};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -45,13 +45,14 @@ impl Watcher {
         report: impl Fn(Outcome) + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let report = Arc::new(report);
-        let (slow, quick): (Vec<_>, Vec<_>) = sources.into_iter().partition(|s| s.is_slow());
+        let (slow, quick): (Vec<_>, Vec<_>) =
+            sources.into_iter().partition(|s| s.list().is_some_and(RecipientList::is_slow));
         let (sender, stopped) = channel();
         let tell = Arc::clone(&report);
         let thread = std::thread::Builder::new().name("recipients".into()).spawn(move || {
             give_way();
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-                quick.iter().flat_map(|source| source.poll()).for_each(&*tell);
+                quick.iter().flat_map(|source| poll(&**source)).for_each(&*tell);
             }
         })?;
         // From here on an error ends the threads that are there already.
@@ -62,7 +63,7 @@ impl Watcher {
             std::thread::Builder::new().name("recipients-slow".into()).spawn(move || {
                 give_way();
                 loop {
-                    source.poll().into_iter().for_each(&*tell);
+                    poll(&*source).into_iter().for_each(&*tell);
                     if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
                         return;
                     }
@@ -72,6 +73,10 @@ impl Watcher {
         }
         Ok(watcher)
     }
+}
+
+fn poll(source: &dyn RecipientSource) -> Vec<Outcome> {
+    source.list().map_or_else(Vec::new, RecipientList::poll)
 }
 
 impl Drop for Watcher {

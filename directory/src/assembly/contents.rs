@@ -7,7 +7,7 @@ use crate::kinds::{self, file_source};
 use crate::list::{LineError, LoadError, Malformed, Scope};
 use crate::load::guard::{Hold, Outcome};
 use crate::statistics::Statistics;
-use crate::{Environment, RecipientSource};
+use crate::{Environment, RecipientList};
 use mail::address::Domain;
 use settings::mistake::Mistake;
 use std::io;
@@ -81,7 +81,7 @@ pub fn read(listed: &ListedSource<'_>) -> (Vec<Mistake>, Option<Statistics>) {
     let mistakes = outcomes.iter().flat_map(|outcome| of_outcome(&settings.path, outcome));
     let mut mistakes: Vec<Mistake> = mistakes.collect();
     mistakes.extend(doubts::of_file(&settings.path, listed, &opened, &outcomes));
-    (mistakes, opened.statistics())
+    (mistakes, Some(opened.statistics()))
 }
 
 /// Relative to where the operator is, when it lies below.

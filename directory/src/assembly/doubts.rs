@@ -3,6 +3,7 @@
 
 use super::contents::shown;
 use super::{ListedSource, leavers};
+use crate::RecipientList;
 use crate::list::{Listed, Recipient};
 use crate::load::guard::Outcome;
 use crate::question::is_reserved;

@@ -53,18 +53,18 @@ impl Opened {
     /// Goes on with what is in use. What is missing is read again now, since an operator may have
     /// mended what no change of the file tells of.
     fn go_on(&self) -> Vec<Outcome> {
-        let domains = self.source.statistics().map_or(Vec::new(), |all| all.domains);
-        let is_missing = domains.iter().any(|domain| domain.entries.is_none());
-        if self.source.is_slow() {
+        let Some(list) = self.source.list() else { return Vec::new() };
+        let is_missing = list.statistics().domains.iter().any(|domain| domain.entries.is_none());
+        if list.is_slow() {
             // Whoever reloads does not wait for a server; the watcher tells.
             if is_missing {
-                self.source.reload_soon();
+                list.reload_soon();
             }
             Vec::new()
         } else if !is_missing {
-            self.source.poll()
+            list.poll()
         } else {
-            self.source.reload(None)
+            list.reload(None)
         }
     }
 }

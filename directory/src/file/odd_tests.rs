@@ -2,7 +2,7 @@
 //! cannot be used.
 
 use super::tests::{Bench, PLAIN, holds, people, to};
-use crate::RecipientSource;
+use crate::RecipientList;
 use crate::list::{LineProblem as P, LoadError};
 use crate::load::guard::{Confirmation, Outcome};
 use mail::address::AddressError;

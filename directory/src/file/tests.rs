@@ -6,7 +6,7 @@ use crate::list::{self, Checked, DomainScope, LineProblem as P, MALFORMED_KEPT_M
 use crate::load::guard::{Confirmation, Hold, Origin, Outcome};
 use crate::snapshot::HashKey;
 use crate::snapshot::overlay::Change;
-use crate::{Environment, RecipientSource};
+use crate::{Environment, RecipientList, RecipientSource};
 use mail::address::{AddressError, Domain, LocalPart, Mailbox};
 use proptest::collection::hash_set;
 use proptest::prelude::*;
@@ -429,7 +429,7 @@ fn in_a_shared_file_only_the_domain_that_lost_its_addresses_is_held_back() {
     assert_eq!(holds(&outcomes), [Hold::Empty]);
     assert!(bench.exists(&source, "p10@example.test"));
     assert!(bench.exists(&source, "b@other.test"));
-    let statistics = source.statistics().unwrap();
+    let statistics = source.statistics();
     assert_eq!(statistics.domains[0].entries, Some(11));
     assert_eq!(statistics.domains[1].entries, Some(2));
 }
@@ -549,7 +549,7 @@ fn a_changed_file_is_loaded_once_it_has_been_quiet() {
 fn statistics_say_what_an_address_costs() {
     let bench = Bench::new("users.txt");
     let source = bench.with(people(1_000) + "s-*@example.test\n");
-    let statistics = source.statistics().unwrap();
+    let statistics = source.statistics();
     assert_eq!(statistics.octets_per_address(), Some(9.0));
     assert_eq!((statistics.addresses, statistics.domains[0].patterns), (1_000, 1));
     assert_eq!(statistics.domains[0].entries, Some(1_001));
@@ -565,14 +565,14 @@ fn a_confirmation_in_the_state_directory_is_taken_at_the_next_poll() {
     bench.write(people(70));
     source.poll();
     assert_eq!(holds(&source.poll()), [Hold::Shrunk { before: 100, now: 70 }]);
-    source.leave_word(Confirmation { entries: 71 }).unwrap().unwrap();
+    source.leave_confirmation(Confirmation { entries: 71 }).unwrap().unwrap();
     assert_eq!(holds(&source.poll()), [Hold::Shrunk { before: 100, now: 70 }]);
     assert!(source.poll().is_empty());
-    source.leave_word(Confirmation { entries: 70 }).unwrap().unwrap();
+    source.leave_confirmation(Confirmation { entries: 70 }).unwrap().unwrap();
     assert!(source.poll()[0].is_adopted());
     assert!(!bench.exists(&source, "p99@example.test"));
     // One that comes too late is not kept for another day.
-    source.leave_word(Confirmation { entries: 10 }).unwrap().unwrap();
+    source.leave_confirmation(Confirmation { entries: 10 }).unwrap().unwrap();
     bench.write(people(69));
     source.poll();
     assert!(source.poll()[0].is_adopted());

@@ -4,19 +4,13 @@ use super::Lister;
 use super::source::Listed;
 use super::state::{DomainState, snapshots};
 use crate::load::preview::Named;
-use crate::load::{LoadError, Preview, Recipient};
+use crate::load::{LoadError, Preview};
 use crate::snapshot::Differences;
 use std::sync::Arc;
 
 impl Listed {
-    /// Reads and judges the list and adopts nothing. Takes its turn with loads.
-    /// # Errors
-    /// When it cannot be read, or is malformed.
-    pub fn preview(&self) -> Result<Preview, LoadError> {
-        self.preview_of(&*self.lister)
-    }
-
-    /// The same of another list, which is to take its place.
+    /// Reads and judges another list, which is to take the place of this one, and adopts nothing.
+    /// Takes its turn with loads.
     /// # Errors
     /// When it cannot be read, or is malformed.
     pub fn preview_of(&self, lister: &dyn Lister) -> Result<Preview, LoadError> {
@@ -49,16 +43,5 @@ impl Listed {
             in_use,
             read,
         })
-    }
-}
-
-impl Listed {
-    /// Reads the list and calls `take` with every address and pattern of our domains; adopts
-    /// nothing. Takes its turn with loads.
-    /// # Errors
-    /// When it cannot be read, or is malformed; then what was taken is not the whole.
-    pub fn read_out(&self, take: &mut dyn FnMut(Recipient<'_>)) -> Result<(), LoadError> {
-        let loading = self.lock();
-        self.read(&*self.lister, &loading, self.new_key()?, None, Some(take)).map(|_| ())
     }
 }

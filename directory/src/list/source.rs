@@ -14,7 +14,7 @@ use crate::report::SourceReport;
 use crate::snapshot::HashKey;
 use crate::snapshot::overlay::{Change, OverlayFull};
 use crate::statistics::Statistics;
-use crate::{Account, Environment, Question, RecipientSource, SourceAnswer};
+use crate::{Account, Environment, Question, RecipientList, RecipientSource, SourceAnswer};
 use arc_swap::ArcSwap;
 use relay::settings::DomainId;
 use std::io;
@@ -408,12 +408,26 @@ impl RecipientSource for Listed {
         self.account_of(question.domain)
     }
 
+    fn report(&self) -> SourceReport {
+        self.status()
+    }
+
+    fn list(&self) -> Option<&dyn RecipientList> {
+        Some(self)
+    }
+}
+
+impl RecipientList for Listed {
+    fn poll(&self) -> Vec<Outcome> {
+        self.poll_at(clock::unix_nanoseconds())
+    }
+
     fn is_slow(&self) -> bool {
         self.lister.is_slow()
     }
 
-    fn poll(&self) -> Vec<Outcome> {
-        self.poll_at(clock::unix_nanoseconds())
+    fn reload_soon(&self) {
+        self.is_wanted.store(true, Ordering::Relaxed);
     }
 
     fn reload(&self, confirmation: Option<Confirmation>) -> Vec<Outcome> {
@@ -424,13 +438,9 @@ impl RecipientSource for Listed {
         outcomes
     }
 
-    fn leave_word(&self, confirmation: Confirmation) -> Option<io::Result<PathBuf>> {
+    fn leave_confirmation(&self, confirmation: Confirmation) -> Option<io::Result<PathBuf>> {
         let cache = self.cache.as_deref()?;
         Some(confirm::leave(cache, self.lister.name(), confirmation))
-    }
-
-    fn reload_soon(&self) {
-        self.is_wanted.store(true, Ordering::Relaxed);
     }
 
     fn retire(&self) {
@@ -441,19 +451,16 @@ impl RecipientSource for Listed {
         self.progress.taken()
     }
 
-    fn preview(&self) -> Option<Result<Preview, LoadError>> {
-        Some(Self::preview(self))
+    fn preview(&self) -> Result<Preview, LoadError> {
+        self.preview_of(&*self.lister)
     }
 
-    fn read_out(&self, take: &mut dyn FnMut(Recipient<'_>)) -> Option<Result<(), LoadError>> {
-        Some(Self::read_out(self, take))
+    fn read_out(&self, take: &mut dyn FnMut(Recipient<'_>)) -> Result<(), LoadError> {
+        let loading = self.lock();
+        self.read(&*self.lister, &loading, self.new_key()?, None, Some(take)).map(|_| ())
     }
 
-    fn report(&self) -> SourceReport {
-        self.status()
-    }
-
-    fn statistics(&self) -> Option<Statistics> {
-        Some(self.figures())
+    fn statistics(&self) -> Statistics {
+        self.figures()
     }
 }

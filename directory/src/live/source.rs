@@ -8,7 +8,7 @@ use super::memory::{Recalled, is_of};
 use super::remembered::{Remembered, Remembrance, Settled};
 use crate::report::SourceReport;
 use crate::store::Forget;
-use crate::{Account, ConfirmOutcome, Finding, Matched, Question, RecipientSource, SourceAnswer};
+use crate::{Account, Finding, Matched, Question, RecipientMemory, RecipientSource, SourceAnswer};
 use mail::address::Mailbox;
 use relay::settings::DomainId;
 use std::pin::Pin;
@@ -52,20 +52,6 @@ impl RecipientSource for Remembered {
         self.later(Some(exact.on_behalf_of(question.party)), base)
     }
 
-    fn asks_elsewhere(&self) -> bool {
-        true
-    }
-
-    fn last_known(&self, question: &Question<'_>) -> Finding {
-        let Some(place) = self.place(question.domain) else { return Finding::Unavailable };
-        let known =
-            |local_part: &[u8]| self.last_known(self.memory.key(local_part, &place.canonical));
-        match (known(question.canonical.exact()), question.canonical.base()) {
-            (Settled::Unavailable, Some(base)) => finding(known(base), Matched::SubAddress),
-            (settled, _) => finding(settled, Matched::Exact),
-        }
-    }
-
     fn account(&self, question: &Question<'_>) -> Account {
         let now = clock::uptime_seconds();
         let recalled = self.place(question.domain).map(|place| {
@@ -88,22 +74,6 @@ impl RecipientSource for Remembered {
         }
     }
 
-    fn forget(&self, what: &Forget) -> u64 {
-        let forgotten = {
-            let mut flushes = lock(&self.flushes);
-            *flushes += 1;
-            match what {
-                // He is meant himself, and may have left.
-                Forget::Address(meant) => self.memory.forget(|address| meant == address),
-                // Who was known is what the guard against losing many counts from.
-                Forget::Domain(domain) => self.memory.outdate(|address| is_of(address, domain)),
-                Forget::All => self.memory.outdate(|_| true),
-            }
-        };
-        self.store.forget_answers(Some(&self.name), what);
-        forgotten
-    }
-
     fn doubt_negative(&self, domain: DomainId, local_part: &[u8]) {
         if let Some(place) = self.place(domain) {
             let key = self.memory.key(local_part, &place.canonical);
@@ -111,15 +81,6 @@ impl RecipientSource for Remembered {
                 self.store.forget_answer(&self.name, &address);
             }
         }
-    }
-
-    fn confirm_people_left(&self) -> ConfirmOutcome {
-        if !self.trust.confirm() {
-            return ConfirmOutcome::NobodyDoubted;
-        }
-        // Whoever was there before has left or not, as far as anybody counts.
-        self.confirmed.fetch_max(clock::uptime_seconds(), Relaxed);
-        ConfirmOutcome::Taken
     }
 
     fn report(&self) -> SourceReport {
@@ -146,6 +107,47 @@ impl RecipientSource for Remembered {
             last_trouble_age_seconds,
             ..SourceReport::default()
         }
+    }
+
+    fn memory(&self) -> Option<&dyn RecipientMemory> {
+        Some(self)
+    }
+}
+
+impl RecipientMemory for Remembered {
+    fn last_known(&self, question: &Question<'_>) -> Finding {
+        let Some(place) = self.place(question.domain) else { return Finding::Unavailable };
+        let known =
+            |local_part: &[u8]| self.last_known(self.memory.key(local_part, &place.canonical));
+        match (known(question.canonical.exact()), question.canonical.base()) {
+            (Settled::Unavailable, Some(base)) => finding(known(base), Matched::SubAddress),
+            (settled, _) => finding(settled, Matched::Exact),
+        }
+    }
+
+    fn forget(&self, what: &Forget) -> u64 {
+        let forgotten = {
+            let mut flushes = lock(&self.flushes);
+            *flushes += 1;
+            match what {
+                // He is meant himself, and may have left.
+                Forget::Address(meant) => self.memory.forget(|address| meant == address),
+                // Who was known is what the guard against losing many counts from.
+                Forget::Domain(domain) => self.memory.outdate(|address| is_of(address, domain)),
+                Forget::All => self.memory.outdate(|_| true),
+            }
+        };
+        self.store.forget_answers(Some(&self.name), what);
+        forgotten
+    }
+
+    fn confirm_people_left(&self) -> bool {
+        if !self.trust.confirm() {
+            return false;
+        }
+        // Whoever was there before has left or not, as far as anybody counts.
+        self.confirmed.fetch_max(clock::uptime_seconds(), Relaxed);
+        true
     }
 }
 

@@ -10,7 +10,9 @@ use directory::ldap::{Bind, Export, Ldap, LdapList, Mode, Preset, Protection, Se
 use directory::list::{DomainScope, Failing, Listed, LoadError, Scope};
 use directory::live::{TroubleKind, try_out};
 use directory::load::guard::{Hold, Outcome};
-use directory::{Canonical, Environment, Finding, Question, RecipientSource, SourceAnswer};
+use directory::{
+    Canonical, Environment, Finding, Question, RecipientList, RecipientSource, SourceAnswer,
+};
 use kit::fake_ldap::Search;
 use kit::slapd::{ADMIN_PASSWORD, READER_PASSWORD, Setup, is_here};
 use kit::{FakeLdap, Folder, LdapAnswer, Shape, Slapd, wait_until};
@@ -164,7 +166,7 @@ impl Listing {
     }
 
     fn addresses(&self) -> u64 {
-        self.list.statistics().unwrap().addresses
+        self.list.statistics().addresses
     }
 
     /// What goes wrong with a reading.

@@ -2,9 +2,9 @@
 //! source, and asked about while they go on. What came of the last one is kept.
 
 use super::message::{Loaded, Sync};
-use directory::RecipientSource;
 use directory::load::guard::Outcome;
 use directory::watch::give_way;
+use directory::{RecipientList, RecipientSource};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
@@ -55,7 +55,7 @@ impl Loads {
         let mut end = End { loads, name, loaded: None };
         tokio::task::spawn_blocking(move || {
             give_way();
-            let outcomes = source.reload(None);
+            let outcomes = source.list().map_or_else(Vec::new, |list| list.reload(None));
             tell(&outcomes);
             end.loaded = Loaded::of(&outcomes);
             drop((end, slot));
@@ -66,16 +66,17 @@ impl Loads {
     /// How far it is.
     #[must_use]
     pub fn progress(&self, source: &dyn RecipientSource) -> Sync {
+        let taken = source.list().and_then(RecipientList::progress);
         let by_source = lock(&self.by_source);
         let (is_loading, result) = match by_source.get(&**source.name()) {
             Some(Load::UnderWay) => (true, None),
             Some(Load::Done(loaded)) => (false, loaded.clone()),
-            None => (source.progress().is_some(), None),
+            None => (taken.is_some(), None),
         };
         Sync {
             source: source.name().to_string(),
             is_loading,
-            taken: source.progress(),
+            taken,
             expected: source.report().entries,
             result,
         }

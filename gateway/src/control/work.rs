@@ -18,7 +18,7 @@ use directory::list::{LoadError, Preview};
 use directory::load::guard::{Confirmation, Outcome};
 use directory::store::Forget;
 use directory::watch::give_way;
-use directory::{ConfirmOutcome, RecipientSource};
+use directory::{RecipientList, RecipientMemory, RecipientSource};
 use mail::address::{AddressError, Domain};
 use relay::event::ProcessEvent;
 use relay::settings::Settings;
@@ -124,7 +124,7 @@ impl Work {
     fn one(&self, wanted: Option<&str>) -> Result<Arc<dyn RecipientSource>, Refusal> {
         let mut sources = self.all()?;
         if wanted.is_none() {
-            sources.retain(|source| source.statistics().is_some());
+            sources.retain(|source| source.list().is_some());
         }
         let names: Vec<&str> = sources.iter().map(|source| &**source.name()).collect();
         let at = pick(&names, wanted)?;
@@ -133,10 +133,10 @@ impl Work {
 
     fn list(&self, wanted: Option<&str>) -> Result<Arc<dyn RecipientSource>, Refusal> {
         let source = self.one(wanted)?;
-        match source.statistics() {
-            Some(_) => Ok(source),
-            None => Err(Refusal::NoList(source.name().to_string())),
+        if source.list().is_none() {
+            return Err(Refusal::NoList(source.name().to_string()));
         }
+        Ok(source)
     }
 
     /// What all sources are and did.
@@ -219,7 +219,9 @@ impl Work {
         let forget = move || {
             let mut flushed = Flushed::default();
             for source in sources {
-                let forgotten = what.iter().map(|what| source.forget(what)).sum();
+                let forget =
+                    |live: &dyn RecipientMemory| what.iter().map(|what| live.forget(what)).sum();
+                let forgotten = source.memory().map_or(0, forget);
                 flushed.forgotten += forgotten;
                 flushed.sources.insert(source.name().to_string(), forgotten);
             }
@@ -250,7 +252,7 @@ impl Work {
     pub async fn diff(&self, of: &OfSource) -> Result<Diff, Refusal> {
         let source = self.list(of.source.as_deref())?;
         let name = source.name().to_string();
-        let preview = self.blocking(move || source.preview()).await?;
+        let preview = self.with_list(source, |list| list.preview()).await?;
         diff(&name, preview)
     }
 
@@ -262,12 +264,13 @@ impl Work {
             let source = self.one(Some(&confirm.source))?;
             let source_name = source.name().to_string();
             // It insists on being kept, which may wait for the disk.
-            return match self.blocking(move || source.confirm_people_left()).await? {
-                ConfirmOutcome::Taken => {
+            let confirm = move || source.memory().map(RecipientMemory::confirm_people_left);
+            return match self.blocking(confirm).await? {
+                Some(true) => {
                     Ok(Confirmed { source: source_name, is_taken: true, ..Confirmed::default() })
                 }
-                ConfirmOutcome::NobodyDoubted => Err(Refusal::NobodyDoubted(source_name)),
-                ConfirmOutcome::OfNoUse => Err(Refusal::EntriesMissing(source_name)),
+                Some(false) => Err(Refusal::NobodyDoubted(source_name)),
+                None => Err(Refusal::EntriesMissing(source_name)),
             };
         };
         let source = self.list(Some(&confirm.source))?;
@@ -276,14 +279,25 @@ impl Work {
             return Err(Refusal::NotHeld(name));
         }
         let tell = self.teller();
-        let read = move || {
-            let outcomes = source.reload(Some(Confirmation { entries }));
+        let read = move |list: &dyn RecipientList| {
+            let outcomes = list.reload(Some(Confirmation { entries }));
             tell(&outcomes);
             Loaded::of(&outcomes)
         };
-        let loaded = self.blocking(read).await?;
+        let loaded = self.with_list(source, read).await?;
         let is_taken = loaded.as_ref().is_some_and(|loaded| loaded.is_adopted);
         Ok(Confirmed { source: name, is_taken, loaded, ..Confirmed::default() })
+    }
+
+    /// Does something with the list of a source, which may wait for long.
+    async fn with_list<T: Send + 'static>(
+        &self,
+        source: Arc<dyn RecipientSource>,
+        work: impl FnOnce(&dyn RecipientList) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let name = source.name().to_string();
+        let done = self.blocking(move || source.list().map(work)).await?;
+        done.ok_or(Refusal::NoList(name))
     }
 
     async fn blocking<T: Send + 'static>(
@@ -314,13 +328,10 @@ impl Work {
 
 /// Of a preview.
 /// # Errors
-/// When there is none.
-pub fn diff(name: &str, preview: Option<Result<Preview, LoadError>>) -> Result<Diff, Refusal> {
-    match preview {
-        None => Err(Refusal::NoList(name.to_owned())),
-        Some(Ok(preview)) => Ok(Diff::of(name, &preview)),
-        Some(Err(error)) => Err(Refusal::Load { source_name: name.to_owned(), error }),
-    }
+/// When the list could not be read.
+pub fn diff(name: &str, preview: Result<Preview, LoadError>) -> Result<Diff, Refusal> {
+    let refused = |error| Refusal::Load { source_name: name.to_owned(), error };
+    Ok(Diff::of(name, &preview.map_err(refused)?))
 }
 
 /// What is to be forgotten, in canonical form; with an address what it is without its sub-address.

@@ -10,9 +10,9 @@ use crate::next_hop::meter::Meter;
 use crate::next_hop::{Hops, pool::NextHop};
 use crate::observe::Observer;
 use crate::state::{ActiveConfig, State};
-use directory::RecipientSource;
 use directory::assembly::{self, Opened, OpenedDirectory, contents};
 use directory::watch::{INTERVAL, Watcher};
+use directory::{RecipientList, RecipientSource};
 use relay::event::ProcessEvent;
 use settings::mistake::Mistakes;
 use std::path::Path;
@@ -67,7 +67,8 @@ impl Watched {
     /// Ends the loads of sources that do not go on.
     fn retire_all_but(&self, staying: &[Opened]) {
         let stays = |mine: &&Opened| staying.iter().any(|o| Arc::ptr_eq(&o.source, &mine.source));
-        self.sources.iter().filter(|mine| !stays(mine)).for_each(|mine| mine.source.retire());
+        let gone = self.sources.iter().filter(|mine| !stays(mine));
+        gone.filter_map(|mine| mine.source.list()).for_each(RecipientList::retire);
     }
 }
 

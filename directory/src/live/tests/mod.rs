@@ -13,7 +13,7 @@ use super::{Asking, Behaviour, Existence, LiveSource, RcptReply, Trouble, Troubl
 use crate::list::DomainScope;
 use crate::store::{Forget, KeptAnswer, Store};
 use crate::{
-    Canonical, ConfirmOutcome, Environment, Finding, Matched, Question, RecipientSource,
+    Canonical, Environment, Finding, Matched, Question, RecipientMemory, RecipientSource,
     SourceAnswer,
 };
 use mail::address::{Domain, LocalPart, Mailbox};

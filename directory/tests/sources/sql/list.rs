@@ -5,7 +5,8 @@ use directory::list::{DomainScope, Failing, Listed, LoadError, Scope};
 use directory::load::guard::Outcome;
 use directory::sql::SqlList;
 use directory::{
-    Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer,
+    Canonical, Environment, Finding, Matched, Question, RecipientList, RecipientSource,
+    SourceAnswer,
 };
 use kit::wait_until;
 use mail::address::{Domain, LocalPart};

@@ -73,18 +73,18 @@ fn leave(word: &Confirm, config: &Config, absent: &Absent) -> Result<Confirmed, 
         EXIT_MISTAKES
     })?;
     let (name, source) = (names[at], &opened.sources[at].source);
-    if source.statistics().is_none() {
+    let Some(list) = source.list() else {
         let advice = "Only a list can be confirmed for one that starts; of other sources only a \
                       Postern that runs knows what is doubted.";
         return nobody(absent, advice);
-    }
+    };
     if !matches!(absent, Absent::NotRunning(_)) {
         return nobody(absent, "Without `state_dir` a start adopts what the list has now.");
     }
     let Some(entries) = word.entries else {
         return Err(failed(EXIT_MISTAKES)(&Refusal::EntriesMissing(name.to_owned())));
     };
-    let diff = diff(name, source.preview()).map_err(|error| failed(EXIT_LATER)(&error))?;
+    let diff = diff(name, list.preview()).map_err(|error| failed(EXIT_LATER)(&error))?;
     if !diff.is_held() {
         eprintln!("Nothing of {name} is held back. See `postern recipients stats`.");
         return Err(EXIT_NO);
@@ -94,7 +94,7 @@ fn leave(word: &Confirm, config: &Config, absent: &Absent) -> Result<Confirmed, 
         eprintln!("{why}");
         return Err(EXIT_NO);
     }
-    let Some(left) = source.leave_word(Confirmation { entries }) else { return Err(EXIT_NO) };
+    let Some(left) = list.leave_confirmation(Confirmation { entries }) else { return Err(EXIT_NO) };
     let left = left.map_err(|error| {
         eprintln!("cannot write to the state directory: {error}");
         eprintln!("Run this as the user that owns `state_dir`.");

@@ -5,6 +5,7 @@ use super::shared::{Common, Ended};
 use crate::cli::configuration::count;
 use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use clap::Args;
+use directory::RecipientList;
 use gateway::config::built::Config;
 use gateway::control::message::{Diff, OfSource};
 use gateway::control::names::pick;
@@ -43,9 +44,9 @@ pub(super) fn run(arguments: &DiffArguments, config: &Config) -> Ended {
 
 fn by_ourselves(wanted: Option<&str>, config: &Config) -> Result<Diff, u8> {
     let opened = directory::assembly::open_kept(&config.recipients());
-    let lists: Vec<_> = opened.sources.iter().map(|opened| &opened.source).collect();
-    let lists: Vec<_> = lists.into_iter().filter(|source| source.statistics().is_some()).collect();
-    let names: Vec<&str> = lists.iter().map(|source| &**source.name()).collect();
+    let sources = opened.sources.iter().map(|opened| &opened.source);
+    let lists = sources.filter_map(|source| Some((&**source.name(), source.list()?)));
+    let (names, lists): (Vec<&str>, Vec<&dyn RecipientList>) = lists.unzip();
     let at = pick(&names, wanted).map_err(|error| failed(EXIT_MISTAKES)(&error))?;
     work::diff(names[at], lists[at].preview()).map_err(|error| failed(EXIT_LATER)(&error))
 }

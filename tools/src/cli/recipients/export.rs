@@ -133,14 +133,14 @@ fn chosen<'a>(
 fn write_all(mut lines: Lines, sources: &[&Opened], store: &Store) -> Result<Lines, ExportError> {
     for opened in sources {
         lines.comment(&format!("from {}", opened.source.name()))?;
-        match opened.source.read_out(&mut |recipient| lines.take(&recipient)) {
-            Some(Ok(())) => {}
-            Some(Err(error)) => {
-                let source_name = opened.source.name().to_string();
-                return Err(ExportError::Source { source_name, why: error.to_string() });
-            }
-            None => remembered(&mut lines, opened, store)?,
-        }
+        let Some(list) = opened.source.list() else {
+            remembered(&mut lines, opened, store)?;
+            continue;
+        };
+        list.read_out(&mut |recipient| lines.take(&recipient)).map_err(|error| {
+            let source_name = opened.source.name().to_string();
+            ExportError::Source { source_name, why: error.to_string() }
+        })?;
     }
     lines.finish()
 }

@@ -8,7 +8,7 @@ use super::sync::loaded_text;
 use crate::cli::configuration::{print, print_json};
 use crate::cli::exit::{EXIT_LATER, EXIT_MISTAKES, EXIT_NO};
 use clap::Args;
-use directory::RecipientSource;
+use directory::RecipientList;
 use directory::assembly::{environment_of, scopes};
 use directory::file::{self, FileLister, FileSource};
 use directory::kinds::file_source;
@@ -156,8 +156,9 @@ fn take_up(arguments: &ImportArguments, config: &Config, in_use: &Listed, diff: 
         },
         |absent| {
             tell_absent(&absent, "The file is in place for one that starts.");
+            let confirmation = Confirmation { entries: diff.entries };
             if diff.is_held()
-                && let Some(Err(error)) = in_use.leave_word(Confirmation { entries: diff.entries })
+                && let Some(Err(error)) = in_use.leave_confirmation(confirmation)
             {
                 eprintln!("cannot leave the confirmation in the state directory: {error}");
                 return Err(EXIT_LATER);

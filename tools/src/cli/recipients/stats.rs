@@ -3,6 +3,7 @@
 use super::shared::{Common, Ended};
 use crate::cli::configuration::{count, print, print_json};
 use crate::cli::exit::EXIT_LATER;
+use directory::RecipientList;
 use directory::load::guard::{Hold, Outcome};
 use directory::report::SourceReport;
 use directory::statistics::{DomainStatistics, Statistics};
@@ -14,7 +15,8 @@ use wire::clock;
 
 pub(super) fn run(arguments: &Common, config: &Config) -> Ended {
     let opened = directory::assembly::open(&config.recipients());
-    let statistics: Vec<_> = opened.sources.iter().filter_map(|s| s.source.statistics()).collect();
+    let lists = opened.sources.iter().filter_map(|opened| opened.source.list());
+    let statistics: Vec<_> = lists.map(RecipientList::statistics).collect();
     let outcomes: Vec<_> = opened.outcomes.iter().filter(|o| !o.is_adopted()).collect();
     let told = |name: &str| outcomes.iter().any(|outcome| source_of(outcome) == name);
     let held = held_by_whom_serves(config);
