@@ -27,6 +27,7 @@ pub mod source;
 pub mod sql;
 pub mod statistics;
 pub mod store;
+pub mod target;
 #[cfg(test)]
 mod tests;
 pub mod trouble;

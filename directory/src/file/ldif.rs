@@ -81,7 +81,7 @@ fn take(line: &Logical, intake: &mut Intake<'_>) -> Option<Read> {
     } else if matches!(value.first(), Some(b':' | b'<')) {
         intake.refuse(line.row, LineProblem::NotPlain, octets);
     } else if !value.trim_ascii().is_empty() {
-        intake.take_value(line.row, value.trim_ascii(), None);
+        intake.take_value(line.row, value.trim_ascii(), &[]);
     }
     None
 }

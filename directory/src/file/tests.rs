@@ -6,6 +6,7 @@ use crate::list::{self, Checked, DomainScope, LineProblem as P, MALFORMED_KEPT_M
 use crate::load::guard::{Confirmation, Hold, Origin, Outcome};
 use crate::snapshot::HashKey;
 use crate::snapshot::overlay::Change;
+use crate::target::Target;
 use crate::{Environment, RecipientList, RecipientSource};
 use mail::address::{AddressError, Domain, LocalPart, Mailbox};
 use proptest::collection::hash_set;
@@ -457,7 +458,7 @@ fn a_single_change_counts_until_the_next_load() {
     let change = |local_part: &str, change| {
         source.change(DomainId(0), local_part.as_bytes(), change).unwrap()
     };
-    assert!(change("new", Change::Added(Mailbox::parse("n@inside.test").ok())));
+    assert!(change("new", Change::Added(Target::of_stored(Some("n@inside.test")))));
     assert!(change("p1", Change::Removed));
     assert_eq!(bench.status(&source, "new@example.test"), to("n@inside.test"));
     assert!(!bench.exists(&source, "p1@example.test"));

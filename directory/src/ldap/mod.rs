@@ -31,9 +31,10 @@ use super::list::{self, DomainScope};
 use super::live::memory::{Lifetimes, VOUCH_MILLISECONDS};
 use super::live::remembered;
 use super::live::{Asking, Existence, LiveSource, Trouble, TroubleKind};
+use super::target::{Target, Unclear};
 use super::{Environment, Opened};
 use ldap3::Scope;
-use link::entry::without_type;
+use link::entry::untyped;
 use mail::address::{Host, Mailbox};
 use relay::event::ProcessEvent;
 use std::sync::Arc;
@@ -207,21 +208,14 @@ fn target_of(reply: &Reply, attribute: Option<&str>) -> Result<Option<Mailbox>, 
                       entries in the directory";
         Err(Problem::new(TroubleKind::Unexpected, what, remedy))
     };
-    let mut target: Option<Mailbox> = None;
     let living = reply.entries.iter().filter(|entry| !export::is_deleted(entry));
-    for value in living.flat_map(|entry| entry.values(attribute)) {
-        let text = String::from_utf8_lossy(value);
-        let Ok(mailbox) = Mailbox::parse(without_type(&text)) else {
-            return unclear(format!("`{attribute}` holds what is no address"));
-        };
-        match &target {
-            Some(other) if *other != mailbox => {
-                return unclear(format!("`{attribute}` holds more than one address"));
-            }
-            _ => target = Some(mailbox),
-        }
+    let values = living.flat_map(|entry| entry.values(attribute)).map(|value| untyped(value));
+    match Target::read_all(values) {
+        Ok(Target::Other(mailbox)) => Ok(Some(mailbox)),
+        Ok(_) => Ok(None),
+        Err(Unclear::Malformed(_)) => unclear(format!("`{attribute}` holds what is no address")),
+        Err(Unclear::Several) => unclear(format!("`{attribute}` holds more than one address")),
     }
-    Ok(target)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::load::part::{DomainPart, Load, PatternEntry, Skipped};
 use crate::load::scope::Scope;
 use crate::pattern::Pattern;
 use crate::snapshot::stored::{self, StoredError};
-use mail::address::Mailbox;
+use crate::target::Target;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 use std::borrow::Cow;
@@ -76,8 +76,8 @@ pub(super) fn write(
 ) -> Result<(), StoredError> {
     let pattern = |entry| {
         let PatternEntry { pattern, target }: &PatternEntry = entry;
-        let target = target.as_ref().map(Mailbox::to_string);
-        PatternDescription { text: Cow::Owned(pattern.as_str().to_owned()), target }
+        let text = Cow::Owned(pattern.as_str().to_owned());
+        PatternDescription { text, target: target.stored() }
     };
     let domains = load.parts.iter().enumerate().map(|(place, part)| DomainDescription {
         name: scope.canonical(place).into(),
@@ -130,7 +130,7 @@ pub(super) fn read(
     for (at, domain) in kept.domains.iter().enumerate() {
         let case = scope.domains()[at].case;
         let entry = |kept: &PatternDescription<'_>| {
-            let target = kept.target.as_deref().map(Mailbox::parse).transpose().ok()?;
+            let target = Target::of_stored(kept.target.as_deref());
             Some(PatternEntry { pattern: Pattern::new(&kept.text, case).ok()?, target })
         };
         let patterns: Option<Vec<_>> = domain.patterns.iter().map(entry).collect();

@@ -25,8 +25,6 @@ pub use source::Listed;
 
 pub(crate) use crate::load::is_shown_list;
 #[cfg(feature = "ldap")]
-pub(crate) use crate::load::parse_target;
-#[cfg(feature = "ldap")]
 pub(crate) use cache::path_for;
 
 use crate::snapshot::overlay::Change;

@@ -7,6 +7,7 @@ use crate::load::part::{DomainPart, Load, PatternEntry};
 use crate::load::scope::{DomainClass, Scope};
 use crate::snapshot::overlay::{Change, Overlay, OverlayFull};
 use crate::snapshot::{Entry, Snapshot};
+use crate::target::Target;
 use crate::{Finding, Matched};
 use mail::address::Mailbox;
 use relay::settings::LocalPartCase;
@@ -85,9 +86,8 @@ impl DomainState {
         let entry = self.patterns.iter().find(|PatternEntry { pattern, .. }| {
             pattern.matches(exact) || base.is_some_and(|base| pattern.matches(base))
         });
-        entry.map_or(Finding::Unknown, |PatternEntry { pattern, target }| Finding::Exists {
-            target: target.clone(),
-            by: Matched::Pattern(pattern.as_str().into()),
+        entry.map_or(Finding::Unknown, |PatternEntry { pattern, target }| {
+            found(target.clone(), Matched::Pattern(pattern.as_str().into()))
         })
     }
 
@@ -97,16 +97,21 @@ impl DomainState {
             Some(Change::Removed) => return None,
             Some(Change::Added(target)) => target.clone(),
             None => match self.snapshot.find(hash)? {
-                Entry::Plain => None,
-                Entry::Target(text) => match Mailbox::parse(text) {
-                    Ok(target) => Some(target),
-                    // Cannot be, since only addresses become targets; and if it were, mail for
-                    // the address must not go on without its target.
-                    Err(_) => return Some(Finding::Unavailable),
-                },
+                Entry::Plain => Target::Same,
+                Entry::Target(text) => Target::of_stored(Some(text)),
+                Entry::Unclear => Target::Unclear,
             },
         };
-        Some(Finding::Exists { target, by })
+        Some(found(target, by))
+    }
+}
+
+/// Mail for an address must not go on without its target.
+fn found(target: Target, by: Matched) -> Finding {
+    match target {
+        Target::Same => Finding::Exists { target: None, by },
+        Target::Other(mailbox) => Finding::Exists { target: Some(mailbox), by },
+        Target::Unclear => Finding::Unavailable,
     }
 }
 

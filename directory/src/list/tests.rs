@@ -5,6 +5,7 @@ use crate::file::{self, FileSource};
 use crate::load::guard::{Confirmation, Hold, Outcome};
 use crate::snapshot::Differences;
 use crate::snapshot::overlay::CHANGES_MAX;
+use crate::target::Target;
 use crate::watch::Watcher;
 use crate::{
     Canonical, Environment, Finding, Question, RecipientList, RecipientSource, SourceAnswer,
@@ -112,7 +113,8 @@ impl Lister for Server {
                 let (value, target) = value
                     .split_once(' ')
                     .map_or((&**value, None), |(v, t)| (v, Some(t.as_bytes())));
-                intake.take_value(row, value.as_bytes(), target);
+                let targets: Vec<Vec<u8>> = target.map(Vec::from).into_iter().collect();
+                intake.take_value(row, value.as_bytes(), &targets);
             }
             Ok(version(script.token))
         })
@@ -208,8 +210,20 @@ fn an_odd_row_of_an_export_is_passed_over_and_told() {
     assert_eq!(rows, [21, 25]);
     assert!(outcomes[0].to_string().contains("2 malformed rows passed over: line 21"));
     assert!(exists(&source, "p19"));
-    let target = Mailbox::parse("c@d.test").ok();
-    assert!(matches!(find(&source, "p1"), Finding::Exists { target: t, .. } if t == target));
+    assert_eq!(find(&source, "p1"), Finding::Unavailable, "nobody can say where his mail goes");
+}
+
+#[test]
+fn who_has_a_malformed_target_is_there_and_his_mail_waits() {
+    let odd = ["p0@example.test jones", "new@example.test two@words @d.test"].map(String::from);
+    let server = Server::new(people(20).into_iter().chain(odd));
+    let (source, _) = Listed::open(server, scope(None), &environment(None));
+    let outcomes = source.poll();
+    let Outcome::Judged { entries, skipped, .. } = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert_eq!((*entries, skipped.malformed.count(), skipped.malformed.good), (22, 2, 20));
+    assert_eq!(find(&source, "p0"), Finding::Unavailable);
+    assert_eq!(find(&source, "new"), Finding::Unavailable);
+    assert_eq!(find(&source, "newer"), Finding::Unknown);
 }
 
 #[test]
@@ -277,9 +291,9 @@ fn changes_are_taken_over_and_asked_for_again_after_a_restart() {
     let (source, _) = Listed::open(server.clone(), scope(None), &environment);
     source.poll();
     server.says([
-        ("New@Example.Test".into(), Change::Added(Mailbox::parse("n@inside.test").ok())),
+        ("New@Example.Test".into(), Change::Added(Target::of_stored(Some("n@inside.test")))),
         ("p1@example.test".into(), Change::Removed),
-        ("a@elsewhere.test".into(), Change::Added(None)),
+        ("a@elsewhere.test".into(), Change::Added(Target::Same)),
         ("@".into(), Change::Removed),
     ]);
     assert!(source.poll().is_empty());
@@ -320,7 +334,7 @@ fn changes_that_a_guard_would_hold_back_have_the_list_read_whole_and_judged() {
 fn more_changes_than_the_overlay_holds_have_the_list_read_whole() {
     let server = Server::new(people(10));
     let source = opened(&server, None);
-    let new = |number| (format!("n{number}@example.test"), Change::Added(None));
+    let new = |number| (format!("n{number}@example.test"), Change::Added(Target::Same));
     server.says((0..=CHANGES_MAX).map(new));
     assert!(source.poll()[0].is_adopted());
     assert_eq!(server.script(|script| script.reads), 2);
@@ -328,7 +342,7 @@ fn more_changes_than_the_overlay_holds_have_the_list_read_whole() {
     let none: [(DomainId, &[u8], Change); 0] = [];
     assert_eq!(source.change_many(none), Ok(0));
     let many: Vec<String> = (0..=CHANGES_MAX).map(|number| format!("n{number}")).collect();
-    let many = many.iter().map(|name| (DomainId(0), name.as_bytes(), Change::Added(None)));
+    let many = many.iter().map(|name| (DomainId(0), name.as_bytes(), Change::Added(Target::Same)));
     assert!(source.change_many(many.clone()).is_err() && !exists(&source, "n0"));
     assert_eq!(source.change_many(many.take(CHANGES_MAX)), Ok(CHANGES_MAX as u64));
     assert!(exists(&source, "n0"));

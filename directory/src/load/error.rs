@@ -3,6 +3,7 @@
 
 use super::part::Malformed;
 use crate::pattern::PatternError;
+use crate::target::TargetError;
 use mail::address::AddressError;
 use std::fmt;
 use std::io;
@@ -65,6 +66,15 @@ pub enum LineProblem {
 impl From<AddressError> for LineProblem {
     fn from(error: AddressError) -> Self {
         Self::Address(error)
+    }
+}
+
+impl From<TargetError> for LineProblem {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::NotUtf8 => Self::NotUtf8,
+            TargetError::Address(error) => Self::Target(error),
+        }
     }
 }
 

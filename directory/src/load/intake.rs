@@ -12,11 +12,12 @@ use super::error::{
 use super::part::{DomainPart, Load, Malformed, PatternEntry, Skipped};
 use super::preview::{Named, Recipient};
 use super::scope::{DomainClass, Scope};
-use super::written::{Shape, parse_local_part, parse_target, shape, split, typed, unquoted};
+use super::written::{Shape, parse_local_part, shape, split, typed, unquoted};
 use crate::pattern::Pattern;
 use crate::snapshot::{Builder, HashKey};
+use crate::target::{Target, Unclear};
 use bare::Bare;
-use mail::address::{AddressError, LOCAL_PART_OCTETS_MAX, Mailbox};
+use mail::address::{AddressError, LOCAL_PART_OCTETS_MAX};
 use relay::settings::LocalPartCase;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -105,6 +106,8 @@ pub struct Intake<'s> {
     has_addresses: bool,
     foreign: u64,
     malformed: Malformed,
+    /// Taken, though their targets are malformed.
+    unclear: u64,
     /// The last name seen behind an `@`, since neighbours mostly share it.
     last_name: Vec<u8>,
     last_place: DomainClass,
@@ -135,6 +138,7 @@ impl<'s> Intake<'s> {
             has_addresses: false,
             foreign: 0,
             malformed: Malformed::default(),
+            unclear: 0,
             last_name: Vec::new(),
             last_place: DomainClass::Malformed,
         }
@@ -179,41 +183,75 @@ impl<'s> Intake<'s> {
 
     /// Takes one address or pattern, and the target that stands beside it; rows count from 1.
     pub fn take(&mut self, row: u64, written: &[u8], target: Option<&[u8]>) {
+        if !self.count() {
+            return;
+        }
+        let (written, shown) = (unquoted(written), target.map(unquoted));
+        let (target, unclear) = match Target::read(shown) {
+            Ok(target) => (target, None),
+            Err(error) => (Target::Unclear, Some(error.into())),
+        };
+        self.take_with(row, written, target, unclear.zip(shown));
+    }
+
+    /// Counts one more, and says whether it may be taken.
+    fn count(&mut self) -> bool {
         self.taken += 1;
         if self.taken.is_multiple_of(PROGRESS_ENTRIES) {
             self.progress.set(self.taken);
         }
-        if self.taken > ENTRIES_MAX {
-            return;
-        }
-        let (written, target) = (unquoted(written), target.map(unquoted));
-        if let Err(problem) = self.try_take(row, written, target) {
-            let target = target.filter(|_| matches!(problem, LineProblem::Target(_)));
-            self.refuse(row, problem, target.unwrap_or(written));
+        self.taken <= ENTRIES_MAX
+    }
+
+    /// Takes an address; where its target is not clear, also why.
+    fn take_with(
+        &mut self,
+        row: u64,
+        written: &[u8],
+        target: Target,
+        unclear: Option<(LineProblem, &[u8])>,
+    ) {
+        match (self.try_take(row, written, target), unclear) {
+            (Err(problem), _) => self.refuse(row, problem, written),
+            (Ok(()), Some((problem, shown))) => {
+                self.unclear += 1;
+                self.refuse(row, problem, shown);
+            }
+            (Ok(()), None) => {}
         }
     }
 
     /// Takes a value that may have a type (`SMTP:a@b`, `smtp$a@b`, `X400:…`) or be an address
-    /// alone; other types than SMTP are counted and passed over.
-    pub fn take_value(&mut self, row: u64, value: &[u8], target: Option<&[u8]>) {
-        match typed(value) {
-            None => self.take(row, value.trim_ascii(), target),
-            Some((kind, address)) if kind.eq_ignore_ascii_case(b"smtp") => {
-                self.take(row, address.trim_ascii(), target);
+    /// alone, and the targets that stand beside it; other types than SMTP are counted and passed
+    /// over.
+    pub fn take_value(&mut self, row: u64, value: &[u8], targets: &[Vec<u8>]) {
+        let address = match typed(value) {
+            None => value,
+            Some((kind, address)) if kind.eq_ignore_ascii_case(b"smtp") => address,
+            Some(_) => {
+                self.not_smtp += 1;
+                return;
             }
-            Some(_) => self.not_smtp += 1,
+        };
+        let address = address.trim_ascii();
+        let all = targets.iter().map(Vec::as_slice);
+        let last = targets.last().map_or(&b""[..], Vec::as_slice);
+        let (target, unclear) = match Target::read_all(all) {
+            Ok(target) => (target, None),
+            Err(Unclear::Malformed(error)) => (Target::Unclear, Some((error.into(), last))),
+            Err(Unclear::Several) => {
+                let problem = LineProblem::TargetConflict { first_line: row };
+                (Target::Unclear, Some((problem, last)))
+            }
+        };
+        if self.count() {
+            self.take_with(row, unquoted(address), target, unclear);
         }
     }
 
-    fn try_take(
-        &mut self,
-        line: u64,
-        written: &[u8],
-        target: Option<&[u8]>,
-    ) -> Result<(), LineProblem> {
+    fn try_take(&mut self, line: u64, written: &[u8], target: Target) -> Result<(), LineProblem> {
         let (local_part, place) = self.place(written)?;
         let is_bare = local_part.len() == written.len() && !self.allowances.bare_names;
-        let target = target.map(parse_target).transpose()?;
         let mut folded = [0; LOCAL_PART_OCTETS_MAX];
         let exact;
         let local_part = match shape(local_part, self.rows == Rows::Written) {
@@ -243,8 +281,8 @@ impl<'s> Intake<'s> {
         if let Some(named) = &mut self.named {
             named.look_at(hash, folded, domain);
         }
-        if let Some(show) = &mut self.shown_to {
-            let target = target.as_ref().map(ToString::to_string);
+        if let Some(show) = self.shown_to.as_mut().filter(|_| target != Target::Unclear) {
+            let target = target.stored();
             let local_part = str::from_utf8(folded).map_err(|_| LineProblem::NotUtf8)?;
             let domain = self.scope.canonical(place);
             let target = target.as_deref();
@@ -259,9 +297,9 @@ impl<'s> Intake<'s> {
             self.parts[place].addresses += 1;
             &mut self.builder
         };
-        match target {
+        match target.stored() {
             None => builder.add(hash),
-            Some(target) => builder.add_target(hash, &target.to_string(), line),
+            Some(target) => builder.add_target(hash, &target, line),
         }
         Ok(())
     }
@@ -327,7 +365,7 @@ impl<'s> Intake<'s> {
         (line, is_bare): (u64, bool),
         written: &[u8],
         place: Option<usize>,
-        target: Option<Mailbox>,
+        target: Target,
     ) -> Result<(), LineProblem> {
         let text = str::from_utf8(written).map_err(|_| LineProblem::NotUtf8)?;
         let case = place.map_or(LocalPartCase::Exact, |place| self.scope.domains()[place].case);
@@ -346,9 +384,8 @@ impl<'s> Intake<'s> {
         if patterns.len() >= PATTERNS_MAX {
             return Err(LineProblem::PatternsTooMany);
         }
-        if let Some(show) = &mut self.shown_to {
-            let (shown, domain) =
-                (target.as_ref().map(ToString::to_string), self.scope.canonical(place));
+        if let Some(show) = self.shown_to.as_mut().filter(|_| target != Target::Unclear) {
+            let (shown, domain) = (target.stored(), self.scope.canonical(place));
             let local_part = pattern.as_str();
             show(Recipient { local_part, domain, target: shown.as_deref(), is_pattern: true });
         }
@@ -370,14 +407,14 @@ impl<'s> Intake<'s> {
         }
         self.settle_bare();
         let entries = self.parts.iter().map(DomainPart::entries).sum::<u64>();
-        self.malformed.good = entries + self.foreign;
+        self.malformed.good = (entries + self.foreign).saturating_sub(self.unclear);
         let key = *self.builder.key();
         let builder = std::mem::replace(&mut self.builder, Builder::new(key, 0));
         let (snapshot, conflicts) = builder.finish();
         for conflict in conflicts {
             let problem = LineProblem::TargetConflict { first_line: conflict.first_line };
             self.refuse(conflict.line, problem, conflict.target.as_bytes());
-            self.malformed.good -= 1;
+            self.malformed.good = self.malformed.good.saturating_sub(1);
         }
         let mut malformed = self.malformed;
         malformed.lines.sort_by_key(|error| error.line);

@@ -20,6 +20,3 @@ pub use scope::{DomainScope, Scope};
 pub use written::typed;
 
 pub(crate) use intake::filler::is_shown_list;
-
-#[cfg(feature = "ldap")]
-pub(crate) use written::parse_target;

@@ -3,7 +3,7 @@
 use super::error::LineError;
 use crate::pattern::Pattern;
 use crate::snapshot::Snapshot;
-use mail::address::Mailbox;
+use crate::target::Target;
 use std::sync::Arc;
 
 /// A pattern from a file, with its target at the next hop.
@@ -11,8 +11,8 @@ use std::sync::Arc;
 pub struct PatternEntry {
     /// What matches.
     pub pattern: Pattern,
-    /// The address the next hop hears instead.
-    pub target: Option<Mailbox>,
+    /// What the next hop hears.
+    pub target: Target,
 }
 
 /// What a list holds for one domain.

@@ -2,7 +2,7 @@
 //! is `intake.rs`; the grammar itself is in `mail`.
 
 use super::error::LineProblem;
-use mail::address::{AddressError, Domain, Host, LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
+use mail::address::{LOCAL_PART_OCTETS_MAX, LocalPart, Mailbox};
 
 /// What a local part looks like.
 pub(crate) enum Shape {
@@ -75,20 +75,6 @@ pub(crate) fn parse_local_part(written: &[u8]) -> Result<LocalPart, LineProblem>
     let text = str::from_utf8(written).map_err(|_| LineProblem::NotUtf8)?;
     // The grammar of a local part is in `mail`; any domain will do to ask for it.
     Ok(Mailbox::parse(&format!("{text}@example.invalid"))?.local_part)
-}
-
-/// A full address, its domain in U-labels or A-labels. `OK` and `x` are what a Postfix
-/// `relay_recipient_maps` file has there and stand for no target, see `text.rs` of files.
-pub(crate) fn parse_target(written: &[u8]) -> Result<Mailbox, LineProblem> {
-    let text = str::from_utf8(written).map_err(|_| LineProblem::NotUtf8)?;
-    let target = |error| LineProblem::Target(error);
-    let (local_part, name) = text.rsplit_once('@').ok_or(target(AddressError::DomainMissing))?;
-    let local_part = Mailbox::parse(&format!("{local_part}@example.invalid")).map_err(target)?;
-    let host = match Host::parse(name) {
-        Ok(Host::Literal(ip)) => Host::Literal(ip),
-        _ => Host::Domain(Domain::from_unicode(name).map_err(target)?),
-    };
-    Ok(Mailbox { local_part: local_part.local_part, host })
 }
 
 /// `SMTP:jones@example.test` or `smtp$jones@example.test` (LDAP of Exchange 5.5): type, rest.

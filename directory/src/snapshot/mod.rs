@@ -81,6 +81,8 @@ pub enum Entry<'a> {
     Plain,
     /// It exists, and the next hop hears this address instead.
     Target(&'a str),
+    /// It exists, and what the next hop is to hear is not clear.
+    Unclear,
 }
 
 /// One line of the side table; the text of a target ends where the next begins.
@@ -147,7 +149,10 @@ impl Snapshot {
         let at = self.targets.binary_search_by_key(&hash, |target| target.hash).ok()?;
         let start = at.checked_sub(1).map_or(0, |before| self.targets[before].text_end);
         let end = self.targets[at].text_end;
-        Some(Entry::Target(&self.target_text[start as usize..end as usize]))
+        match &self.target_text[start as usize..end as usize] {
+            "" => Some(Entry::Unclear),
+            text => Some(Entry::Target(text)),
+        }
     }
 }
 
@@ -230,6 +235,7 @@ struct Pending {
     hash: u64,
     text: Box<str>,
     line: u64,
+    is_unclear: bool,
 }
 
 /// Two lines that name different targets for one address.
@@ -275,14 +281,14 @@ impl Builder {
         self.hashes.push(hash);
     }
 
-    /// Adds an address with its target, an address in text.
+    /// Adds an address with its target, an address in text, or nothing where that is not clear.
     pub fn add_target(&mut self, hash: u64, text: &str, line: u64) {
         self.hashes.push(hash);
-        self.pending.push(Pending { hash, text: text.into(), line });
+        self.pending.push(Pending { hash, text: text.into(), line, is_unclear: false });
     }
 
     /// Sorts, drops duplicates and joins the targets to their entries; and says which lines
-    /// contradict the target that an earlier one gave, whose target counts.
+    /// contradict the target that an earlier one gave: what counts is not clear then.
     #[must_use]
     pub fn finish(mut self) -> (Snapshot, Vec<Conflict>) {
         self.hashes.sort_unstable();
@@ -295,9 +301,12 @@ impl Builder {
             if second.hash != first.hash {
                 return false;
             }
-            if second.text != first.text {
+            if !second.text.eq_ignore_ascii_case(&first.text) {
                 let (line, first_line) = (second.line, first.line);
-                conflicts.push(Conflict { line, first_line, target: second.text.clone() });
+                if !first.text.is_empty() && !second.text.is_empty() {
+                    conflicts.push(Conflict { line, first_line, target: second.text.clone() });
+                }
+                first.is_unclear = true;
             }
             true
         });
@@ -308,7 +317,9 @@ impl Builder {
             if let Some(at) = position(&hashes, pending.hash) {
                 attributes[at] |= HAS_TARGET;
             }
-            target_text.push_str(&pending.text);
+            if !pending.is_unclear {
+                target_text.push_str(&pending.text);
+            }
             // An address has at most 511 octets, so this holds for 8 million targets.
             let text_end = u32::try_from(target_text.len()).unwrap_or(u32::MAX);
             targets.push(Target { hash: pending.hash, text_end });

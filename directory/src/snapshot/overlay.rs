@@ -2,7 +2,7 @@
 //! for sources that learn of one change at a time. Bounded, since whoever has many changes
 //! has a new snapshot. The hashes are those of the snapshot below.
 
-use mail::address::Mailbox;
+use crate::target::Target;
 use std::collections::HashMap;
 
 /// Changes in one overlay; a full one costs about 400 KB.
@@ -11,8 +11,8 @@ pub const CHANGES_MAX: usize = 10_000;
 /// What the overlay says of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It exists, at the next hop under this address when there is one.
-    Added(Option<Mailbox>),
+    /// It exists, and this is what the next hop hears.
+    Added(Target),
     /// It does not, whatever the snapshot says.
     Removed,
 }

@@ -4,6 +4,7 @@
 
 use super::super::live::{Existence, Trouble, TroubleKind};
 use super::statement::Placeholder;
+use crate::target::Target;
 use mail::address::Mailbox;
 
 /// Rows that are read for one address. A query that gives more has lost its condition.
@@ -95,13 +96,14 @@ pub fn said(rows: &[Row]) -> Result<Existence, Trouble> {
         return Err(Trouble::new(TroubleKind::Misconfigured, what)
             .remedy("compare with {address} in its `where`"));
     }
-    let mut found: Option<Option<Mailbox>> = None;
+    let mut found: Option<Target> = None;
     for row in rows {
         if !exists(row)? {
             continue;
         }
-        let target = row.target.as_ref().map_or(Ok(None), target)?;
-        if found.as_ref().is_some_and(|before| *before != target) {
+        let target = row.target.as_ref().map_or(Ok(Target::Same), target)?;
+        let target = found.unwrap_or_default().and(target);
+        if target == Target::Unclear {
             let what = "column `target`: several addresses for one recipient";
             return Err(Trouble::new(TroubleKind::Unexpected, what).remedy(
                 "the next hop hears one: choose it in the query, or leave `target` out and let \
@@ -110,7 +112,11 @@ pub fn said(rows: &[Row]) -> Result<Existence, Trouble> {
         }
         found = Some(target);
     }
-    Ok(found.map_or(Existence::Unknown, |target| Existence::Exists { target }))
+    Ok(match found {
+        None => Existence::Unknown,
+        Some(Target::Other(mailbox)) => Existence::Exists { target: Some(mailbox) },
+        Some(_) => Existence::Exists { target: None },
+    })
 }
 
 fn exists(row: &Row) -> Result<bool, Trouble> {
@@ -128,18 +134,17 @@ fn exists(row: &Row) -> Result<bool, Trouble> {
         .remedy("give another column that name in the query, or leave it out"))
 }
 
-fn target(cell: &Cell) -> Result<Option<Mailbox>, Trouble> {
+fn target(cell: &Cell) -> Result<Target, Trouble> {
     let text = match cell {
-        Cell::Null => return Ok(None),
-        // CHAR(n) is filled up with spaces.
-        Cell::Text(text) => text.trim_end_matches(' '),
+        Cell::Null => return Ok(Target::Same),
+        Cell::Text(text) => text,
         Cell::Number(_) => return Err(of_another_type("a number")),
         Cell::Other(name) => return Err(of_another_type(&format!("of type {name}"))),
     };
-    Mailbox::parse(text).map(Some).map_err(|error| {
+    Target::read(Some(text.as_bytes())).map_err(|error| {
         Trouble::new(TroubleKind::Unexpected, "column `target` holds no address")
             .remedy("give an address or NULL")
-            .because(error)
+            .because(error.to_string())
     })
 }
 
@@ -203,7 +208,10 @@ mod tests {
         assert!(said(&[text("a@inside.test"), text("a@inside.test")]).is_ok());
         let several = [text("a@inside.test"), text("b@inside.test")];
         assert_eq!(kind(&several), Some(TroubleKind::Unexpected));
-        for wrong in ["", "a", "a@", "a@inside.test b"] {
+        for blank in ["", "  "] {
+            assert_eq!(said(&[text(blank)]).unwrap(), Existence::Exists { target: None });
+        }
+        for wrong in ["a", "a@", "a@inside.test b"] {
             assert_eq!(kind(&[text(wrong)]), Some(TroubleKind::Unexpected), "{wrong}");
         }
     }

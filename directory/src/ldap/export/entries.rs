@@ -3,7 +3,7 @@
 //! What changed since is left to `followed.rs`.
 
 use super::followed::Held;
-use mail::address::Mailbox;
+use crate::target::Target;
 use rusqlite::{Connection, OpenFlags, params};
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -22,7 +22,7 @@ pub(super) enum EntriesError {
 }
 
 /// Entries that held an address, with what the next hop hears instead of it.
-type Holders = Vec<(Box<[u8]>, Option<Mailbox>)>;
+type Holders = Vec<(Box<[u8]>, Target)>;
 
 /// A file that is being written. It is taken away unless it is put in its place.
 #[derive(Debug)]
@@ -58,11 +58,11 @@ impl Writing {
         &self,
         entry: &[u8],
         address: &str,
-        target: Option<&Mailbox>,
+        target: &Target,
     ) -> Result<(), EntriesError> {
         let Some(connection) = &self.connection else { return Ok(()) };
         let mut insert = connection.prepare_cached("INSERT INTO held VALUES (?1, ?2, ?3)")?;
-        insert.execute(params![entry, address, target.map(Mailbox::to_string)])?;
+        insert.execute(params![entry, address, target.stored()])?;
         Ok(())
     }
 
@@ -127,6 +127,6 @@ impl Entries {
     }
 }
 
-fn parsed(target: Option<String>) -> Option<Mailbox> {
-    Mailbox::parse(&target?).ok()
+fn parsed(target: Option<String>) -> Target {
+    Target::of_stored(target.as_deref())
 }

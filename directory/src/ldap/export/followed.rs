@@ -5,17 +5,17 @@
 use super::entries::{Entries, EntriesError};
 use crate::list::ListChange;
 use crate::snapshot::overlay::{CHANGES_MAX, Change};
-use mail::address::Mailbox;
+use crate::target::Target;
 use std::collections::{BTreeSet, HashMap};
 
 /// The addresses of one entry, in canonical form, with what the next hop hears instead.
-pub(super) type Held = Vec<(Box<str>, Option<Mailbox>)>;
+pub(super) type Held = Vec<(Box<str>, Target)>;
 
 /// What was seen of entries: what each of them holds now, which is nothing when it is gone.
 pub(super) type Seen = HashMap<Box<[u8]>, Held>;
 
 /// Who holds an address: an entry, and what the next hop hears instead of the address.
-type Holders<'a> = HashMap<&'a str, Vec<(&'a [u8], Option<&'a Mailbox>)>>;
+type Holders<'a> = HashMap<&'a str, Vec<(&'a [u8], &'a Target)>>;
 
 /// Entries since a reading.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Followed {
         let mut changes = Vec::new();
         for address in touched {
             let read = self.read.holders(&address)?;
-            let read = read.iter().map(|(id, target)| (&**id, target.as_ref()));
+            let read = read.iter().map(|(id, target)| (&**id, target));
             let read = read.filter(|(id, _)| !self.since.contains_key(*id));
             let read: Vec<_> =
                 read.chain(before.get(&*address).into_iter().flatten().copied()).collect();
@@ -94,18 +94,21 @@ fn holders(seen: &Seen) -> Holders<'_> {
     let mut holders = Holders::new();
     for (id, held) in seen {
         for (address, target) in held {
-            holders.entry(address).or_default().push((id, target.as_ref()));
+            holders.entry(address).or_default().push((id, target));
         }
     }
     holders
 }
 
 /// What an address is to whoever looks it up.
-fn found(holders: &[(&[u8], Option<&Mailbox>)]) -> Change {
-    if holders.is_empty() {
-        return Change::Removed;
-    }
-    // Whichever it is where they differ, it must not be another one next time.
-    let targets = holders.iter().filter_map(|(_, target)| *target);
-    Change::Added(targets.min_by_key(|target| target.to_string()).cloned())
+fn found(holders: &[(&[u8], &Target)]) -> Change {
+    let targets = holders.iter().map(|(_, target)| (*target).clone());
+    targets.reduce(Target::and).map_or(Change::Removed, Change::Added)
+}
+
+/// What an address is when entries hold this.
+#[cfg(test)]
+pub(super) fn tell_of(held: Vec<Held>, address: &str) -> Change {
+    let all = held.iter().flatten().filter(|(held, _)| **held == *address);
+    found(&all.map(|(_, target)| (&b"id"[..], target)).collect::<Vec<_>>())
 }

@@ -2,6 +2,8 @@
 //! readings what changed. Reading is here; pages are `page.rs`, entries `person.rs`, changes
 //! `usn.rs` and `sync.rs`, and what they come to `followed.rs` and `entries.rs`.
 
+#[cfg(test)]
+mod agreement_tests;
 mod entries;
 mod followed;
 pub(super) mod modes;
@@ -19,8 +21,7 @@ use super::settings::Settings;
 use super::trouble::Problem;
 use super::{Pool, Server};
 use crate::list::{
-    Changes, DomainScope, Failing, Intake, LineProblem, Lister, LoadError, Schedule, Scope,
-    Version, path_for,
+    Changes, DomainScope, Failing, Intake, Lister, LoadError, Schedule, Scope, Version, path_for,
 };
 use crate::live::{Trouble, TroubleKind};
 use crate::{Environment, Teller};
@@ -262,21 +263,14 @@ impl Keeping {
             return Ok(());
         }
         let Some(id) = id(entry, &self.token.mark) else { return Err(EntriesError::Nameless) };
-        held.iter()
-            .try_for_each(|(address, target)| self.writing.add(&id, address, target.as_ref()))
+        held.iter().try_for_each(|(address, target)| self.writing.add(&id, address, target))
     }
 }
 
 /// Hands over the addresses of somebody.
 fn take(row: u64, person: &Person, intake: &mut Intake<'_>) {
     for value in &person.values {
-        match &person.targets[..] {
-            [] => intake.take_value(row, value, None),
-            [target] => intake.take_value(row, value, Some(target)),
-            [.., last] => {
-                intake.refuse(row, LineProblem::TargetConflict { first_line: row }, last);
-            }
-        }
+        intake.take_value(row, value, &person.targets);
     }
 }
 

@@ -2,17 +2,17 @@
 //! is whatever its name becomes, and whether it is only there because it was deleted. Attributes
 //! that Active Directory sends in parts are read to their end.
 
-use super::super::super::list::{Scope as Domains, parse_target, typed};
+use super::super::super::list::{Scope as Domains, typed};
 use super::super::super::live::TroubleKind;
-use super::super::link::entry::{Entry, without_type};
+use super::super::link::entry::{Entry, untyped};
 use super::super::link::{Link, Search};
 use super::super::trouble::Problem;
 use super::followed::Held;
 use super::page::{PAGE_MAX, refused, search};
 use super::root::Mark;
+use crate::target::Target;
 use hex::FromHex;
 use ldap3::Scope;
-use mail::address::Mailbox;
 use std::collections::HashSet;
 
 /// Parts of one attribute; Active Directory sends 1,500 values in each.
@@ -28,7 +28,7 @@ pub(super) const OPERATIONAL: [&str; 4] = ["objectGUID", "entryUUID", "isDeleted
 pub(super) struct Person {
     /// As they are in the directory, each once.
     pub(super) values: Vec<Vec<u8>>,
-    /// Addresses that the next hop hears instead; more than one is a mistake.
+    /// Addresses that the next hop hears instead; with more than one nobody can say which.
     pub(super) targets: Vec<Vec<u8>>,
 }
 
@@ -62,14 +62,8 @@ pub(super) async fn person(
 impl Person {
     /// The addresses of our domains that it holds, as a load would take them.
     pub(super) fn held(&self, domains: &Domains) -> Held {
-        let target: Option<Mailbox> = match &self.targets[..] {
-            [] => None,
-            [one] => match parse_target(one) {
-                Ok(target) => Some(target),
-                Err(_) => return Held::new(),
-            },
-            _ => return Held::new(),
-        };
+        let target = Target::read_all(self.targets.iter().map(Vec::as_slice));
+        let target = target.unwrap_or(Target::Unclear);
         let addresses = self.values.iter().filter_map(|value| address_in(value));
         let held = addresses.filter_map(|address| {
             Some((domains.canonical_address(address)?.into_boxed_str(), target.clone()))
@@ -107,16 +101,11 @@ fn uuid(text: &[u8]) -> Option<Box<[u8]>> {
 }
 
 /// The SMTP address in a value; nothing in one of another type.
-fn address_in(value: &[u8]) -> Option<&[u8]> {
+pub(super) fn address_in(value: &[u8]) -> Option<&[u8]> {
     match typed(value) {
         None => Some(value.trim_ascii()),
         Some((kind, address)) => kind.eq_ignore_ascii_case(b"smtp").then(|| address.trim_ascii()),
     }
-}
-
-fn untyped(value: &[u8]) -> &[u8] {
-    let kept = str::from_utf8(value).map_or(value, |text| without_type(text).as_bytes());
-    kept.trim_ascii()
 }
 
 /// The values of an attribute, those that the server holds back included: Active Directory sends

@@ -1,6 +1,7 @@
 //! Entries as servers send them (RFC 4511 §4.5.2). Nothing in them is a reason to panic, which is
 //! why the library's own reading of them is not used.
 
+use crate::list::typed;
 use ldap3::ResultEntry;
 use ldap3::asn1::{PL, StructureTag};
 use ldap3::controls::Control;
@@ -72,10 +73,10 @@ pub(super) fn texts(tag: &StructureTag) -> Vec<String> {
     inner.iter().map(text).collect()
 }
 
-/// Exchange writes the type of an address before it: `SMTP:jones@example.test`.
-pub(in super::super) fn without_type(text: &str) -> &str {
-    let is_typed = text.get(..5).is_some_and(|kind| {
-        kind.eq_ignore_ascii_case("smtp:") || kind.eq_ignore_ascii_case("smtp$")
-    });
-    if is_typed { &text[5..] } else { text }
+/// An address without its type, which Exchange writes before it: `SMTP:jones@example.test`.
+pub(in super::super) fn untyped(value: &[u8]) -> &[u8] {
+    match typed(value) {
+        Some((kind, address)) if kind.eq_ignore_ascii_case(b"smtp") => address.trim_ascii(),
+        _ => value.trim_ascii(),
+    }
 }
