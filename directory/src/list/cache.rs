@@ -26,6 +26,9 @@ struct Description<'a> {
     /// Of the settings and the scope: with others the hashes would be others.
     fingerprint: u64,
     foreign: u64,
+    /// Where the rest is, of a list that is a part.
+    #[serde(default)]
+    elsewhere: Option<Box<str>>,
     domains: Vec<DomainDescription<'a>>,
 }
 
@@ -89,6 +92,7 @@ pub(super) fn write(
         version: version.clone(),
         fingerprint: fingerprint(lister, scope),
         foreign: load.foreign,
+        elsewhere: load.skipped.elsewhere.clone(),
         domains: domains.collect(),
     };
     let text = serde_json::to_vec(&description)
@@ -137,7 +141,8 @@ pub(super) fn read(
         let patterns = patterns.ok_or_else(inconsistent)?;
         parts.push(DomainPart { addresses: domain.addresses, patterns });
     }
-    let (foreign, skipped) = (kept.foreign, Skipped::default());
+    let skipped = Skipped { elsewhere: kept.elsewhere, ..Skipped::default() };
+    let foreign = kept.foreign;
     let load = Load { snapshot: Arc::new(snapshot), parts, foreign, skipped };
     Ok(Some(Cached { entries, load: Some((load, kept.version)) }))
 }

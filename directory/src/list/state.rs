@@ -23,6 +23,8 @@ pub(super) struct DomainState {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) overlay: Overlay,
     pub(super) patterns: Arc<[PatternEntry]>,
+    /// Of a list that is not, nobody is unknown.
+    is_whole: bool,
     /// Addresses and patterns, with what changed since.
     pub(super) entries: u64,
     /// Addresses and patterns when the list was last read whole.
@@ -40,6 +42,7 @@ impl DomainState {
             entries: part.entries(),
             entries_read: part.entries(),
             patterns: part.patterns.into(),
+            is_whole: load.skipped.elsewhere.is_none(),
             modified_nanoseconds,
         };
         load.parts.into_iter().enumerate().map(state).collect()
@@ -86,7 +89,8 @@ impl DomainState {
         let entry = self.patterns.iter().find(|PatternEntry { pattern, .. }| {
             pattern.matches(exact) || base.is_some_and(|base| pattern.matches(base))
         });
-        entry.map_or(Finding::Unknown, |PatternEntry { pattern, target }| {
+        let otherwise = if self.is_whole { Finding::Unknown } else { Finding::Unavailable };
+        entry.map_or(otherwise, |PatternEntry { pattern, target }| {
             found(target.clone(), Matched::Pattern(pattern.as_str().into()))
         })
     }

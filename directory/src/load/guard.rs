@@ -144,6 +144,9 @@ impl fmt::Display for Outcome {
                     let rows = one_or(malformed, "row", "rows");
                     write!(f, "; {malformed} malformed {rows} passed over: {first}")?;
                 }
+                if let Some(elsewhere) = &skipped.elsewhere {
+                    write!(f, "; the rest is at {elsewhere}: who is not in this part hears 451")?;
+                }
                 Ok(())
             }
             Self::Failed { source, error, domains_in_use } => {

@@ -108,6 +108,7 @@ pub struct Intake<'s> {
     malformed: Malformed,
     /// Taken, though their targets are malformed.
     unclear: u64,
+    elsewhere: Option<Box<str>>,
     /// The last name seen behind an `@`, since neighbours mostly share it.
     last_name: Vec<u8>,
     last_place: DomainClass,
@@ -139,6 +140,7 @@ impl<'s> Intake<'s> {
             foreign: 0,
             malformed: Malformed::default(),
             unclear: 0,
+            elsewhere: None,
             last_name: Vec::new(),
             last_place: DomainClass::Malformed,
         }
@@ -219,6 +221,11 @@ impl<'s> Intake<'s> {
             }
             (Ok(()), None) => {}
         }
+    }
+
+    /// Notes that the rest of the list is elsewhere, at this URL.
+    pub fn refer_elsewhere(&mut self, reference: &str) {
+        self.elsewhere = Some(reference.into());
     }
 
     /// Takes a value that may have a type (`SMTP:a@b`, `smtp$a@b`, `X400:…`) or be an address
@@ -427,7 +434,7 @@ impl<'s> Intake<'s> {
         if !bearable {
             return Err(LoadError::Malformed { malformed });
         }
-        let skipped = Skipped { malformed, not_smtp: self.not_smtp };
+        let skipped = Skipped { malformed, not_smtp: self.not_smtp, elsewhere: self.elsewhere };
         let (parts, foreign) = (self.parts, self.foreign);
         Ok((Load { snapshot: Arc::new(snapshot), parts, foreign, skipped }, self.named))
     }

@@ -72,11 +72,13 @@ impl Malformed {
     }
 }
 
-/// Rows of an export that the load goes without.
+/// What the load of an export goes without.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Skipped {
     /// Those that hold no address.
     pub malformed: Malformed,
     /// Values of other types than SMTP: X.400, SIP.
     pub not_smtp: u64,
+    /// Where the rest of the list is, when it is a part: who is not in it may be there.
+    pub elsewhere: Option<Box<str>>,
 }

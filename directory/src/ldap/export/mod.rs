@@ -18,7 +18,7 @@ mod usn;
 
 use super::link::Link;
 use super::settings::Settings;
-use super::trouble::Problem;
+use super::trouble::{Problem, shortened};
 use super::{Pool, Server};
 use crate::list::{
     Changes, DomainScope, Failing, Intake, Lister, LoadError, Schedule, Scope, Version, path_for,
@@ -199,6 +199,9 @@ impl LdapList {
         }
         if addresses == 0 && !intake.is_stopped() {
             return Err(self.nobody(pages.entries));
+        }
+        if let Some(reference) = pages.references.first() {
+            intake.refer_elsewhere(shortened(reference));
         }
         self.entries.store(row, Relaxed);
         Ok(keeping.map_or("".into(), |kept| self.finish(kept)))

@@ -2,7 +2,7 @@
 
 use super::super::link::Link;
 use super::super::settings::Settings;
-use super::super::trouble::Problem;
+use super::super::trouble::{Problem, shortened};
 use super::modes::Export;
 use super::page::{Pages, Query};
 use super::person::person;
@@ -49,7 +49,10 @@ pub(in super::super) async fn described(
     let more = if pages.is_paged && entries.len() >= 500 { " and more" } else { "" };
     let elsewhere = match pages.references.len() {
         0 => String::new(),
-        count => format!("; {count} references to other servers are not followed"),
+        count => format!(
+            "; {count} references to other servers ({}) are not followed: who is not here hears 451",
+            shortened(&pages.references[0])
+        ),
     };
     let count = entries.len();
     Ok(format!("{count} entries{more} with {}; {changes}{elsewhere}", found.join(", ")))

@@ -2,11 +2,13 @@
 //! Many searches are under way on it at a time, each with a message id of its own (RFC 4511
 //! §4.1.1.1). How many connections there are, and who uses which, is left to `pool.rs`.
 
+mod elsewhere;
 pub mod entry;
 pub(super) mod password;
 pub(super) mod screen;
 mod start_tls;
 
+use self::elsewhere::Apart;
 use self::entry::{Entry, entry, intermediate, octets_of, texts};
 use self::password::password;
 use self::screen::screen;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
@@ -32,6 +35,8 @@ use wire::clock;
 
 /// How long a farewell or an abandoned search may take to be written.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
+/// The most of what a server says of its parts, in octets.
+const ROOT_OCTETS_MAX: usize = 1 << 20;
 
 /// Where a connection leads, and how it is made.
 #[derive(Clone)]
@@ -117,6 +122,8 @@ pub struct Link {
     used: AtomicU64,
     /// When the server was last known not to keep us waiting.
     heard: AtomicU64,
+    /// Parts of the server in which nobody is missed, once a reply has referred elsewhere.
+    apart: OnceCell<Apart>,
     /// Which of the attempts of its thread to connect this was.
     pub serial: u64,
 }
@@ -235,7 +242,17 @@ impl Link {
         let now = clock::now();
         let (used, heard) = (AtomicU64::new(now.0), AtomicU64::new(now.0));
         let outstanding = AtomicU32::new(0);
-        let link = Self { ldap, socket, is_closed, outstanding, opened: now, used, heard, serial };
+        let link = Self {
+            ldap,
+            socket,
+            is_closed,
+            outstanding,
+            opened: now,
+            used,
+            heard,
+            apart: OnceCell::new(),
+            serial,
+        };
         if let Some(login) = &dial.bind {
             link.bind(login).await?;
         }
@@ -298,10 +315,34 @@ impl Link {
         self.is_closed.store(true, Relaxed);
     }
 
-    /// Asks for entries, within this time.
+    /// Asks for entries, within this time. References to parts of the server in which nobody is
+    /// missed are left out.
     /// # Errors
     /// When the connection ends, the server takes too long, or answers with too much.
     pub async fn search(&self, search: &Search<'_>, patience: Duration) -> Result<Reply, NoReply> {
+        let mut reply = self.exchange(search, patience).await?;
+        if !reply.references.is_empty() {
+            let apart = self.apart.get_or_try_init(|| self.ask_for_parts(patience)).await?;
+            reply.references.retain(|reference| !apart.has(reference));
+        }
+        Ok(reply)
+    }
+
+    async fn ask_for_parts(&self, patience: Duration) -> Result<Apart, NoReply> {
+        let root = Search {
+            base: "",
+            scope: Scope::Base,
+            filter: "(objectClass=*)",
+            attributes: &elsewhere::ATTRIBUTES,
+            entries_max: 0,
+            octets_max: ROOT_OCTETS_MAX,
+            controls: Vec::new(),
+        };
+        let reply = self.exchange(&root, patience).await?;
+        Ok(reply.entries.first().map(Apart::of).unwrap_or_default())
+    }
+
+    async fn exchange(&self, search: &Search<'_>, patience: Duration) -> Result<Reply, NoReply> {
         if self.outstanding.fetch_add(1, Relaxed) == 0 {
             self.heard.store(clock::now().0, Relaxed);
         }

@@ -208,3 +208,26 @@ fn a_list_ends_soon_when_it_is_no_longer_wanted() {
         reading.join().unwrap();
     });
 }
+
+/// A subtree that another server holds, as it stands in a directory (RFC 3296).
+const BRANCH: &str = "dn: ou=branch,dc=example,dc=test\nobjectClass: referral\n\
+                      objectClass: extensibleObject\nou: branch\n\
+                      ref: ldap://branch.example.test/ou=branch,dc=example,dc=test\n";
+
+#[test]
+fn who_may_be_on_another_server_is_not_unknown_also_after_a_restart() {
+    if !is_here() {
+        return;
+    }
+    let setup = Setup { people: 50, ..Setup::new(Shape::OpenLdap) };
+    let (slapd, folder) = (Slapd::start(setup), Folder::new());
+    slapd.add_ldif(BRANCH);
+    let listing = Listing::open(of(&slapd, &folder), &folder);
+    let told = listing.list.poll()[0].to_string();
+    assert!(told.contains("the rest is at ldap://branch.example.test/"), "{told}");
+    for from in ["read", "kept"] {
+        let listing = Listing::open(of(&slapd, &folder), &folder);
+        assert!(matches!(listing.find("person0050"), Finding::Exists { .. }), "{from}");
+        assert_eq!(listing.find("nobody"), Finding::Unavailable, "{from}");
+    }
+}
