@@ -21,8 +21,10 @@ const PAGE_OCTETS_MAX: usize = 64 << 20;
 pub(super) const PAGE_MAX: Duration = Duration::from_secs(60);
 /// Pages in a row that have nothing in them.
 const EMPTY_PAGES_MAX: u32 = 100;
-/// Servers that know no pages break off here: Exchange 5.5 at 100, Active Directory at 1,000.
-const LIMITS: [u64; 2] = [100, 1_000];
+/// Where servers that know no pages break off, some without a word: Exchange 5.5 at 100, Active
+/// Directory at 1,000, 389 Directory Server at 2,000, others at the size of the page they were
+/// asked for. A list of just so many is not believed.
+const LIMITS: [u64; 8] = [100, 250, 500, 1_000, 1_500, 2_000, 5_000, 10_000];
 
 const PAGED: &str = "1.2.840.113556.1.4.319";
 const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";

@@ -93,6 +93,8 @@ fn faults() -> Vec<(&'static str, Answering, Failing, &'static str)> {
     vec![
         ("1,000 without pages", again(unpaged(1_000)), Answer, "its limit"),
         ("100 without pages", again(unpaged(100)), Answer, "its limit"),
+        ("as many as we ask for in a page", again(unpaged(500)), Answer, "its limit"),
+        ("2,000 without pages", again(unpaged(2_000)), Answer, "its limit"),
         (
             "size limit",
             again(with_end(LdapAnswer::people(500), LdapAnswer::done(4))),
