@@ -34,20 +34,24 @@ pub(super) fn octets_of(tag: &StructureTag) -> usize {
     }
 }
 
-/// What is not as it should be is left out, which may leave an entry without attributes.
+/// Nothing when any of it is not as it should be: whoever is in it exists, and would be unknown, or
+/// hear of no target, were it passed over.
 pub(super) fn entry(item: ResultEntry) -> Option<Entry> {
-    let (tag, controls) = (item.0, item.1);
+    of_tag(item.0, item.1)
+}
+
+fn of_tag(tag: StructureTag, controls: Vec<Control>) -> Option<Entry> {
     let mut parts = tag.expect_constructed()?.into_iter();
     let name = String::from_utf8_lossy(&parts.next()?.expect_primitive()?).into_owned();
     let attributes = parts.next()?.expect_constructed()?;
-    let attributes = attributes.into_iter().filter_map(|attribute| {
+    let attributes = attributes.into_iter().map(|attribute| {
         let mut parts = attribute.expect_constructed()?.into_iter();
         let name = String::from_utf8(parts.next()?.expect_primitive()?).ok()?;
         let values = parts.next()?.expect_constructed()?;
-        let values = values.into_iter().filter_map(StructureTag::expect_primitive);
-        Some((name, values.collect()))
+        let values = values.into_iter().map(StructureTag::expect_primitive);
+        Some((name, values.collect::<Option<_>>()?))
     });
-    Some(Entry { name, attributes: attributes.collect(), controls })
+    Some(Entry { name, attributes: attributes.collect::<Option<_>>()?, controls })
 }
 
 /// Name and value of an intermediate response (RFC 4511 §4.13), either of which may be missing.
@@ -78,5 +82,43 @@ pub(in super::super) fn untyped(value: &[u8]) -> &[u8] {
     match typed(value) {
         Some((kind, address)) if kind.eq_ignore_ascii_case(b"smtp") => address.trim_ascii(),
         _ => value.trim_ascii(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ldap3::asn1::TagClass;
+
+    fn tag(id: u64, payload: PL) -> StructureTag {
+        StructureTag { class: TagClass::Universal, id, payload }
+    }
+
+    fn text(text: &[u8]) -> StructureTag {
+        tag(4, PL::P(text.to_vec()))
+    }
+
+    fn read(attribute: StructureTag) -> Option<Entry> {
+        let good = tag(16, PL::C(vec![text(b"cn"), tag(17, PL::C(vec![text(b"jones")]))]));
+        let attributes = tag(16, PL::C(vec![good, attribute]));
+        of_tag(tag(4, PL::C(vec![text(b"cn=jones"), attributes])), Vec::new())
+    }
+
+    #[test]
+    fn an_entry_of_which_a_part_cannot_be_read_is_not_read_without_it() {
+        let attribute = |name: &[u8], values| tag(16, PL::C(vec![text(name), tag(17, values)]));
+        let whole = read(attribute(b"mail", PL::C(vec![text(b"jones@example.test")]))).unwrap();
+        assert_eq!(whole.values("MAIL"), [b"jones@example.test"]);
+        assert!(read(attribute(b"mail", PL::C(Vec::new()))).is_some(), "types only");
+        let nested = tag(4, PL::C(Vec::new()));
+        for broken in [
+            attribute(b"mail", PL::P(b"jones@example.test".to_vec())),
+            attribute(b"mail", PL::C(vec![nested])),
+            attribute(b"\xff", PL::C(Vec::new())),
+            text(b"mail"),
+            tag(16, PL::C(Vec::new())),
+        ] {
+            assert!(read(broken).is_none());
+        }
     }
 }

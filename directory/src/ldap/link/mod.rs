@@ -368,11 +368,14 @@ impl Link {
                     return Err(NoReply::Trouble(too_much(search.octets_max)));
                 }
                 if item.is_ref() {
-                    references.extend(texts(&item.0));
+                    let urls = texts(&item.0);
+                    // One that cannot be read leads elsewhere all the same.
+                    let is_unreadable = urls.is_empty();
+                    references.extend(urls.into_iter().chain(is_unreadable.then(String::new)));
                 } else if item.is_intermediate() {
                     intermediates.extend(intermediate(item));
                 } else {
-                    entries.extend(entry(item));
+                    entries.push(entry(item).ok_or_else(|| NoReply::Trouble(malformed()))?);
                 }
             }
             let result = stream.finish().await;
@@ -455,6 +458,11 @@ fn lost(error: ldap3::LdapError) -> NoReply {
         ldap3::LdapError::FilterParsing => NoReply::Trouble(of_library(Asked::Search, &error)),
         error => NoReply::Lost(error.to_string()),
     }
+}
+
+fn malformed() -> Problem {
+    let what = "sent an entry that cannot be read";
+    Problem::new(TroubleKind::Unexpected, what, "see the server's own log")
 }
 
 fn too_much(octets_max: usize) -> Problem {
