@@ -40,6 +40,12 @@ pub fn trouble(listed: &ListedSource<'_>) -> Option<Mistake> {
     Some(if trouble.remedy.is_empty() { mistake } else { mistake.help(trouble.remedy) })
 }
 
+/// Warnings of domains that nobody could tell it of, if a source did not see everybody.
+#[must_use]
+pub fn without_canary(listed: &ListedSource<'_>) -> Vec<Mistake> {
+    doubts::without_canary(listed)
+}
+
 /// What keeps sources from being used, in the order of the configuration, as `check` says it:
 /// inside of files, and elsewhere. Waits for servers; each kind keeps its deadline.
 /// # Errors

@@ -7,6 +7,7 @@ use crate::RecipientList;
 use crate::list::{Listed, Recipient};
 use crate::load::guard::Outcome;
 use crate::question::is_reserved;
+use relay::settings::DomainSettings;
 use settings::mistake::Mistake;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -28,6 +29,27 @@ pub(super) fn of_file(
         mistake.warning().key("domain.recipients").at(listed.place.clone(), "this list")
     };
     warnings.map(warning).collect()
+}
+
+/// Directories hide single entries from accounts that may not see them, and say nothing of it: an
+/// address that must be there shows at least when most are hidden.
+pub(super) fn without_canary(listed: &ListedSource<'_>) -> Vec<Mistake> {
+    if !listed.settings.may_hide_entries() {
+        return Vec::new();
+    }
+    let bare = listed.domains.iter().filter(|(_, _, sources)| sources.canary.is_none());
+    let warning = |(_, settings, _): &(_, &DomainSettings, _)| {
+        let name = &settings.name;
+        Mistake::new(format!("{name} has no canary"))
+            .warning()
+            .key("domain.canary")
+            .at(listed.place.clone(), "this may show less than it has")
+            .help(format!(
+                "whom its account may not see hears 550: set `canary = \"somebody@{name}\"`, \
+                 somebody who is as hard to see as any"
+            ))
+    };
+    bare.map(warning).collect()
 }
 
 /// Most of it is of no use here: mostly the file of another server, or a domain is missing.

@@ -123,6 +123,16 @@ pub fn file_source(file: &FileSettings) -> FileSource {
 }
 
 impl SourceSettings {
+    /// Whether what is asked may keep single entries from an account without a word.
+    #[must_use]
+    pub fn may_hide_entries(&self) -> bool {
+        #[cfg(feature = "ldap")]
+        let may = matches!(self, Self::Ldap(_));
+        #[cfg(not(feature = "ldap"))]
+        let may = false;
+        may
+    }
+
     /// What the source is called: `ldap ad`.
     #[must_use]
     pub fn name(&self) -> String {

@@ -427,3 +427,24 @@ fn a_table_that_shrinks_is_held_back() {
     let config = with_source(&hop, "{ sql = \"people\" }", "", &table);
     shrinks(&folder, &config, "sql people", &set);
 }
+
+#[test]
+fn check_warns_of_a_directory_that_no_canary_watches() {
+    if !slapd::is_here() {
+        return;
+    }
+    let (folder, hop, slapd) = (Folder::new(), Hop::start(), directory(6));
+    let checked = |domain: &str| {
+        let table = table(&slapd, Shape::OpenLdap.base(), "");
+        folder.write("postern.toml", with_source(&hop, "{ ldap = \"people\" }", domain, &table));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+        let command = command.args(["check", "--config", "postern.toml"]);
+        let (is_right, told) = kit::process::run(command.current_dir(folder.path()));
+        assert!(is_right, "a warning is no mistake: {told}");
+        told
+    };
+    let told = checked("");
+    assert!(told.contains("example.test has no canary"), "{told}");
+    assert!(told.contains("set `canary = \"somebody@example.test\"`"), "{told}");
+    assert!(!checked(CANARY).contains("no canary"));
+}

@@ -60,7 +60,9 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
             mistakes
         }
         Look::Elsewhere if arguments.offline => Vec::new(),
-        Look::Elsewhere => contents::trouble(listed).into_iter().collect(),
+        Look::Elsewhere => {
+            contents::trouble(listed).into_iter().chain(contents::without_canary(listed)).collect()
+        }
     });
     match loaded {
         Err(mistakes) => {
