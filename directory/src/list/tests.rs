@@ -208,7 +208,7 @@ fn an_odd_row_of_an_export_is_passed_over_and_told() {
     assert_eq!((skipped.malformed.count(), skipped.not_smtp), (2, 1));
     let rows: Vec<u64> = skipped.malformed.lines.iter().map(|row| row.line).collect();
     assert_eq!(rows, [21, 25]);
-    assert!(outcomes[0].to_string().contains("2 malformed rows passed over: line 21"));
+    assert!(outcomes[0].to_string().contains("2 malformed rows: line 21"));
     assert!(exists(&source, "p19"));
     assert_eq!(find(&source, "p1"), Finding::Unavailable, "nobody can say where his mail goes");
 }

@@ -142,7 +142,7 @@ impl fmt::Display for Outcome {
                 if let Some(first) = skipped.malformed.lines.first() {
                     let malformed = skipped.malformed.count();
                     let rows = one_or(malformed, "row", "rows");
-                    write!(f, "; {malformed} malformed {rows} passed over: {first}")?;
+                    write!(f, "; {malformed} malformed {rows}: {first}")?;
                 }
                 if let Some(elsewhere) = &skipped.elsewhere {
                     write!(f, "; the rest is at {elsewhere}: who is not in this part hears 451")?;

@@ -22,9 +22,9 @@ use relay::settings::{DomainId, LocalPartCase};
 const KEY: HashKey = HashKey([7; 16]);
 
 /// Somebody as an administrator wrote him: addresses, and where his mail goes.
-type Written = (Vec<&'static str>, Vec<&'static str>);
+type PersonText = (Vec<&'static str>, Vec<&'static str>);
 
-fn somebody() -> impl Strategy<Value = Written> {
+fn somebody() -> impl Strategy<Value = PersonText> {
     let addresses = prop::sample::select(vec![
         "jones@example.test",
         "SMTP:Jones@Example.Test",
@@ -61,13 +61,13 @@ fn octets(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
-fn person((addresses, targets): &Written) -> Person {
+fn person((addresses, targets): &PersonText) -> Person {
     let targets = targets.iter().map(|text| untyped(text.as_bytes()).to_vec()).collect();
     Person { values: octets(addresses), targets }
 }
 
 /// What a server answers that is asked for this address.
-fn asked(directory: &[Written]) -> Option<Target> {
+fn asked(directory: &[PersonText]) -> Option<Target> {
     let is_him = |value: &&str| {
         address_in(value.as_bytes()).is_some_and(|a| a.eq_ignore_ascii_case(b"jones@example.test"))
     };
@@ -89,7 +89,7 @@ fn asked(directory: &[Written]) -> Option<Target> {
 }
 
 /// What the list of it says, among so many others that a few odd entries do not matter.
-fn listed(directory: &[Written]) -> Option<Target> {
+fn listed(directory: &[PersonText]) -> Option<Target> {
     let (scope, progress) = (scope(), Progress::default());
     let mut intake = Intake::new(&scope, KEY, Rows::Exported, &progress, 0);
     (0..200).for_each(|n| intake.take(1_000 + n, format!("n{n}@example.test").as_bytes(), None));
@@ -104,7 +104,7 @@ fn listed(directory: &[Written]) -> Option<Target> {
 }
 
 /// What it comes to when every entry is told as a change.
-fn followed(directory: &[Written]) -> Option<Target> {
+fn followed(directory: &[PersonText]) -> Option<Target> {
     let scope = scope();
     let held = directory.iter().map(|written| person(written).held(&scope));
     let change = tell_of(held.collect(), "jones@example.test");

@@ -5,32 +5,33 @@
 use super::Entry;
 use percent_encoding::percent_decode_str;
 
-/// What a server says of its parts.
-pub(super) const ATTRIBUTES: [&str; 3] = [NAMING, DEFAULT, ROOT_DOMAIN];
+/// What a server says of its naming contexts.
+pub(super) const ATTRIBUTES: [&str; 3] = [CONFIGURATION, SCHEMA, ALL];
 
-const NAMING: &str = "namingContexts";
-const DEFAULT: &str = "defaultNamingContext";
-const ROOT_DOMAIN: &str = "rootDomainNamingContext";
+const CONFIGURATION: &str = "configurationNamingContext";
+const SCHEMA: &str = "schemaNamingContext";
+const ALL: &str = "namingContexts";
+/// How the names of those for DNS begin. Of others it is not known that nobody is in them: a
+/// global catalog has those of other domains, too.
+const OF_DNS: [&str; 2] = ["dc=domaindnszones,", "dc=forestdnszones,"];
 
-/// The parts that a server holds beside the people of its domain, by name. Only servers that say
-/// which part holds the people are believed to have such.
+/// The naming contexts of Active Directory in which nobody has a mailbox; none of other servers.
 #[derive(Debug, Default)]
-pub(super) struct Apart(Vec<String>);
+pub(super) struct SystemContexts(Vec<String>);
 
-impl Apart {
+impl SystemContexts {
     /// As the root of a server says it (RFC 4512 §5.1).
     pub(super) fn of(root: &Entry) -> Self {
         let names = |attribute| {
             let values = root.values(attribute).iter();
             values.map(|value| plain(&String::from_utf8_lossy(value))).collect::<Vec<_>>()
         };
-        let domains = [names(DEFAULT), names(ROOT_DOMAIN)].concat();
-        if domains.is_empty() {
-            return Self::default();
+        let mut system = [names(CONFIGURATION), names(SCHEMA)].concat();
+        if !system.is_empty() {
+            let is_of_dns = |name: &String| OF_DNS.iter().any(|begins| name.starts_with(begins));
+            system.extend(names(ALL).into_iter().filter(is_of_dns));
         }
-        let mut parts = names(NAMING);
-        parts.retain(|part| !domains.contains(part));
-        Self(parts)
+        Self(system)
     }
 
     /// Whether nobody is missing who is only behind this reference, a URL of RFC 4516.
@@ -52,23 +53,25 @@ fn plain(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn apart(attributes: &[(&str, &[&str])]) -> Apart {
+    fn contexts(attributes: &[(&str, &[&str])]) -> SystemContexts {
         let attribute = |(name, values): &(&str, &[&str])| {
             ((*name).to_owned(), values.iter().map(|value| value.as_bytes().to_vec()).collect())
         };
         let attributes = attributes.iter().map(attribute).collect();
-        Apart::of(&Entry { name: String::new(), attributes, controls: Vec::new() })
+        SystemContexts::of(&Entry { name: String::new(), attributes, controls: Vec::new() })
     }
 
     #[test]
-    fn parts_without_people_are_no_lack_and_every_other_is() {
-        let naming: &[&str] = &[
+    fn contexts_without_people_are_no_lack_and_every_other_is() {
+        // A global catalog holds a part of each domain of the forest.
+        let all: &[&str] = &[
             "DC=example,DC=test",
+            "DC=branch,DC=example,DC=test",
             "CN=Configuration,DC=example,DC=test",
             "DC=DomainDnsZones,DC=example,DC=test",
         ];
-        let domain: &[&str] = &["DC=example,DC=test"];
-        let windows = apart(&[(NAMING, naming), (DEFAULT, domain), (ROOT_DOMAIN, domain)]);
+        let configuration: &[&str] = &["CN=Configuration,DC=example,DC=test"];
+        let windows = contexts(&[(ALL, all), (CONFIGURATION, configuration)]);
         assert!(windows.has("ldap://example.test/CN=Configuration,DC=example,DC=test"));
         assert!(windows.has("ldap://D.example.test/dc=domaindnszones,%20dc=example,dc=test??sub"));
         for lacking in [
@@ -80,7 +83,7 @@ mod tests {
         ] {
             assert!(!windows.has(lacking), "{lacking}");
         }
-        let other = apart(&[(NAMING, naming)]);
-        assert!(!other.has("ldap://example.test/CN=Configuration,DC=example,DC=test"));
+        let other = contexts(&[(ALL, all)]);
+        assert!(!other.has("ldap://example.test/DC=DomainDnsZones,DC=example,DC=test"));
     }
 }

@@ -8,7 +8,7 @@ pub(super) mod password;
 pub(super) mod screen;
 mod start_tls;
 
-use self::elsewhere::Apart;
+use self::elsewhere::SystemContexts;
 use self::entry::{Entry, entry, intermediate, octets_of, texts};
 use self::password::password;
 use self::screen::screen;
@@ -35,7 +35,7 @@ use wire::clock;
 
 /// How long a farewell or an abandoned search may take to be written.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
-/// The most of what a server says of its parts, in octets.
+/// The most of what a server says of its naming contexts, in octets.
 const ROOT_OCTETS_MAX: usize = 1 << 20;
 
 /// Where a connection leads, and how it is made.
@@ -122,8 +122,8 @@ pub struct Link {
     used: AtomicU64,
     /// When the server was last known not to keep us waiting.
     heard: AtomicU64,
-    /// Parts of the server in which nobody is missed, once a reply has referred elsewhere.
-    apart: OnceCell<Apart>,
+    /// Naming contexts in which nobody is missed, once a reply has referred elsewhere.
+    system: OnceCell<SystemContexts>,
     /// Which of the attempts of its thread to connect this was.
     pub serial: u64,
 }
@@ -250,7 +250,7 @@ impl Link {
             opened: now,
             used,
             heard,
-            apart: OnceCell::new(),
+            system: OnceCell::new(),
             serial,
         };
         if let Some(login) = &dial.bind {
@@ -315,20 +315,20 @@ impl Link {
         self.is_closed.store(true, Relaxed);
     }
 
-    /// Asks for entries, within this time. References to parts of the server in which nobody is
+    /// Asks for entries, within this time. References to naming contexts in which nobody is
     /// missed are left out.
     /// # Errors
     /// When the connection ends, the server takes too long, or answers with too much.
     pub async fn search(&self, search: &Search<'_>, patience: Duration) -> Result<Reply, NoReply> {
         let mut reply = self.exchange(search, patience).await?;
         if !reply.references.is_empty() {
-            let apart = self.apart.get_or_try_init(|| self.ask_for_parts(patience)).await?;
-            reply.references.retain(|reference| !apart.has(reference));
+            let system = self.system.get_or_try_init(|| self.ask_for_contexts(patience)).await?;
+            reply.references.retain(|reference| !system.has(reference));
         }
         Ok(reply)
     }
 
-    async fn ask_for_parts(&self, patience: Duration) -> Result<Apart, NoReply> {
+    async fn ask_for_contexts(&self, patience: Duration) -> Result<SystemContexts, NoReply> {
         let root = Search {
             base: "",
             scope: Scope::Base,
@@ -339,7 +339,7 @@ impl Link {
             controls: Vec::new(),
         };
         let reply = self.exchange(&root, patience).await?;
-        Ok(reply.entries.first().map(Apart::of).unwrap_or_default())
+        Ok(reply.entries.first().map(SystemContexts::of).unwrap_or_default())
     }
 
     async fn exchange(&self, search: &Search<'_>, patience: Duration) -> Result<Reply, NoReply> {
