@@ -43,8 +43,8 @@ table! {
         /// Without it, only where every value of the file is one.
         bare_names: Given<bool> = flag(false),
         /// Of a file. Malformed lines, up to a fifth of all, are passed over, and whoever stands on
-        /// them is unknown; where only the target is malformed, his mail waits. Otherwise a file with one of them waits until it is mended, and so do
-        /// names that only it may have.
+        /// them is unknown; where only the target is malformed, his mail waits. Otherwise a file
+        /// with one of them waits until it is mended, and so do names that only it may have.
         accept_good_lines: Given<bool> = flag(false),
     }
 }
