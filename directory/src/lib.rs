@@ -30,6 +30,7 @@ pub mod store;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod trials;
 pub mod trouble;
 pub mod watch;
 

@@ -9,6 +9,7 @@ use crate::report::SourceReport;
 use crate::snapshot::{HashKey, random_key};
 use crate::statistics::Statistics;
 use crate::store::{Forget, Store};
+use crate::trials::Trials;
 use mail::address::Domain;
 use relay::belief::class::Class;
 use relay::settings::DomainId;
@@ -136,6 +137,8 @@ pub struct Environment {
     pub store: Store,
     /// What mail itself has shown.
     pub learned: Arc<Learned>,
+    /// How often mail servers hear names that nobody has.
+    pub trials: Arc<Trials>,
     /// Where work is done that nobody waits for; without it none is.
     pub background: Option<tokio::runtime::Handle>,
     /// Takes what happens to sources: event, source, detail.
@@ -153,6 +156,7 @@ impl Environment {
             hostname,
             store: Store::none(),
             learned: Arc::new(Learned::empty()),
+            trials: Arc::default(),
             background: None,
             tell: Arc::new(|_, _, _| {}),
         }

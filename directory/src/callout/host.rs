@@ -3,6 +3,7 @@
 use super::line::{Line, Lost};
 use super::pace::{Pace, Rate};
 use crate::live::{Trouble, TroubleKind};
+use crate::trials::Budget;
 use mail::smtp::client::Answer;
 use relay::breaker;
 use relay::turns::Party;
@@ -39,6 +40,8 @@ pub(super) struct AskedHost {
     rate: Mutex<Rate>,
     pace: Mutex<Pace>,
     null_path: AtomicU8,
+    /// Names that nobody has, as it hears them from all who ask it.
+    pub(super) trials: Budget,
 }
 
 /// What is known of how a host takes `<>`.
@@ -57,6 +60,7 @@ impl AskedHost {
         host: &NextHopHost,
         concurrency_max: u32,
         questions_per_second_max: u32,
+        trials: Budget,
     ) -> Self {
         let failures = breaker::Bounds::steady(FAILURES_MAX, LEFT_ALONE_MILLISECONDS);
         let bounds = Bounds {
@@ -72,6 +76,7 @@ impl AskedHost {
             rate: Mutex::new(Rate::new(questions_per_second_max)),
             pace: Mutex::default(),
             null_path: AtomicU8::new(0),
+            trials,
         }
     }
 

@@ -10,13 +10,15 @@ mod pace;
 mod question;
 mod reply;
 pub mod settings;
+mod turn;
 
 pub use settings::{Settings, Until};
 
 use super::list::DomainScope;
 use super::live::memory::Lifetimes;
 use super::live::remembered;
-use super::live::{Asking, Behaviour, Existence, LiveSource, Trouble, TroubleKind};
+use super::live::{Asking, Behaviour, Existence, LiveSource, Tried, Trouble, TroubleKind};
+use super::trials::Trials;
 use super::{Environment, Opened};
 use banner::Banners;
 use host::{AskedHost, NullPath};
@@ -24,10 +26,13 @@ use line::{Line, Lost, Stage, Words};
 use mail::address::{Domain, ForwardPath, Host, LocalPart, Mailbox, ReversePath};
 use mail::smtp::introduction::Introduction;
 use question::Known;
+use relay::belief::budget::Trier;
 use relay::turns::Party;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::time::Instant;
+use turn::Trial;
 use wire::dial::settings::{Bounds, DialSettings};
 use wire::lock::lock;
 use wire::pool::{Lease, Slot};
@@ -52,13 +57,19 @@ pub struct Callout {
     epoch: AtomicU64,
     /// It has refused a recipient behind DATA.
     is_late: AtomicBool,
+    /// Its number among those who try hosts.
+    number: u64,
 }
 
 impl Callout {
-    /// Asks nobody yet. `hostname` is our name in EHLO.
+    /// Asks nobody yet. `hostname` is our name in EHLO; `trials` are shared by all who ask a host.
     /// # Errors
     /// When the authorities that are believed cannot be loaded.
-    pub fn open(settings: &Settings, hostname: &Domain) -> Result<Arc<Self>, TrustError> {
+    pub fn open(
+        settings: &Settings,
+        hostname: &Domain,
+        trials: &Trials,
+    ) -> Result<Arc<Self>, TrustError> {
         let bounds = Bounds {
             connect_max: settings.connect_max,
             greeting_max: settings.question_max,
@@ -67,7 +78,7 @@ impl Callout {
         let dial = DialSettings::new(hostname, &settings.tls, Introduction::None, bounds)?;
         let asked = |host| {
             let (at_once, a_second) = (settings.concurrency_max, settings.questions_per_second_max);
-            Arc::new(AskedHost::new(host, at_once, a_second))
+            Arc::new(AskedHost::new(host, at_once, a_second, trials.budget(host)))
         };
         Ok(Arc::new(Self {
             name: format!("callout {}", settings.name).into(),
@@ -77,6 +88,7 @@ impl Callout {
             banners: Mutex::default(),
             epoch: AtomicU64::new(0),
             is_late: AtomicBool::new(false),
+            number: trials.source(),
             settings: settings.clone(),
         }))
     }
@@ -85,7 +97,8 @@ impl Callout {
     /// whether it is refused there.
     pub fn ask_until_data(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence> {
         Box::pin(async move {
-            self.ask_all(ForwardPath::Mailbox(mailbox), Until::Data, Party::NAMELESS).await
+            let party = Party::NAMELESS;
+            said(self.ask_all(ForwardPath::Mailbox(mailbox), Until::Data, party, None).await)
         })
     }
 
@@ -96,18 +109,23 @@ impl Callout {
         recipient: ForwardPath,
         until: Until,
         party: Party,
-    ) -> Result<Existence, Trouble> {
+        trier: Option<Trier>,
+    ) -> Result<Tried, Trouble> {
         let end = Instant::now() + self.settings.question_max;
         let mut first: Option<Trouble> = None;
         for (place, left) in (0..self.hosts.len()).zip((1..=self.hosts.len() as u32).rev()) {
             let now = Instant::now();
             let deadline = now + end.saturating_duration_since(now) / left;
             let words = Words { recipient: &recipient, until, deadline, party };
-            match self.ask_one(place, &words).await {
-                Ok(Known::Exists) => return Ok(Existence::Exists { target: None }),
+            let mut trial = match trier.map(|trier| Trial::begin(&self.hosts[place], trier)) {
+                Some(None) => return Ok(Tried::NotYet),
+                trial => trial.flatten(),
+            };
+            match self.ask_one(place, &words, trial.as_mut()).await {
+                Ok(Known::Exists) => return Ok(Tried::Said(Existence::Exists { target: None })),
                 Ok(Known::Unknown(stage)) => {
                     self.is_late.fetch_or(stage == Stage::Data, Relaxed);
-                    return Ok(Existence::Unknown);
+                    return Ok(Tried::Said(Existence::Unknown));
                 }
                 Ok(Known::Nothing(trouble)) | Err(trouble) => {
                     first = Some(match first {
@@ -122,15 +140,22 @@ impl Callout {
 
     /// One host. A connection that was used before may have died unseen: then once more on a new
     /// one.
-    async fn ask_one(&self, place: usize, words: &Words<'_>) -> Result<Known, Trouble> {
+    async fn ask_one(
+        &self,
+        place: usize,
+        words: &Words<'_>,
+        mut trial: Option<&mut Trial<'_>>,
+    ) -> Result<Known, Trouble> {
         let asked = &self.hosts[place];
         let mut slot = asked.slot(words.party, words.deadline).await?;
         loop {
             let mut lease = self.lease(place, slot, words.deadline).await?;
             let was_used = lease.rested.is_some();
             let begun = Instant::now();
+            trial.iter_mut().for_each(|trial| trial.is_said());
             match question::ask(lease.connection(), asked, &self.sender, words).await {
                 Ok(known) => {
+                    trial.iter_mut().for_each(|trial| trial.answered(&known));
                     asked.succeeded(lease.connection());
                     lease.give_back();
                     return Ok(known);
@@ -222,8 +247,21 @@ impl LiveSource for Callout {
 
     fn ask_for(self: Arc<Self>, mailbox: Mailbox, party: Party) -> Asking<Existence> {
         Box::pin(async move {
-            self.ask_all(ForwardPath::Mailbox(mailbox), self.settings.until, party).await
+            let until = self.settings.until;
+            said(self.ask_all(ForwardPath::Mailbox(mailbox), until, party, None).await)
         })
+    }
+
+    fn ask_for_nobody(self: Arc<Self>, nobody: Mailbox) -> Asking<Tried> {
+        Box::pin(async move {
+            let trier = turn::trier(self.number, nobody.host.domain());
+            let (recipient, until) = (ForwardPath::Mailbox(nobody), self.settings.until);
+            self.ask_all(recipient, until, Party::NAMELESS, Some(trier)).await
+        })
+    }
+
+    fn question_max(&self) -> Duration {
+        self.settings.question_max
     }
 
     fn try_out(self: Arc<Self>) -> Asking<String> {
@@ -261,12 +299,20 @@ pub fn open(
     };
     let name = format!("callout {}", settings.name);
     remembered::open(
-        Callout::open(settings, &environment.hostname),
+        Callout::open(settings, &environment.hostname, &environment.trials),
         &name,
         lifetimes,
         domains,
         environment,
     )
+}
+
+/// Who needs no turn is always asked.
+fn said(tried: Result<Tried, Trouble>) -> Result<Existence, Trouble> {
+    match tried? {
+        Tried::Said(existence) => Ok(existence),
+        Tried::NotYet => Err(Trouble::new(TroubleKind::Busy, "it is another's turn")),
+    }
 }
 
 /// The sender that is set, else our postmaster, who can always be written to.

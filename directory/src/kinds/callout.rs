@@ -29,7 +29,7 @@ pub const KIND: Kind = Kind {
     },
     try_out: |settings, environment| {
         let SourceSettings::Callout(settings) = settings else { return None };
-        Some(try_out(Callout::open(settings, &environment.hostname).ok()?))
+        Some(try_out(Callout::open(settings, &environment.hostname, &environment.trials).ok()?))
     },
     open: |settings, domains, environment| {
         let SourceSettings::Callout(settings) = settings else { return None };

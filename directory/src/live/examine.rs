@@ -2,7 +2,7 @@
 //! is believed of it is `relay/src/belief/credibility.rs`.
 
 use super::trust::{Doubt, Trust, Unbelieved, now};
-use super::{Existence, RcptReply, Trouble, TroubleKind};
+use super::{Existence, RcptReply, Tried, Trouble, TroubleKind};
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use relay::belief::credibility::Credibility;
 use std::sync::Arc;
@@ -10,8 +10,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use wire::lock::lock;
 
-/// How long a test may take whatever the source itself thinks: others wait for it.
+/// How long a test may take beyond what a question may, whatever the source itself thinks: others
+/// wait for it.
 const TEST_MAX: Duration = Duration::from_secs(30);
+
+/// What came of a test.
+#[derive(Debug)]
+pub(super) enum Tested {
+    /// It has shown something, or nothing is to be found out.
+    Done,
+    /// The name was put off, and must be asked for again.
+    PutOff(Trouble),
+    /// It is another's turn to ask for such a name.
+    NotYet,
+}
 
 impl Trust {
     /// Looks for the canary, or for people known before.
@@ -35,37 +47,47 @@ impl Trust {
     pub async fn examine(&self, place: usize) -> Result<(), Unbelieved> {
         let examining = async {
             let _turn = self.domains[place].checking.lock().await;
-            self.test(place).await?;
+            match self.test(place).await? {
+                Tested::Done => {}
+                Tested::PutOff(trouble) => return Err(Unbelieved::Untested(trouble)),
+                Tested::NotYet => return Ok(()),
+            }
             match self.ask_for_known(place).await {
                 Err(Unbelieved::Doubted(Doubt::NeverKnewAnybody)) => Ok(()),
                 result => result,
             }
         };
-        tokio::time::timeout(TEST_MAX, examining).await.unwrap_or_else(|_| {
-            let what = format!("no answer to a test within {} seconds", TEST_MAX.as_secs());
+        let patience = TEST_MAX + self.live.question_max();
+        tokio::time::timeout(patience, examining).await.unwrap_or_else(|_| {
+            let what = format!("no answer to a test within {} seconds", patience.as_secs());
             Err(Unbelieved::Untested(Trouble::new(TroubleKind::Slow, what)))
         })
     }
 
     /// Asks for a name that nobody has.
-    pub(super) async fn test(&self, place: usize) -> Result<(), Unbelieved> {
+    pub(super) async fn test(&self, place: usize) -> Result<Tested, Unbelieved> {
         let domain = &self.domains[place];
         // One that greylists answers whoever asks for the same again.
         let invented = lock(&domain.invented).clone().or_else(|| nobody(&domain.domain));
-        let Some(nobody) = invented else { return Ok(()) };
+        let Some(nobody) = invented else { return Ok(Tested::Done) };
         *lock(&domain.invented) = Some(nobody.clone());
-        let said = Arc::clone(&self.live).ask(nobody.clone()).await;
+        let said = Arc::clone(&self.live).ask_for_nobody(nobody.clone()).await;
         // What was asked is from the connection that is there now.
         let epoch = self.live.epoch();
         let mut behaviour = self.live.behaviour();
         let reply = said.as_ref().err().and_then(|trouble| trouble.at_rcpt);
         let accepts = match said {
-            Ok(said) => {
+            Ok(Tried::NotYet) => {
+                let why = "it is not its turn yet to be asked for a name that nobody has";
+                lock(&domain.credibility).waits(why);
+                return Ok(Tested::NotYet);
+            }
+            Ok(Tried::Said(said)) => {
                 self.answered();
                 matches!(said, Existence::Exists { .. })
             }
             Err(trouble) if reply.is_some_and(RcptReply::puts_off) => {
-                return self.was_put_off(place, epoch, trouble);
+                return Ok(self.was_put_off(place, epoch, trouble));
             }
             Err(trouble) if trouble.kind != TroubleKind::Unexpected => {
                 return Err(Unbelieved::Untested(trouble));
@@ -99,14 +121,14 @@ impl Trust {
             (false, false) => format!("it does not say yes to {nobody}"),
         };
         self.with(place, |credibility| ((), credibility.shown(accepts, behaviour, &why)));
-        Ok(())
+        Ok(Tested::Done)
     }
 
     /// It put the name off: that shows something only when it goes on.
-    fn was_put_off(&self, place: usize, epoch: u64, trouble: Trouble) -> Result<(), Unbelieved> {
+    fn was_put_off(&self, place: usize, epoch: u64, trouble: Trouble) -> Tested {
         let why = format!("it puts off an address that nobody has: {trouble}");
         self.with(place, |credibility| ((), credibility.put_off(epoch, now(), &why)));
-        if self.needs_test(place) { Err(Unbelieved::Untested(trouble)) } else { Ok(()) }
+        if self.needs_test(place) { Tested::PutOff(trouble) } else { Tested::Done }
     }
 }
 

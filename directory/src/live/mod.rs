@@ -22,6 +22,7 @@ use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a source says of an address when it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,15 @@ pub enum Existence {
     },
     /// The source was able to know, and there is none.
     Unknown,
+}
+
+/// What came of the wish to ask for a name that nobody has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// It was asked for.
+    Said(Existence),
+    /// It is another's turn.
+    NotYet,
 }
 
 /// What is on its way. It ends by itself: a source keeps its own deadline.
@@ -62,6 +72,17 @@ pub trait LiveSource: Send + Sync + 'static {
     /// server that refuses late from one that refuses nobody.
     fn ask_late(self: Arc<Self>, _mailbox: Mailbox) -> Option<Asking<Existence>> {
         None
+    }
+
+    /// Asks for a name that nobody has as [`Self::ask`] does, unless it is not its turn: whoever is
+    /// asked may ban clients that ask for many.
+    fn ask_for_nobody(self: Arc<Self>, nobody: Mailbox) -> Asking<Tried> {
+        Box::pin(async move { self.ask(nobody).await.map(Tried::Said) })
+    }
+
+    /// How long one question may take, where that is more than moments.
+    fn question_max(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// What it has noticed about the behaviour of whom it asks.
@@ -126,7 +147,7 @@ impl Trouble {
     }
 }
 
-/// How long a source is tried out, in seconds.
+/// How long a source is tried out beyond what a question may take, in seconds.
 const TRY_OUT_SECONDS_MAX: u64 = 30;
 
 /// Tries a source out and waits for what comes of it; for `check`.
@@ -136,14 +157,14 @@ pub fn try_out(live: Arc<dyn LiveSource>) -> Result<String, Trouble> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Trouble::new(TroubleKind::Down, "it cannot be asked").because(error))?;
-    runtime.block_on(async { within_patience(live.try_out()).await })
+    runtime.block_on(within_patience(live))
 }
 
 /// Tries out no longer than that.
-async fn within_patience(trying: Asking<String>) -> Result<String, Trouble> {
-    let patience = std::time::Duration::from_secs(TRY_OUT_SECONDS_MAX);
-    tokio::time::timeout(patience, trying).await.unwrap_or_else(|_| {
-        let what = format!("no answer within {TRY_OUT_SECONDS_MAX} seconds");
+async fn within_patience(live: Arc<dyn LiveSource>) -> Result<String, Trouble> {
+    let patience = live.question_max() + Duration::from_secs(TRY_OUT_SECONDS_MAX);
+    tokio::time::timeout(patience, live.try_out()).await.unwrap_or_else(|_| {
+        let what = format!("no answer within {} seconds", patience.as_secs());
         Err(Trouble::new(TroubleKind::Slow, what))
     })
 }

@@ -6,7 +6,7 @@
 use super::flight::{Waiting, Wanted};
 use super::kept::fingerprint;
 use super::memory::{Lifetimes, Memory, MemoryEntry, Recalled};
-use super::trust::{self, Doubt, Named, Trust, Unbelieved};
+use super::trust::{self, Doubt, Named, Trust, Unbelieved, Worth};
 use super::{Existence, LiveSource, Trouble, TroubleKind, within_patience};
 use crate::list::DomainScope;
 use crate::question::Teller;
@@ -214,18 +214,33 @@ impl Remembered {
             }
             Existence::Unknown => self.judge_no(Named { mailbox, key }, place).await,
         };
-        if let Err(why) = judged {
-            self.counts.doubted.fetch_add(1, Relaxed);
-            self.note_doubt(mailbox, &why);
-            if let Unbelieved::Doubted(doubt) = &why {
-                self.distrust(place, doubt);
+        match (judged, said) {
+            (Ok(Worth::Unproven), Existence::Exists { target }) => {
+                self.counts.yes.fetch_add(1, Relaxed);
+                Settled::Exists(target.map(Arc::new))
             }
-            return self.last_known(key);
+            (Ok(_), said) => self.keep(key, mailbox, said, flushes),
+            (Err(why), _) => self.disbelieve(key, mailbox, place, &why),
         }
-        self.keep(key, mailbox, said, flushes)
     }
 
-    async fn judge_no(&self, of: Named<'_>, place: &MemoryKey) -> Result<(), Unbelieved> {
+    fn disbelieve(
+        &self,
+        key: u64,
+        mailbox: &Mailbox,
+        place: &MemoryKey,
+        why: &Unbelieved,
+    ) -> Settled {
+        self.counts.doubted.fetch_add(1, Relaxed);
+        self.note_doubt(mailbox, why);
+        if let Unbelieved::Doubted(doubt) = why {
+            self.distrust(place, doubt);
+        }
+        self.last_known(key)
+    }
+
+    async fn judge_no(&self, of: Named<'_>, place: &MemoryKey) -> Result<Worth, Unbelieved> {
+        self.trust.refuses_somebody(place.index);
         let now = clock::uptime_seconds();
         let last_yes = match self.memory.recall(of.key, now) {
             Recalled::Exists { kept, .. } | Recalled::LastKnown(kept) => Some(kept.asked),
@@ -237,7 +252,7 @@ impl Remembered {
         let left = counts.then_some(&others as &(dyn Fn() -> usize + Sync));
         self.trust.judge_no(place.index, of, last_yes.is_some(), left).await?;
         self.trust.domains[place.index].is_doubted.store(false, Relaxed);
-        Ok(())
+        Ok(Worth::Proven)
     }
 
     /// Where a no turns out to be worth nothing, those that were believed before are not either.
@@ -349,7 +364,7 @@ pub(super) fn unix_seconds() -> i64 {
 async fn look_after(source: Weak<Remembered>) {
     if let Some(source) = source.upgrade() {
         let told = Arc::clone(&source.tell);
-        match within_patience(Arc::clone(&source.live).try_out()).await {
+        match within_patience(Arc::clone(&source.live)).await {
             Ok(found) => told(ProcessEvent::SourceReady, &source.name, &found),
             Err(trouble) => source.note(&trouble),
         }

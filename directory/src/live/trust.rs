@@ -5,6 +5,7 @@
 pub use relay::belief::credibility::Named;
 pub use relay::belief::doubt::Doubt;
 
+use super::examine::Tested;
 use super::{LiveSource, RcptReply, Trouble, TroubleKind};
 use crate::question::Teller;
 use crate::store::{Store, StoredVanished};
@@ -35,6 +36,16 @@ pub struct DomainTrust {
     pub is_in_use: AtomicBool,
     /// Its last no was not believed.
     pub is_doubted: AtomicBool,
+}
+
+/// What a yes is worth that is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worth {
+    /// It may be remembered.
+    Proven,
+    /// The source could not be tested yet, and has refused nobody so far: it counts now, and
+    /// nothing follows from it.
+    Unproven,
 }
 
 /// Why an answer is not believed.
@@ -167,24 +178,46 @@ impl Trust {
         place: usize,
         of: Named<'_>,
         asked: i64,
-    ) -> Result<(), Unbelieved> {
+    ) -> Result<Worth, Unbelieved> {
         let epoch = self.live.epoch();
         self.with(place, |credibility| ((), credibility.takes_somebody(epoch, now())));
-        if self.needs_test(place) {
-            let _turn = self.domains[place].checking.lock().await;
-            if self.needs_test(place) {
-                self.may_be_tested(place)?;
-                self.test(place).await?;
-            }
-        }
-        let is_back = self.with(place, |credibility| match credibility.yes(of, asked, now()) {
-            Ok(believed) => (Ok(believed.is_back), believed.step),
-            Err(doubt) => (Err(doubt), None),
+        let is_tested = self.is_tested_for_yes(place).await?;
+        let whom = self.whom();
+        let believed = self.with(place, |credibility| {
+            let judged = if is_tested {
+                credibility.yes(of, asked, now()).map(Some)
+            } else {
+                credibility.yes_untested(of, asked, whom, now())
+            };
+            let step = judged.as_ref().ok().and_then(|believed| believed.and_then(|b| b.step));
+            (judged, step)
         })?;
-        if is_back {
+        let Some(believed) = believed else { return Ok(Worth::Unproven) };
+        if believed.is_back {
             self.store.forget_turned(&self.name, &canonical(of.mailbox));
         }
-        Ok(())
+        Ok(Worth::Proven)
+    }
+
+    /// Tests it where that is due. False where it cannot be tested yet: while a name is put off
+    /// each person's mail would ask for it again, and some must wait for their turn.
+    async fn is_tested_for_yes(&self, place: usize) -> Result<bool, Unbelieved> {
+        if !self.needs_test(place) {
+            return Ok(true);
+        }
+        let _turn = self.domains[place].checking.lock().await;
+        if !self.needs_test(place) {
+            return Ok(true);
+        }
+        if lock(&self.domains[place].credibility).waits_until(self.whom(), now()).is_some() {
+            return Ok(false);
+        }
+        Ok(matches!(self.test(place).await?, Tested::Done))
+    }
+
+    /// Notes that it said no to somebody, believed or not.
+    pub fn refuses_somebody(&self, place: usize) {
+        lock(&self.domains[place].credibility).refuses_somebody(self.live.epoch());
     }
 
     /// Whether a no may be believed. `left` is there when the address was: it counts the others
@@ -278,15 +311,6 @@ impl Trust {
     #[must_use]
     pub fn is_test_due(&self, place: usize) -> bool {
         lock(&self.domains[place].credibility).is_test_due(self.whom(), now())
-    }
-
-    /// Not while a test is put off: each person's mail would ask for the name again.
-    fn may_be_tested(&self, place: usize) -> Result<(), Unbelieved> {
-        let (credibility, now) = (lock(&self.domains[place].credibility), now());
-        let Some(next) = credibility.waits_until(self.whom(), now) else { return Ok(()) };
-        let seconds = (next - now) / 1_000_000 + 1;
-        let what = format!("{}; it is asked again in {seconds} seconds", credibility.class().1);
-        Err(Unbelieved::Untested(Trouble::new(TroubleKind::Busy, what)))
     }
 
     /// Whether this reply is how the server says no in this domain.

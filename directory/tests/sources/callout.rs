@@ -8,6 +8,7 @@ mod turns;
 
 use directory::callout::{Callout, Settings, Until};
 use directory::live::{Existence, LiveSource, Trouble, TroubleKind};
+use directory::trials::Trials;
 use kit::certificates::Authority;
 use kit::{Act, Folder, Hop, Stage, closed_port, wait_until};
 use mail::address::{Domain, Mailbox};
@@ -43,7 +44,8 @@ fn settings(hosts: &[SocketAddr]) -> Settings {
 }
 
 fn open(settings: &Settings) -> Arc<Callout> {
-    Callout::open(settings, &Domain::new("mx.example.test").unwrap()).unwrap()
+    let hostname = Domain::new("mx.example.test").unwrap();
+    Callout::open(settings, &hostname, &Trials::default()).unwrap()
 }
 
 fn mailbox(local_part: &str) -> Mailbox {

@@ -7,6 +7,7 @@ use directory::http::Http;
 use directory::ldap::Ldap;
 use directory::live::LiveSource;
 use directory::sql::Sql;
+use directory::trials::Trials;
 use std::sync::Arc;
 
 const CONFIG: &str = r#"
@@ -49,7 +50,7 @@ fn fingerprint(kind: &str, lines: &str) -> String {
         SourceSettings::Sql(settings) => Sql::new(settings).unwrap().unwrap(),
         SourceSettings::Http(settings) => Http::open(settings).unwrap(),
         SourceSettings::Callout(settings) => {
-            Callout::open(settings, &config.settings.hostname).unwrap()
+            Callout::open(settings, &config.settings.hostname, &Trials::default()).unwrap()
         }
         other => panic!("{other:?}"),
     };

@@ -84,7 +84,7 @@ impl Meter {
 fn trust_of(settings: &NextHop, domain: &Domain, environment: &Environment) -> Option<Arc<Trust>> {
     let asked = Settings::of_next_hop(settings);
     let name: Arc<str> = format!("next hop {}", asked.name).into();
-    let live = match Callout::open(&asked, &environment.hostname) {
+    let live = match Callout::open(&asked, &environment.hostname, &environment.trials) {
         Ok(live) => live,
         Err(error) => {
             (environment.tell)(ProcessEvent::NextHopUnmeasured, &name, &error.to_string());

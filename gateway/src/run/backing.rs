@@ -11,6 +11,7 @@ use directory::Teller;
 use directory::learned::Learned;
 use directory::snapshot::random_key;
 use directory::store::{Store, StoreOutcome};
+use directory::trials::Trials;
 use relay::event::ProcessEvent;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub struct Backing {
     store: Store,
     learned: Arc<Learned>,
+    trials: Arc<Trials>,
     background: Background,
     tell: Teller,
 }
@@ -37,7 +39,7 @@ impl Backing {
             None => Store::none(),
         };
         let learned = Arc::new(learned(&store, observer));
-        Ok(Self { store, learned, background: Background::start()?, tell })
+        Ok(Self { store, learned, trials: Arc::default(), background: Background::start()?, tell })
     }
 
     /// What mail itself has shown; it outlives a reload.
@@ -68,6 +70,7 @@ impl Backing {
             hostname: config.settings.hostname.clone(),
             store: self.store.clone(),
             learned: Arc::clone(&self.learned),
+            trials: Arc::clone(&self.trials),
             background: Some(self.background.handle().clone()),
             tell: Arc::clone(&self.tell),
         }

@@ -1,6 +1,7 @@
 //! What one source's word is worth for one domain. A yes counts only from a source that says no to
-//! a name that nobody has; a no only from one that still knows somebody it must know: the canary,
-//! or, without one, people it knew before. What is not believed is no answer.
+//! a name that nobody has, as far as it may be asked for one; a no only from one that still knows
+//! somebody it must know: the canary, or, without one, people it knew before. What is not believed
+//! is no answer.
 //!
 //! Whoever asks looks first whether something must be found out ([`Credibility::needs_test`],
 //! [`Credibility::needs_vouching`]), asks for it, tells what came of it, and then has
@@ -86,6 +87,8 @@ pub struct Credibility {
     put_off: Option<PutOff>,
     /// The epoch in which it last said yes to somebody.
     takes_in: Option<u64>,
+    /// The epoch in which it last said no to somebody.
+    refuses_in: Option<u64>,
     /// Known lately, the last one first.
     known: VecDeque<Mailbox>,
     vanished: Vanished,
@@ -104,6 +107,7 @@ impl Credibility {
             test: None,
             put_off: None,
             takes_in: None,
+            refuses_in: None,
             known: VecDeque::new(),
             vanished: Vanished::default(),
             seen: Seen::default(),
@@ -173,6 +177,11 @@ impl Credibility {
         self.conclude(now)
     }
 
+    /// It said no to somebody, believed or not.
+    pub fn refuses_somebody(&mut self, epoch: u64) {
+        self.refuses_in = Some(epoch);
+    }
+
     /// Whoever takes some, and puts off for good what nobody has, does not take everybody.
     fn conclude(&mut self, now: i64) -> Option<Step> {
         let put_off = self.put_off.filter(PutOff::is_steady)?;
@@ -227,10 +236,39 @@ impl Credibility {
         if self.test.is_some_and(|test| test.accepts == Some(true)) {
             return Err(Doubt::AcceptsRandom);
         }
+        Ok(self.believe(of, asked, now))
+    }
+
+    /// Judges a yes while the test that it needs is still to come, which may be hours: by the last
+    /// one, else by whether somebody was refused. Nothing where neither was seen: whom it takes
+    /// then is taken, since real people would wait, and proves nothing.
+    /// # Errors
+    /// Why it is not believed.
+    pub fn yes_untested(
+        &mut self,
+        of: Named<'_>,
+        asked: i64,
+        whom: Whom,
+        now: i64,
+    ) -> Result<Option<Believed>, Doubt> {
+        let last = self.test.filter(|test| test.epoch == whom.epoch).and_then(|test| test.accepts);
+        match last {
+            Some(true) => Err(Doubt::AcceptsRandom),
+            None if self.refuses_in != Some(whom.epoch) => Ok(None),
+            Some(false) | None => Ok(Some(self.believe(of, asked, now))),
+        }
+    }
+
+    fn believe(&mut self, of: Named<'_>, asked: i64, now: i64) -> Believed {
         self.remember(of.mailbox);
         let is_back = self.vanished.is_back(of.key);
         let step = if self.canary.is_none() { self.knows(asked, now) } else { None };
-        Ok(Believed { is_back, step })
+        Believed { is_back, step }
+    }
+
+    /// Its test is still to come; `why` is for people.
+    pub fn waits(&mut self, why: &str) {
+        self.change(why, |_| {});
     }
 
     /// Remembers somebody who can stand in for a canary.

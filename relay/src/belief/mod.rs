@@ -6,13 +6,15 @@
 //! together, seconds in [`age`]. None is ever taken from a clock here.
 //!
 //! - [`credibility`]: a yes and a no of one source for one domain; the heart.
-//! - [`trial`]: what a reply to an invented name shows beyond yes and no.
+//! - [`trial`]: what a reply to an invented name shows beyond yes and no. [`budget`]: how often one
+//!   host hears such names.
 //! - [`class`]: what a source has shown itself to be. [`changes`]: changes of it as they are told.
 //! - [`vanished`]: people who were known and are not any more. [`silence`]: troubles in a row.
 //! - [`doubt`]: why something is not believed.
 //! - [`age`]: how long an answer counts. [`shrunk`]: whether a list may take another's place.
 
 pub mod age;
+pub mod budget;
 pub mod changes;
 pub mod class;
 pub mod credibility;

@@ -349,7 +349,8 @@ async fn a_word_that_people_have_left_is_taken_where_some_are_missing_and_nowher
 async fn a_name_that_was_put_off_is_asked_for_again_until_it_is_answered() {
     let scene = Scene::new(&["jones"]);
     scene.mood(Mood::PutsStrangersOff);
-    assert_eq!(scene.ask("jones").await, Finding::Unavailable, "it may take everybody");
+    assert_eq!(scene.ask("jones").await, YES, "it may take everybody, and people do not wait");
+    assert_eq!(scene.source.report().remembered_yes, 0, "nothing follows from that");
     let invented = || {
         let heard = lock(&scene.fake.heard).clone();
         heard.into_iter().filter(|name| name.starts_with("postern")).collect::<Vec<_>>()
@@ -370,7 +371,8 @@ async fn a_name_that_was_put_off_is_asked_for_again_until_it_is_answered() {
 async fn people_are_found_where_others_are_put_off_for_good() {
     let scene = Scene::new(&["jones"]);
     scene.mood(Mood::PutsStrangersOff);
-    assert_eq!(scene.ask("jones").await, Finding::Unavailable);
+    assert_eq!(scene.ask("jones").await, YES);
+    assert_eq!(scene.class(), Class::Unproven.word());
     let hour_ago = trust::now() - 3_600_000_000;
     {
         let mut credibility = lock(&scene.source.trust.domains[0].credibility);

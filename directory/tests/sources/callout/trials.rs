@@ -3,6 +3,7 @@
 
 use super::{Stage, settings};
 use directory::list::DomainScope;
+use directory::trials::Trials;
 use directory::{
     Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer, callout,
 };
@@ -10,6 +11,7 @@ use kit::{Act, Hop};
 use mail::address::{Domain, LocalPart};
 use relay::belief::class::Class;
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 
@@ -19,14 +21,17 @@ const YES: Finding = Finding::Exists { target: None, by: Matched::Exact };
 struct Listed {
     runtime: Runtime,
     source: Arc<dyn RecipientSource>,
-    settings: DomainSettings,
+    domains: Vec<DomainSettings>,
 }
 
 impl Listed {
     fn of(hop: &Hop) -> Self {
-        let name = Domain::new("example.test").unwrap();
-        let domain = DomainSettings {
-            name: name.clone(),
+        Self::with(hop, &["example.test"], &Arc::default())
+    }
+
+    fn with(hop: &Hop, names: &[&str], trials: &Arc<Trials>) -> Self {
+        let domain = |name: &&str| DomainSettings {
+            name: Domain::new(name).unwrap(),
             next_hop: NextHopId(0),
             local_part_case: LocalPartCase::Folded,
             sub_address_separator: None,
@@ -34,18 +39,29 @@ impl Listed {
             catch_all: None,
             postmaster: None,
         };
-        let scopes = [DomainScope::new(DomainId(0), &domain)];
-        let environment = Environment::bare(name);
+        let domains: Vec<_> = names.iter().map(domain).collect();
+        let scope = |(n, domain): (usize, &DomainSettings)| {
+            DomainScope::new(DomainId(u32::try_from(n).unwrap()), domain)
+        };
+        let scopes: Vec<_> = domains.iter().enumerate().map(scope).collect();
+        let environment = Environment {
+            trials: Arc::clone(trials),
+            ..Environment::bare(Domain::new("mx.example.test").unwrap())
+        };
         let opened = callout::open(&settings(&[hop.address]), &scopes, &environment).unwrap();
-        Self { runtime: super::runtime(), source: opened.source, settings: domain }
+        Self { runtime: super::runtime(), source: opened.source, domains }
     }
 
     fn ask(&self, name: &str) -> Finding {
+        self.ask_at(0, name)
+    }
+
+    fn ask_at(&self, domain: usize, name: &str) -> Finding {
         let local_part = LocalPart::new(name).unwrap();
-        let (domain, settings) = (DomainId(0), &self.settings);
+        let settings = &self.domains[domain];
         let canonical = Canonical::new(&local_part, settings);
         let question = Question {
-            domain,
+            domain: DomainId(u32::try_from(domain).unwrap()),
             settings,
             local_part: &local_part,
             canonical,
@@ -56,6 +72,13 @@ impl Listed {
             SourceAnswer::Later(finding) => self.runtime.block_on(finding),
         }
     }
+}
+
+/// The names that nobody has, as this host heard them.
+fn invented(hop: &Hop) -> usize {
+    let names: HashSet<String> =
+        hop.commands().into_iter().filter(|line| line.contains("<postern")).collect();
+    names.len()
 }
 
 /// Takes jones, and says this to others.
@@ -110,7 +133,7 @@ fn while_a_name_is_put_off_mail_does_not_ask_for_others() {
     let hop = refusing("450 4.2.0 greylisted");
     let listed = Listed::of(&hop);
     for _ in 0..5 {
-        assert_eq!(listed.ask("jones"), Finding::Unavailable);
+        assert_eq!(listed.ask("jones"), YES, "whom it takes is not made to wait");
     }
     let heard = hop.commands();
     let invented: Vec<_> = heard.iter().filter(|line| line.contains("<postern")).collect();
@@ -118,4 +141,49 @@ fn while_a_name_is_put_off_mail_does_not_ask_for_others() {
     let report = listed.source.report();
     assert_eq!(report.class.map(Class::word), Some("unproven"));
     assert!(report.why.contains("puts off") && report.why.contains("450"), "{report:?}");
+}
+
+#[test]
+fn thirty_domains_of_a_host_cost_it_four_names_and_nobody_waits_for_the_rest() {
+    let hop = Hop::acting(|stage, command| match stage {
+        Stage::Rcpt if command.contains("jones@") || command.contains("@domain1.") => Act::Obey,
+        Stage::Rcpt => Act::Say("550 5.1.1 no such user"),
+        _ => Act::Obey,
+    });
+    let names: Vec<String> = (0..30).map(|n| format!("domain{n}.test")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let trials = Arc::default();
+    let listed = Listed::with(&hop, &names, &trials);
+    for domain in 0..30 {
+        let catch_all = domain == 1;
+        let right = if catch_all { Finding::Unavailable } else { YES };
+        assert_eq!(listed.ask_at(domain, "jones"), right, "{domain}");
+    }
+    assert_eq!(invented(&hop), 4);
+    for domain in 2..30 {
+        // Where it was not tested, it has known nobody yet whose yes proves anything.
+        let right = if domain < 4 { Finding::Unknown } else { Finding::Unavailable };
+        assert_eq!(listed.ask_at(domain, "brown"), right, "{domain}");
+        // It has refused somebody since: it is no accept-all there.
+        assert_eq!(listed.ask_at(domain, "jones"), YES, "{domain}");
+        assert_eq!(listed.ask_at(domain, "brown"), Finding::Unknown, "{domain}");
+    }
+    // Whoever else asks the same host, as after a reload, has no others.
+    let again = Listed::with(&hop, &names, &trials);
+    assert!((0..30).all(|domain| again.ask_at(domain, "jones") == YES));
+    assert_eq!(invented(&hop), 4);
+}
+
+#[test]
+fn a_host_that_hangs_up_on_a_trial_hears_no_other() {
+    let hop = Hop::acting(|stage, command| match stage {
+        Stage::Rcpt if command.contains("<postern") => Act::Close,
+        _ => Act::Obey,
+    });
+    let listed = Listed::with(&hop, &["one.test", "two.test", "three.test"], &Arc::default());
+    assert_eq!(listed.ask_at(0, "jones"), Finding::Unavailable, "who asked hears of it");
+    for _ in 0..3 {
+        assert!((0..3).all(|domain| listed.ask_at(domain, "jones") == YES));
+    }
+    assert_eq!(invented(&hop), 1);
 }

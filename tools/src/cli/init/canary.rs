@@ -5,6 +5,7 @@
 use super::answers::Answers;
 use directory::callout::{Callout, Settings};
 use directory::live::{Existence, LiveSource, Trouble, TroubleKind};
+use directory::trials::Trials;
 use mail::address::{Domain, Host, LocalPart, Mailbox};
 use std::sync::Arc;
 use wire::server::NextHopHost;
@@ -69,7 +70,7 @@ fn callout(answers: &Answers) -> Result<Arc<Callout>, String> {
         host: answers.next_hop_host().to_owned(),
         port: answers.next_hop_port(),
     }]);
-    Callout::open(&settings, &hostname).map_err(|error| error.to_string())
+    Callout::open(&settings, &hostname, &Trials::default()).map_err(|error| error.to_string())
 }
 
 /// Somebody whom nobody has, since nobody can guess it.
