@@ -15,7 +15,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
-use wire::server::NextHopHost;
+use wire::server::{NextHopHost, Trust};
 
 /// Lookups of each measurement.
 const LOOKUPS: usize = 100_000;
@@ -29,7 +29,7 @@ fn settings(slapd: &Slapd) -> Settings {
         preset: Preset::Custom,
         servers: vec![NextHopHost { host: address.ip().to_string(), port: address.port() }],
         protection: Protection::Plain,
-        tls_ca: None,
+        trust: Trust::SystemRoots,
         tls_name: None,
         bind: None,
         base: slapd.shape.base().to_owned(),

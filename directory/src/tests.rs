@@ -251,7 +251,7 @@ fn a_source_that_cannot_be_opened_makes_nobody_unknown() {
         method: http::Method::Get,
         answer: http::Answer::default(),
         token_file: None,
-        tls_ca: Some("/nonexistent/ca.pem".into()),
+        trust: wire::server::Trust::Authorities("/nonexistent/ca.pem".into()),
         question_max: Duration::from_secs(1),
         connections_max: 1,
         positive_seconds: 0,

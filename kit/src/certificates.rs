@@ -1,7 +1,7 @@
 //! An authority of the test's own, and certificates under it.
 
 use super::folder::Folder;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -51,6 +51,16 @@ impl Authority {
         Certificate { pem, key: key.serialize_pem() }
     }
 
+    /// A certificate for a name or an IP address that ended on 2 January 2020.
+    pub fn sign_ended(&self, name: &str) -> Certificate {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 2);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Certificate { pem, key: key.serialize_pem() }
+    }
+
     /// A client that believes this authority only.
     pub fn client(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
@@ -60,6 +70,13 @@ impl Authority {
             .unwrap();
         Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
     }
+}
+
+/// The SHA-256 of a certificate, given as PEM.
+pub fn sha256(pem: &str) -> [u8; 32] {
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let digest = ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, &der);
+    digest.as_ref().try_into().unwrap()
 }
 
 impl Certificate {
@@ -82,10 +99,8 @@ impl Certificate {
 
     /// SHA-256 of the certificate, in hex.
     pub fn fingerprint(&self) -> String {
-        use ::aws_lc_rs::digest::{SHA256, digest};
-        let der = CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap();
         let mut hex = String::new();
-        for octet in digest(&SHA256, &der).as_ref() {
+        for octet in sha256(&self.pem) {
             let _ = write!(hex, "{octet:02x}");
         }
         hex

@@ -7,6 +7,7 @@
 
 pub mod certificates;
 pub mod client;
+pub mod dirsrv;
 pub mod dns;
 pub mod fake_ldap;
 pub mod folder;
@@ -18,6 +19,7 @@ pub mod pgbouncer;
 pub mod postern;
 pub mod postgres;
 pub mod process;
+pub mod samba;
 pub mod scene;
 pub mod servers;
 pub mod slapd;

@@ -35,23 +35,15 @@ pub struct TlsKeys<'a> {
 impl TlsKeys<'_> {
     /// What they say for a server.
     pub fn read(&self, context: &mut LoadContext) -> NextHopTls {
-        let trust = [self.tls_ca, self.tls_fingerprint, self.tls_name].into_iter().flatten();
-        for text in trust.filter(|_| self.tls != TlsUse::Require) {
+        let keys = [self.tls_ca, self.tls_fingerprint, self.tls_name].into_iter().flatten();
+        for text in keys.filter(|_| self.tls != TlsUse::Require) {
             let message = format!("`{}` without tls = \"require\"", text.path().key);
             context.refuse(
                 text.wrong(message, "nothing would be verified")
                     .help("add tls = \"require\", or take this out"),
             );
         }
-        if let (Some(ca), Some(fingerprint)) = (self.tls_ca, self.tls_fingerprint) {
-            context.refuse(
-                ca.wrong("`tls_ca` beside `tls_fingerprint`", "one")
-                    .at(fingerprint.span(), "or the other")
-                    .help("a fingerprint believes one certificate, whoever has signed it"),
-            );
-        }
-        let authorities = self.tls_ca.and_then(|ca| file::certificates(ca, context));
-        let fingerprint = self.tls_fingerprint.and_then(|text| fingerprint(text, context));
+        let trust = trust(self.tls_ca, self.tls_fingerprint, context);
         if let Some(name) = self.tls_name {
             certificate_name(name, "exchange.example.test", context);
         }
@@ -59,14 +51,31 @@ impl TlsKeys<'_> {
             TlsUse::None => NextHopTls::None,
             TlsUse::Opportunistic => NextHopTls::Opportunistic,
             TlsUse::Require => {
-                let trust = match (authorities, fingerprint) {
-                    (_, Some(digest)) => Trust::Fingerprint(digest),
-                    (Some((path, _)), None) => Trust::Authorities(path),
-                    (None, None) => Trust::SystemRoots,
-                };
                 NextHopTls::Require { trust, name: self.tls_name.map(ToString::to_string) }
             }
         }
+    }
+}
+
+/// Which certificates are believed: what `tls_ca` and `tls_fingerprint` of a table say, or the
+/// system's roots.
+pub fn trust(
+    tls_ca: Option<&Text>,
+    tls_fingerprint: Option<&Text>,
+    context: &mut LoadContext,
+) -> Trust {
+    if let (Some(ca), Some(fingerprint)) = (tls_ca, tls_fingerprint) {
+        context.refuse(
+            ca.wrong("`tls_ca` beside `tls_fingerprint`", "one")
+                .at(fingerprint.span(), "or the other")
+                .help("a fingerprint believes one certificate, whoever has signed it"),
+        );
+    }
+    let authorities = tls_ca.and_then(|ca| file::certificates(ca, context));
+    match (authorities, tls_fingerprint.and_then(|text| fingerprint(text, context))) {
+        (_, Some(digest)) => Trust::Fingerprint(digest),
+        (Some((path, _)), None) => Trust::Authorities(path),
+        (None, None) => Trust::SystemRoots,
     }
 }
 

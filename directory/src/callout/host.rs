@@ -18,6 +18,7 @@ use wire::dial::settings::DialSettings;
 use wire::lock::lock;
 use wire::pool::{Bounds, Busy, Lease, Pool, Slot};
 use wire::server::NextHopHost;
+use wire::tls::cause;
 
 /// Failures that took as long count: only they cost those who wait.
 const FAILURE_TO_BE_SPARED: Duration = Duration::from_millis(200);
@@ -168,6 +169,14 @@ impl AskedHost {
     /// What a connection's end means for whoever asked.
     pub(super) fn trouble(&self, error: ConnectionError, waited_for: &str) -> Trouble {
         let name = &self.host.name;
+        let cause = match &error {
+            ConnectionError::Handshake(error) => cause::of_handshake(error),
+            _ => None,
+        };
+        if let Some(cause) = cause {
+            let what = format!("{name}: while {waited_for} was awaited: {}", cause.what);
+            return Trouble::new(TroubleKind::Misconfigured, what).remedy(cause.remedy);
+        }
         let (kind, remedy) = match &error {
             ConnectionError::Io(_) | ConnectionError::Closed => (TroubleKind::Down, ""),
             ConnectionError::TimedOut => (TroubleKind::Slow, ""),

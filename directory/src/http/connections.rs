@@ -8,7 +8,7 @@ use reqwest::{Client, Request, Response};
 use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
-use wire::server::{NextHopTls, Trust};
+use wire::server::NextHopTls;
 use wire::tls::client::client_config;
 
 /// How long a connection rests before it is closed.
@@ -24,7 +24,7 @@ pub(super) struct Connections {
 impl Connections {
     /// Nothing is connected yet.
     pub(super) fn new(settings: &Settings) -> Result<Self, OpenError> {
-        let trust = settings.tls_ca.clone().map_or(Trust::SystemRoots, Trust::Authorities);
+        let trust = settings.trust.clone();
         let tls = client_config(&NextHopTls::Require { trust, name: None })?;
         let client = |idle_max: usize| {
             let mut builder = Client::builder()

@@ -29,6 +29,7 @@ use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use wire::tls::cause;
 use wire::tls::client::TrustError;
 
 /// The largest body that a response may have, in octets.
@@ -171,11 +172,15 @@ impl Http {
 
     /// The library's own words hold the URL, and so the address; its cause does not.
     fn failed(&self, error: &reqwest::Error) -> Trouble {
-        let (cause, is_tls) = root_of(error);
-        let what = format!("{}: {cause}", self.place);
-        if is_tls {
-            return Trouble::new(TroubleKind::Misconfigured, what)
-                .remedy("compare the server's certificate with `tls_ca` and the name in `url`");
+        let (root, tls) = root_of(error);
+        let what = format!("{}: {root}", self.place);
+        if let Some(tls) = tls {
+            let Some(cause) = cause::of_certificate(tls) else {
+                return Trouble::new(TroubleKind::Misconfigured, what)
+                    .remedy("`url`: is it the port for HTTPS?");
+            };
+            let what = format!("{}: {}", self.place, cause.what);
+            return Trouble::new(TroubleKind::Misconfigured, what).remedy(cause.remedy);
         }
         let kind = if error.is_timeout() { TroubleKind::Slow } else { TroubleKind::Down };
         Trouble::new(kind, what)
@@ -265,17 +270,17 @@ async fn bearer(file: &Path) -> Result<HeaderValue, Trouble> {
     Ok(value)
 }
 
-/// The cause at the bottom, and whether TLS is.
-fn root_of(error: &reqwest::Error) -> (String, bool) {
+/// The cause at the bottom, and that of TLS, if it is one.
+fn root_of(error: &reqwest::Error) -> (String, Option<&rustls::Error>) {
     let mut root: &(dyn StdError + 'static) = error;
-    let mut is_tls = false;
+    let mut tls = None;
     loop {
         let below = match root.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref()) {
             Some(inner) => Some(inner as &(dyn StdError + 'static)),
             None => root.source(),
         };
-        let Some(below) = below else { return (root.to_string(), is_tls) };
-        is_tls |= below.is::<rustls::Error>();
+        let Some(below) = below else { return (root.to_string(), tls) };
+        tls = tls.or(below.downcast_ref::<rustls::Error>());
         root = below;
     }
 }

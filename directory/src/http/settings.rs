@@ -6,9 +6,11 @@ use settings::file;
 use settings::table::context::LoadContext;
 use settings::table::keys::table;
 use settings::table::value::{Given, Text, choice};
+use settings::tls_keys::trust;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use wire::server::Trust;
 
 /// Whom to ask, and how. Plain data.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,8 +25,8 @@ pub struct Settings {
     pub answer: Answer,
     /// The file that holds the bearer token; read for each question.
     pub token_file: Option<PathBuf>,
-    /// PEM file of the authorities that are believed; `None`: the system's.
-    pub tls_ca: Option<PathBuf>,
+    /// Which certificates are believed.
+    pub trust: Trust,
     /// Until the answer, waiting for a connection included.
     pub question_max: Duration,
     /// Questions at the same time.
@@ -74,8 +76,12 @@ table! {
         /// A file that holds the bearer token, in one line. It is read for each question, and sent
         /// only over https or to this machine.
         token_file: Option<Text> = optional("none is sent").like("people.token"),
-        /// PEM file of the authorities that are believed.
+        /// PEM file of the authorities that are believed, or of the server's own certificate.
         tls_ca: Option<Text> = optional("the system's roots").like("inside-ca.pem"),
+        /// SHA-256 of the one certificate (DER) that is believed, in hex; its name, dates and kind
+        /// do not matter then.
+        tls_fingerprint: Option<Text> = optional("the certificate is verified by its chain")
+            .like("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
         /// Until the answer; the client waits for its reply to RCPT meanwhile.
         question_seconds_max: Given<Duration> = number(3, 1..=60),
         /// Questions at the same time; 256 more wait.
@@ -104,14 +110,14 @@ pub(crate) fn read(written: &HttpTable, context: &mut LoadContext) -> Option<Set
         keeps_secrets(origin.as_ref(), text, context);
         file::readable(text, context)
     });
-    let tls_ca = written.tls_ca.as_ref().and_then(|text| tls_ca(text, origin.as_ref(), context));
+    let trust = trusted(written, origin.as_ref(), context);
     Some(Settings {
         name: written.name.as_ref()?.to_string(),
         url: written.url.as_ref()?.to_string(),
         method: *written.method,
         answer: Answer { exists, target },
         token_file,
-        tls_ca,
+        trust,
         question_max: *written.question_seconds_max,
         connections_max: *written.connections_max,
         positive_seconds: *written.positive_seconds,
@@ -162,16 +168,17 @@ fn keeps_secrets(origin: Option<&Url>, token_file: &Text, context: &mut LoadCont
     );
 }
 
-fn tls_ca(written: &Text, origin: Option<&Url>, context: &mut LoadContext) -> Option<PathBuf> {
-    let (path, _) = file::certificates(written, context)?;
-    if origin.is_some_and(|origin| origin.scheme() == "http") {
+fn trusted(written: &HttpTable, origin: Option<&Url>, context: &mut LoadContext) -> Trust {
+    let (tls_ca, tls_fingerprint) = (written.tls_ca.as_ref(), written.tls_fingerprint.as_ref());
+    let is_plain = origin.is_some_and(|origin| origin.scheme() == "http");
+    for text in [tls_ca, tls_fingerprint].into_iter().flatten().filter(|_| is_plain) {
+        let message = format!("`{}` without TLS", text.path().key);
         context.refuse(
-            written
-                .wrong("`tls_ca` without TLS", "nothing would be verified")
+            text.wrong(message, "nothing would be verified")
                 .help("write https:// in `url`, or take this out"),
         );
     }
-    Some(path)
+    trust(tls_ca, tls_fingerprint, context)
 }
 
 /// RFC 6901 §3: empty, or steps that begin with `/`, in which `~` is written `~0` and `/` `~1`.

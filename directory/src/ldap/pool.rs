@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use wire::clock;
 use wire::lock::lock;
 use wire::pool::counted::Count;
-use wire::server::{NextHopHost, NextHopTls, Trust};
+use wire::server::{NextHopHost, NextHopTls};
 use wire::tls::client::{TrustError, client_config};
 
 /// Askers that wait because all connections have as much under way as they may.
@@ -71,10 +71,7 @@ impl Pool {
     /// # Errors
     /// When the authorities cannot be loaded.
     pub fn new(settings: &Arc<Settings>) -> Result<Self, TrustError> {
-        let trust = match &settings.tls_ca {
-            Some(path) => Trust::Authorities(path.clone()),
-            None => Trust::SystemRoots,
-        };
+        let trust = settings.trust.clone();
         let tls = match settings.protection {
             Protection::Plain => NextHopTls::None,
             Protection::Ldaps | Protection::StartTls => NextHopTls::Require { trust, name: None },
@@ -422,7 +419,7 @@ mod tests {
             preset: Preset::Custom,
             servers: Vec::new(),
             protection: Protection::Plain,
-            tls_ca: None,
+            trust: wire::server::Trust::SystemRoots,
             tls_name: None,
             bind: None,
             base: "o=Example".to_owned(),

@@ -9,12 +9,12 @@ use crate::mode::Use;
 use settings::mistake::Mistake;
 use settings::table::context::LoadContext;
 use settings::table::value::{Given, Text, all};
-use settings::tls_keys::certificate_name;
+use settings::tls_keys::{certificate_name, trust};
 use settings::{address, file};
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
-use wire::server::NextHopHost;
+use wire::server::{NextHopHost, Trust};
 
 /// One `[[ldap]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,8 +27,8 @@ pub struct Settings {
     pub servers: Vec<NextHopHost>,
     /// What connections are protected by.
     pub protection: Protection,
-    /// The authorities that are believed; the system's when there are none.
-    pub tls_ca: Option<PathBuf>,
+    /// Which certificates are believed.
+    pub trust: Trust,
     /// The name that certificates must bear, when it is not the host's.
     pub tls_name: Option<String>,
     /// Who we are; nobody in particular when there is none.
@@ -81,7 +81,7 @@ pub(crate) fn read(written: &LdapTable, context: &mut LoadContext) -> Option<Set
     let preset = written.preset.as_deref().copied().unwrap_or(Preset::Custom);
     let protection = *written.tls;
     let servers = servers(written, preset.port(protection), context);
-    let tls_ca = written.tls_ca.as_ref().and_then(|ca| file::certificates(ca, context));
+    let trust = trust(written.tls_ca.as_ref(), written.tls_fingerprint.as_ref(), context);
     check_tls(written, &servers, context);
     let bind = bind(written, context);
     let (mode, filter) = match *written.mode {
@@ -103,7 +103,7 @@ pub(crate) fn read(written: &LdapTable, context: &mut LoadContext) -> Option<Set
         preset,
         servers,
         protection,
-        tls_ca: tls_ca.map(|(path, _)| path),
+        trust,
         tls_name: written.tls_name.as_ref().map(ToString::to_string),
         bind,
         base: written.base.as_ref()?.to_string(),
@@ -143,7 +143,9 @@ fn servers(written: &LdapTable, port: u16, context: &mut LoadContext) -> Vec<Nex
 
 fn check_tls(written: &LdapTable, servers: &[NextHopHost], context: &mut LoadContext) {
     if *written.tls == Protection::Plain {
-        for text in [&written.tls_ca, &written.tls_name].into_iter().flatten() {
+        for text in
+            [&written.tls_ca, &written.tls_fingerprint, &written.tls_name].into_iter().flatten()
+        {
             let message = format!("`{}` beside tls = \"plain\"", text.path().key);
             context.refuse(
                 text.wrong(message, "nothing would be verified")

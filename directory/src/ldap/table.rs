@@ -23,8 +23,12 @@ table! {
         /// What connections are protected by. `plain` is nothing: for servers that know no TLS of
         /// this century.
         tls: Given<Protection> = choice("ldaps"),
-        /// PEM file of the authorities that are believed.
+        /// PEM file of the authorities that are believed, or of the server's own certificate.
         tls_ca: Option<Text> = optional("the system's roots").like("inside-ca.pem"),
+        /// SHA-256 of the one certificate (DER) that is believed, in hex; its name, dates and kind
+        /// do not matter then.
+        tls_fingerprint: Option<Text> = optional("the certificate is verified by its chain")
+            .like("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
         /// The name that the certificate must bear, when it is not the host's.
         tls_name: Option<Text> = optional("the host's name").like("dc.example.test"),
         /// Who Postern is to the directory.

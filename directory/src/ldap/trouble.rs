@@ -7,6 +7,7 @@ use ldap3::LdapError;
 use std::error::Error;
 use std::fmt::Display;
 use std::io;
+use wire::tls::cause;
 
 /// Trouble that several askers may share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -295,16 +296,12 @@ pub(super) fn of_io(error: &io::Error) -> Problem {
 }
 
 fn of_tls(error: &rustls::Error) -> Problem {
-    let remedy = match error {
-        rustls::Error::InvalidCertificate(_) => {
-            "`tls_ca`: the authority that signed the server's certificate; `tls_name`: the name \
-             in it, when it is not the host's"
-        }
-        _ => {
-            "`tls`: \"ldaps\" and \"starttls\" have ports of their own; a server that knows only \
-             TLS before 1.2 is reached by \"plain\""
-        }
-    };
+    if let Some(cause) = cause::of_certificate(error) {
+        let what = format!("TLS failed: {}", cause.what);
+        return Problem::new(TroubleKind::Misconfigured, what, cause.remedy);
+    }
+    let remedy = "`tls`: \"ldaps\" and \"starttls\" have ports of their own; a server that knows \
+                  only TLS before 1.2 is reached by \"plain\"";
     Problem::new(TroubleKind::Misconfigured, format!("TLS failed: {error}"), remedy)
 }
 

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
+use wire::server::Trust;
 
 const EXISTS: Existence = Existence::Exists { target: None };
 
@@ -27,7 +28,7 @@ fn settings(url: String) -> Settings {
         method: Method::Get,
         answer: Answer::default(),
         token_file: None,
-        tls_ca: None,
+        trust: Trust::SystemRoots,
         question_max: Duration::from_secs(30),
         connections_max: 8,
         positive_seconds: 60,
@@ -360,13 +361,17 @@ fn a_certificate_is_verified_by_its_authority_and_its_name() {
     let asker = |name: &str, shown: &str, ca: &std::path::Path| {
         let port = over_tls(authority.sign(shown).server());
         let url = format!("https://{name}:{port}/{{address}}");
-        Asker::with(&Settings { tls_ca: Some(ca.to_owned()), ..settings(url) })
+        Asker::with(&Settings { trust: Trust::Authorities(ca.to_owned()), ..settings(url) })
     };
     assert_eq!(asker("127.0.0.1", "127.0.0.1", &ca).jones().unwrap(), EXISTS);
+    let itself = authority.sign("elsewhere.example.test");
+    let trust = Trust::Fingerprint(kit::certificates::sha256(&itself.pem));
+    let url = format!("https://127.0.0.1:{}/{{address}}", over_tls(itself.server()));
+    assert_eq!(Asker::with(&Settings { trust, ..settings(url) }).jones().unwrap(), EXISTS);
     for wrong in [asker("127.0.0.1", "127.0.0.1", &other), asker("127.0.0.1", "127.0.0.9", &ca)] {
         let trouble = wrong.trouble();
         assert_eq!(trouble.kind, TroubleKind::Misconfigured, "{trouble}");
-        assert!(trouble.remedy.contains("`tls_ca`"), "{trouble:?}");
+        assert!(trouble.remedy.contains("`tls_"), "{trouble:?}");
     }
 }
 

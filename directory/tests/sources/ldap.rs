@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
-use wire::server::NextHopHost;
+use wire::server::{NextHopHost, Trust};
 
 const PERSON: &str = "person0001@example.test";
 const NOBODY: &str = "nobody@example.test";
@@ -31,7 +31,7 @@ fn settings(preset: Preset, servers: &[SocketAddr], base: &str) -> Settings {
         preset,
         servers: servers.iter().map(host).collect(),
         protection: Protection::Plain,
-        tls_ca: None,
+        trust: Trust::SystemRoots,
         tls_name: None,
         bind: None,
         base: base.to_owned(),
@@ -63,13 +63,13 @@ fn of_fake(fake: &FakeLdap) -> Settings {
 }
 
 /// A directory and the thread that asks it.
-struct Asker {
+pub(crate) struct Asker {
     runtime: Runtime,
     source: Arc<Ldap>,
 }
 
 impl Asker {
-    fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         Self { runtime, source: Arc::new(Ldap::new(Arc::new(settings)).unwrap()) }
     }
@@ -79,7 +79,7 @@ impl Asker {
         self.runtime.block_on(async { timeout(kit::PATIENCE, asking).await.expect("it ends") })
     }
 
-    fn knows(&self, address: &str) -> bool {
+    pub(crate) fn knows(&self, address: &str) -> bool {
         match self.ask(address) {
             Ok(Existence::Exists { .. }) => true,
             Ok(Existence::Unknown) => false,
@@ -87,7 +87,7 @@ impl Asker {
         }
     }
 
-    fn trouble(&self, address: &str) -> Trouble {
+    pub(crate) fn trouble(&self, address: &str) -> Trouble {
         self.ask(address).expect_err("trouble")
     }
 
@@ -227,28 +227,37 @@ fn tls_is_verified() {
         return;
     }
     let slapd = Slapd::start(Setup { people: 1, ..Setup::new(Shape::OpenLdap) });
-    let authority = Some(slapd.folder.file("authority.pem"));
+    let authority = Trust::Authorities(slapd.folder.file("authority.pem"));
     let ldaps = Settings {
         protection: Protection::Ldaps,
-        tls_ca: authority.clone(),
+        trust: authority.clone(),
         ..settings(Preset::OpenLdap, &[slapd.tls_address.unwrap()], slapd.shape.base())
     };
-    let starttls = Settings { protection: Protection::StartTls, tls_ca: authority, ..of(&slapd) };
+    let starttls = Settings { protection: Protection::StartTls, trust: authority, ..of(&slapd) };
     for right in [&ldaps, &starttls] {
         let asker = Asker::new(right.clone());
         assert!(asker.knows(PERSON));
         assert!(!asker.knows(NOBODY));
         for wrong in [
             Settings { tls_name: Some("other.example.test".to_owned()), ..right.clone() },
-            Settings { tls_ca: None, ..right.clone() },
+            Settings { trust: Trust::SystemRoots, ..right.clone() },
         ] {
             let trouble = Asker::new(wrong).trouble(PERSON);
             assert_eq!(trouble.kind, TroubleKind::Misconfigured, "{trouble}");
-            assert!(trouble.remedy.contains("tls_ca"), "{}", trouble.remedy);
+            assert!(trouble.remedy.contains("`tls_"), "{}", trouble.remedy);
         }
         let name = Some("localhost".to_owned());
         assert!(Asker::new(Settings { tls_name: name, ..right.clone() }).knows(PERSON));
     }
+    let fingerprint = |certificate: &str| {
+        let pem = std::fs::read_to_string(slapd.folder.file(certificate)).unwrap();
+        Trust::Fingerprint(kit::certificates::sha256(&pem))
+    };
+    let other_name = Some("other.example.test".to_owned());
+    let pinned = Settings { trust: fingerprint("mx.pem"), tls_name: other_name, ..ldaps.clone() };
+    assert!(Asker::new(pinned.clone()).knows(PERSON), "whatever its name is");
+    let wrong = Settings { trust: fingerprint("authority.pem"), ..pinned };
+    assert!(Asker::new(wrong).trouble(PERSON).what.contains("tls_fingerprint"));
     let swapped = Settings { protection: Protection::Ldaps, ..of(&slapd) };
     let connect_max = Duration::from_secs(1);
     let trouble = Asker::new(Settings { connect_max, ..swapped }).trouble(PERSON);

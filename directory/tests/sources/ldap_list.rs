@@ -5,6 +5,7 @@
 
 mod changes;
 mod faults;
+mod real;
 
 use directory::ldap::{Bind, Export, Ldap, LdapList, Mode, Preset, Protection, Settings, Template};
 use directory::list::{DomainScope, Failing, Listed, LoadError, Scope};
@@ -21,7 +22,7 @@ use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use wire::server::NextHopHost;
+use wire::server::{NextHopHost, Trust};
 
 fn settings(preset: Preset, servers: &[SocketAddr], base: &str) -> Settings {
     let host =
@@ -41,7 +42,7 @@ fn settings(preset: Preset, servers: &[SocketAddr], base: &str) -> Settings {
         preset,
         servers: servers.iter().map(host).collect(),
         protection: Protection::Plain,
-        tls_ca: None,
+        trust: Trust::SystemRoots,
         tls_name: None,
         bind: None,
         base: base.to_owned(),

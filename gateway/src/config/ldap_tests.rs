@@ -37,7 +37,7 @@ fn the_least_table_is_protected_by_ldaps_and_bounded() {
     let settings = read("preset = \"openldap\"\nservers = [\"a.test\"]\nbase = \"dc=test\"");
     assert_eq!((settings.preset, settings.protection), (Preset::OpenLdap, Protection::Ldaps));
     assert_eq!(settings.servers[0].port, 636);
-    assert_eq!((&settings.bind, &settings.tls_ca), (&None, &None));
+    assert_eq!((&settings.bind, &settings.trust), (&None, &wire::server::Trust::SystemRoots));
     assert_eq!((settings.connections_max, settings.outstanding_max), (2, 32));
     assert_eq!(settings.answer_max, Duration::from_secs(3));
     assert_eq!(settings.negative, Duration::from_secs(600));

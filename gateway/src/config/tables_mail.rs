@@ -20,7 +20,8 @@ table! {
         /// `opportunistic` uses STARTTLS where it is offered and believes any certificate, which
         /// keeps out listeners but no impostor. `require` sends nothing without TLS, and verifies.
         tls: Given<TlsUse> = choice("opportunistic"),
-        /// PEM file of the authorities that `require` believes.
+        /// PEM file of the authorities that `require` believes, or of the server's own
+        /// certificate.
         tls_ca: Option<Text> = optional("the system's roots").like("inside-ca.pem"),
         /// SHA-256 of the one certificate (DER) that `require` believes, in hex; its name and dates
         /// do not matter then.

@@ -1,16 +1,19 @@
-//! TLS towards next hops: which certificates are believed. Opportunistic TLS believes any, since
-//! the other choice is clear text; required TLS believes roots, authorities or one fingerprint,
-//! and never falls back.
+//! TLS towards next hops and directories: which certificates are believed. Opportunistic TLS
+//! believes any, since the other choice is clear text; required TLS believes roots, authorities or
+//! one fingerprint, and never falls back.
 
+use super::key;
 use crate::server::{NextHopTls, Trust};
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 use rustls_platform_verifier::BuilderVerifierExt;
+use std::path::Path;
 use std::sync::Arc;
 use thiserror::Error as ThisError;
 
@@ -32,54 +35,97 @@ pub fn client_config(tls: &NextHopTls) -> Result<Option<Arc<ClientConfig>>, Trus
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
-    let builder = match tls {
+    let believed = match tls {
         NextHopTls::None => return Ok(None),
-        NextHopTls::Opportunistic => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Pinned { provider, fingerprint: None })),
+        NextHopTls::Opportunistic => Believed::Any,
         NextHopTls::Require { trust: Trust::Fingerprint(sha256), .. } => {
-            let pinned = Pinned { provider, fingerprint: Some(*sha256) };
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned))
+            Believed::Fingerprint(*sha256)
         }
         NextHopTls::Require { trust: Trust::Authorities(path), .. } => {
-            let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_file_iter(path)? {
-                roots.add(certificate?)?;
-            }
-            builder.with_root_certificates(roots)
+            Believed::named(path, &provider)?
         }
         NextHopTls::Require { trust: Trust::SystemRoots, .. } => {
-            builder.with_platform_verifier()?
+            let builder = builder.with_platform_verifier()?;
+            return Ok(Some(Arc::new(builder.with_no_client_auth())));
         }
     };
+    let verifier = Arc::new(Verifier { provider, believed });
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     Ok(Some(Arc::new(builder.with_no_client_auth())))
 }
 
-/// Believes one certificate by its SHA-256, or any when none is named. The handshake's own
-/// signature is verified in either case.
+/// Which certificates are believed.
 #[derive(Debug)]
-struct Pinned {
-    provider: Arc<CryptoProvider>,
-    fingerprint: Option<[u8; 32]>,
+enum Believed {
+    /// All: whoever is in between could as well take TLS out.
+    Any,
+    /// The one with this SHA-256.
+    Fingerprint([u8; 32]),
+    /// Those that a file holds, and what the authorities among them have signed.
+    Named { certificates: Vec<CertificateDer<'static>>, chain: Option<Arc<WebPkiServerVerifier>> },
 }
 
-impl ServerCertVerifier for Pinned {
+impl Believed {
+    /// A server's own certificate in the file need not be fit to be an authority.
+    fn named(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Self, TrustError> {
+        let certificates: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_file_iter(path)?.collect::<Result<_, _>>()?;
+        let mut roots = RootCertStore::empty();
+        let (fit, _) = roots.add_parsable_certificates(certificates.iter().cloned());
+        let chain = (fit > 0).then(|| {
+            WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider)).build()
+        });
+        let chain = chain.transpose().map_err(|error| Error::General(error.to_string()))?;
+        Ok(Self::Named { certificates, chain })
+    }
+}
+
+/// Believes what it is told to. The handshake's own signature is verified wherever a certificate
+/// is, by nothing but its key: neither its version nor the size of its key counts.
+#[derive(Debug)]
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    believed: Believed,
+}
+
+impl Verifier {
+    fn verify_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if matches!(self.believed, Believed::Any) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        key::verify(&self.provider, message, certificate, signature)
+    }
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(fingerprint) = &self.fingerprint else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        let digest = aws_lc_rs_digest(end_entity);
-        if digest.as_ref() == fingerprint {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
+        match &self.believed {
+            Believed::Any => Ok(ServerCertVerified::assertion()),
+            Believed::Fingerprint(fingerprint) if key::sha256(end_entity) == *fingerprint => {
+                Ok(ServerCertVerified::assertion())
+            }
+            Believed::Fingerprint(_) => {
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
+            Believed::Named { certificates, .. } if certificates.contains(end_entity) => {
+                Ok(ServerCertVerified::assertion())
+            }
+            Believed::Named { chain: Some(chain), .. } => {
+                chain.verify_server_cert(end_entity, intermediates, name, ocsp, now)
+            }
+            Believed::Named { chain: None, .. } => Err(CertificateError::UnknownIssuer.into()),
         }
     }
 
@@ -89,8 +135,7 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
+        self.verify_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -99,15 +144,13 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+        self.verify_signature(message, certificate, signature)
     }
 
+    /// Those first that a short RSA key can be verified by, where TLS 1.2 leaves a choice.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let mut schemes = self.provider.signature_verification_algorithms.supported_schemes();
+        schemes.sort_by_key(|scheme| !key::takes_short_keys(*scheme));
+        schemes
     }
-}
-
-fn aws_lc_rs_digest(certificate: &CertificateDer<'_>) -> ::aws_lc_rs::digest::Digest {
-    ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, certificate)
 }

@@ -6,6 +6,7 @@ use gateway::next_hop::trial::{Trial, try_out};
 use mail::smtp::extension::Capabilities;
 use settings::mistake::Mistake;
 use wire::dial::connection::ConnectionError;
+use wire::tls::cause;
 
 /// Warnings, for mail hears no more than 451 while a server does not answer.
 pub(super) fn warnings(config: &Config) -> Vec<Mistake> {
@@ -34,6 +35,13 @@ fn unreachable(host: &str, error: &ConnectionError) -> Mistake {
             "`tls_ca` or `tls_fingerprint` of this next hop say whom to believe"
         }
         _ => "while it does not answer, mail for it hears 451 and is tried again",
+    };
+    let (error, remedy) = match error {
+        ConnectionError::Handshake(handshake) => match cause::of_handshake(handshake) {
+            Some(cause) => (format!("no TLS: {}", cause.what), cause.remedy),
+            None => (error.to_string(), remedy),
+        },
+        _ => (error.to_string(), remedy),
     };
     let message = format!("the next hop {host} cannot be used now: {error}");
     Mistake::new(message).warning().key("next_hop").help(remedy)

@@ -5,6 +5,7 @@ use super::answers::Answers;
 use super::directory::Found;
 use super::sources::{Asked, Sources};
 use directory::ldap::{Preset, Protection};
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// What the directory is called in the configuration.
@@ -139,9 +140,16 @@ fn ldap(found: &Found, is_asked: bool) -> String {
          tls = \"{tls}\"\nbase = {base}\n"
     );
     if found.untrusted.is_some() {
-        text.push_str(
-            "# To fill in, since its certificate is not believed here: who signed it.\n\
-             # tls_ca = \"directory-ca.pem\"\n",
+        let starttls = if tls == "starttls" { " -starttls ldap" } else { "" };
+        let _ = write!(
+            text,
+            "# To fill in, since its certificate is not believed here: who signed it, or what this\n\
+             # prints, if it is the server's (it prints the same of the file on the server):\n\
+             #   openssl s_client -connect {}{starttls} </dev/null |\n\
+             #     openssl x509 -noout -fingerprint -sha256\n\
+             # tls_ca = \"directory-ca.pem\"\n\
+             # tls_fingerprint = \"\"\n",
+            found.server()
         );
     }
     if found.needs_name() {

@@ -153,7 +153,10 @@ impl Found {
         let mut text =
             format!("{} is {}, {how}; base {}.\n", self.server(), self.software, self.base);
         if let Some(why) = &self.untrusted {
-            let _ = writeln!(text, "  Its certificate is not believed: {why}. To fill in: tls_ca.");
+            let _ = writeln!(
+                text,
+                "  Its certificate is not believed: {why}.\n  To fill in: tls_ca or tls_fingerprint."
+            );
         }
         let needs = "To fill in: bind_dn, password_file";
         match self.shows {
