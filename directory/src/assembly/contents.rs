@@ -1,10 +1,11 @@
 //! What is wrong inside of recipient files, as mistakes beside those of the configuration. The
 //! files are read by the same source that serves mail, without its state directory.
 
-use super::{Configured, ListedSource, doubts, listed, scopes};
+use super::{Configured, ListedSource, doubts, listed, reading, scopes};
 use crate::file;
 use crate::kinds::{self, file_source};
 use crate::list::{LineError, LoadError, Malformed, Scope};
+use crate::live::Trouble;
 use crate::load::guard::{Hold, Outcome};
 use crate::statistics::Statistics;
 use crate::{Environment, RecipientList};
@@ -24,20 +25,34 @@ const TRIED_AT_ONCE_MAX: usize = 16;
 /// A file up to this size is kept in memory to show its lines.
 const SHOWN_FILE_OCTETS_MAX: u64 = 16 << 20;
 
-/// What is wrong with a source that asks elsewhere: its settings, or what it says.
+/// What is wrong with a source that is elsewhere: its settings, or what it says; and what it has,
+/// where it is a list, which is read to its end. `progress` is called meanwhile with its name and
+/// the addresses so far.
 #[must_use]
-pub fn trouble(listed: &ListedSource<'_>) -> Option<Mistake> {
+pub fn try_out(
+    listed: &ListedSource<'_>,
+    progress: &dyn Fn(&str, u64),
+) -> (Vec<Mistake>, Option<Statistics>) {
     let environment = Environment::bare(listed.domains[0].1.name.clone());
-    let Err(trouble) = kinds::try_out(listed.settings, &environment)? else {
-        return super::trial::disbelief(listed);
-    };
+    match kinds::try_out(listed.settings, &environment) {
+        None => (Vec::new(), None),
+        Some(Err(trouble)) => (vec![of_trouble(listed, &trouble, "")], None),
+        Some(Ok(_)) => match reading::to_its_end(listed, progress) {
+            Some((mistakes, statistics)) => (mistakes, Some(statistics)),
+            None => (super::trial::disbelief(listed).into_iter().collect(), None),
+        },
+    }
+}
+
+/// As a mistake of the configuration; `when` is put before what happened.
+pub(super) fn of_trouble(listed: &ListedSource<'_>, trouble: &Trouble, when: &str) -> Mistake {
     let name = listed.settings.name();
     let key = name.split_once(' ').map_or("domain.recipients", |(kind, _)| kind).to_owned();
-    let mistake = Mistake::new(format!("{name}: {trouble}"))
+    let mistake = Mistake::new(format!("{name}: {when}{trouble}"))
         .key(key)
         .at(listed.place.clone(), trouble.kind.word())
         .passing(trouble.kind.is_passing());
-    Some(if trouble.remedy.is_empty() { mistake } else { mistake.help(trouble.remedy) })
+    if trouble.remedy.is_empty() { mistake } else { mistake.help(trouble.remedy) }
 }
 
 /// Warnings of domains that nobody could tell it of, if a source did not see everybody.
@@ -53,18 +68,18 @@ pub fn without_canary(listed: &ListedSource<'_>) -> Vec<Mistake> {
 pub fn unusable(config: &Configured<'_>) -> io::Result<Vec<Mistake>> {
     let all = listed(config.settings, config.domains);
     let next = AtomicUsize::new(0);
-    let try_out = || {
+    let work = || {
         let mut found = Vec::new();
         loop {
             let place = next.fetch_add(1, Relaxed);
             let Some(listed) = all.get(place) else { return found };
-            let wrong = read(listed).0.into_iter().filter(|mistake| !mistake.is_warning());
-            let mistakes = wrong.chain(trouble(listed));
-            found.extend(mistakes.map(|mistake| (place, mistake)));
+            let mistakes = read(listed).0.into_iter().chain(try_out(listed, &|_, _| {}).0);
+            let wrong = mistakes.filter(|mistake| !mistake.is_warning());
+            found.extend(wrong.map(|mistake| (place, mistake)));
         }
     };
     let mut found = thread::scope(|scope| {
-        let one = |_| thread::Builder::new().name("try-out".into()).spawn_scoped(scope, try_out);
+        let one = |_| thread::Builder::new().name("try-out".into()).spawn_scoped(scope, work);
         let threads: io::Result<Vec<_>> = (0..all.len().min(TRIED_AT_ONCE_MAX)).map(one).collect();
         let joined = threads?.into_iter().map(|thread| {
             thread.join().map_err(|_| io::Error::other("a source could not be tried out"))

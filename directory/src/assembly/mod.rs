@@ -4,6 +4,7 @@
 mod configured;
 pub mod contents;
 mod doubts;
+mod reading;
 mod trial;
 
 pub use configured::{Configured, DomainSources, ListedSource, SourceEntry, listed};

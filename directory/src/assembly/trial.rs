@@ -1,6 +1,6 @@
 //! Asks a source about each of its domains as mail would, for `check`: for the canary, and for a
-//! name that nobody has. What it says is judged as it is when mail is served. Lists are left out:
-//! to look into one is to read it whole.
+//! name that nobody has. What it says is judged as it is when mail is served. Lists are read to
+//! their end instead (`reading.rs`).
 
 use super::{ListedSource, scopes};
 use crate::kinds;
@@ -68,6 +68,10 @@ async fn ask(
         Mistake::new(message).key(key).at(listed.place.clone(), class)
     };
     match (report.class, canary, finding) {
+        // What it says to a name that nobody has is not found out, and has no end yet.
+        (Some(Class::Unproven), Some(_), Finding::Exists { .. }) if !report.why.is_empty() => {
+            Some(put_off(told(&report.why, "domain.recipients")))
+        }
         (_, Some(_), Finding::Exists { .. }) => None,
         (Some(Class::AcceptAll), ..) => Some(
             told(&report.why, "domain.recipients")
@@ -84,12 +88,6 @@ async fn ask(
                 .help("it answered when it was tried out, and not for the canary")
                 .passing(true),
         ),
-        // What it says to a name that nobody has is not found out, and has no end yet.
-        (Some(Class::Unproven), Some(_), Finding::Unavailable)
-            if !report.why.is_empty() && report.troubles.iter().all(|(_, count)| *count == 0) =>
-        {
-            Some(put_off(told(&report.why, "domain.recipients")))
-        }
         (Some(Class::Unproven), None, Finding::Unavailable) if is_put_off(&report) => {
             let why = report.last_trouble.unwrap_or_default();
             Some(put_off(told(&why, "domain.recipients")))
@@ -108,9 +106,9 @@ async fn ask(
 
 fn put_off(mistake: Mistake) -> Mistake {
     mistake
-        .help("until a name that nobody has is answered, no yes is believed: all hear 451")
+        .warning()
+        .help("until it is answered, unknown names hear 451, and people are taken as it takes them")
         .help("exempt this relay from greylisting, and let the server say 550 to unknown people")
-        .passing(true)
 }
 
 /// It was asked for a name that nobody has, and answered: not now.

@@ -77,11 +77,7 @@ impl Trust {
         let mut behaviour = self.live.behaviour();
         let reply = said.as_ref().err().and_then(|trouble| trouble.at_rcpt);
         let accepts = match said {
-            Ok(Tried::NotYet) => {
-                let why = "it is not its turn yet to be asked for a name that nobody has";
-                lock(&domain.credibility).waits(why);
-                return Ok(Tested::NotYet);
-            }
+            Ok(Tried::NotYet) => return Ok(Tested::NotYet),
             Ok(Tried::Said(said)) => {
                 self.answered();
                 matches!(said, Existence::Exists { .. })

@@ -266,11 +266,6 @@ impl Credibility {
         Believed { is_back, step }
     }
 
-    /// Its test is still to come; `why` is for people.
-    pub fn waits(&mut self, why: &str) {
-        self.change(why, |_| {});
-    }
-
     /// Remembers somebody who can stand in for a canary.
     pub fn remember(&mut self, known: &Mailbox) {
         // A source with a canary needs no others.

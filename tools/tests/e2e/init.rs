@@ -11,22 +11,22 @@ use std::path::Path;
 use std::process::Command;
 
 /// What a command did.
-struct Ran {
-    code: i32,
+pub(super) struct Ran {
+    pub(super) code: i32,
     /// Both outputs.
-    said: String,
+    pub(super) said: String,
 }
 
 impl Ran {
     #[track_caller]
-    fn expect(self, code: i32) -> String {
+    pub(super) fn expect(self, code: i32) -> String {
         assert_eq!(self.code, code, "{}", self.said);
         self.said
     }
 }
 
 /// Runs Postern in the folder; `authority` is believed by this machine then.
-fn postern(folder: &Folder, authority: Option<&Path>, arguments: &[&str]) -> Ran {
+pub(super) fn postern(folder: &Folder, authority: Option<&Path>, arguments: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
     command.args(arguments).current_dir(folder.path());
     if let Some(authority) = authority {
@@ -41,7 +41,7 @@ fn postern(folder: &Folder, authority: Option<&Path>, arguments: &[&str]) -> Ran
 /// `init` for a next hop; then `check --offline`, when something was written. Returns what was
 /// said and what was written.
 #[track_caller]
-fn init(
+pub(super) fn init(
     folder: &Folder,
     authority: Option<&Path>,
     next_hop: SocketAddr,

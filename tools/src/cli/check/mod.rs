@@ -3,6 +3,7 @@
 
 mod certificate;
 mod next_hops;
+mod reading;
 
 use super::configuration::{
     ConfigArgument, count, mistakes_json, print, print_json, tell_mistakes, tell_warnings,
@@ -12,6 +13,7 @@ use clap::Args;
 use directory::assembly::contents;
 use directory::statistics::Statistics;
 use gateway::config::{Config, Look};
+use reading::Reading;
 use serde_json::{Value, json};
 use settings::mistake::Mistake;
 use std::process::ExitCode;
@@ -21,8 +23,9 @@ use wire::tls::server::Certificate;
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  postern check --config /etc/postern/postern.toml\n\n\
-    Reads everything that `run` would read, recipient files to their last line, tries out the \
-    directories and servers that would be asked and the next hops up to EHLO, and starts nothing. \
+    Reads everything that `run` would read, recipient files and the lists of directories and \
+    databases to their end, tries out the directories and servers that would be asked and the \
+    next hops up to EHLO, and starts nothing. \
     A source that cannot be used is a mistake here; `run` starts without it unless \
     `start_without_sources` is false.\n\
     Exit codes: 0 nothing is wrong (there may be warnings), 2 mistakes, 3 only that a source does \
@@ -61,7 +64,13 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
         }
         Look::Elsewhere if arguments.offline => Vec::new(),
         Look::Elsewhere => {
-            contents::trouble(listed).into_iter().chain(contents::without_canary(listed)).collect()
+            let reading = Reading::default();
+            let (mut mistakes, statistics) =
+                contents::try_out(listed, &|name, taken| reading.show(name, taken));
+            reading.end();
+            held.extend(statistics);
+            mistakes.extend(contents::without_canary(listed));
+            mistakes
         }
     });
     match loaded {
