@@ -118,6 +118,16 @@ impl Postern {
         found.unwrap_or_else(|| panic!("no {name} ({n}) in {:#?}", self.process.output.all()))
     }
 
+    /// Waits until one of a name says so: others of that name may come before it.
+    pub fn wait_for_detail(&self, name: &str, detail: &str) {
+        let pick = |line: &str| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            (event["event"] == name && event["detail"] == detail).then_some(())
+        };
+        let found = self.process.output.wait_for(pick, PATIENCE);
+        found.unwrap_or_else(|| panic!("no {name}, {detail}: {:#?}", self.process.output.all()));
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
