@@ -165,6 +165,7 @@ impl LdapList {
             base: &self.settings.base,
             filter: &self.export.filter,
             attributes: &attributes,
+            halved_by: &self.export.attributes[0],
             shows_deleted: false,
         };
         let mut pages = Pages::new(link, query);

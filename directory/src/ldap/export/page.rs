@@ -23,8 +23,12 @@ pub(super) const PAGE_MAX: Duration = Duration::from_secs(60);
 const EMPTY_PAGES_MAX: u32 = 100;
 /// Where servers that know no pages break off, some without a word: Exchange 5.5 at 100, Active
 /// Directory at 1,000, 389 Directory Server at 2,000, others at the size of the page they were
-/// asked for. A list of just so many is not believed.
+/// asked for. A list of just so many is believed when two halves of it have as many together.
 const LIMITS: [u64; 8] = [100, 250, 500, 1_000, 1_500, 2_000, 5_000, 10_000];
+
+/// Letters that halve a list: those who have it in their address, and those who have not. Several,
+/// since a half may have just as many entries as a limit, too.
+const HALVED_BY: [char; 4] = ['a', 'e', 'n', '1'];
 
 const PAGED: &str = "1.2.840.113556.1.4.319";
 const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
@@ -37,6 +41,8 @@ pub(super) struct Query<'a> {
     pub(super) base: &'a str,
     pub(super) filter: &'a str,
     pub(super) attributes: &'a [&'a str],
+    /// The attribute by whose values a list is halved that may have been cut off.
+    pub(super) halved_by: &'a str,
     /// Whether Active Directory is to show what was deleted, too.
     pub(super) shows_deleted: bool,
 }
@@ -98,11 +104,41 @@ impl<'a> Pages<'a> {
                 self.cookie = cookie;
                 self.look_for_a_loop(&reply.entries)?;
             }
-            (None, false) if LIMITS.contains(&self.entries) => return Err(cut_off(self.entries)),
+            (None, false) if LIMITS.contains(&self.entries) && !self.is_whole().await? => {
+                return Err(cut_off(self.entries));
+            }
             (None, false) => self.is_over = true,
             (None, true) => return Err(endless("the server stopped counting pages half-way")),
         }
         Ok(Some(reply.entries))
+    }
+
+    /// Whether it was not cut off, though it has as many entries as servers cut off at: two halves
+    /// of it, neither of such a number, have as many together.
+    async fn is_whole(&self) -> Result<bool, Problem> {
+        let (filter, attribute) = (self.query.filter, self.query.halved_by);
+        for letter in HALVED_BY {
+            let with = format!("({attribute}=*{letter}*)");
+            let halves = [format!("(&{filter}{with})"), format!("(&{filter}(!{with}))")];
+            let mut sum = 0;
+            for half in &halves {
+                match self.count(half).await? {
+                    Some(count) if !LIMITS.contains(&count) => sum += count,
+                    _ => break,
+                }
+                if half == &halves[1] {
+                    return Ok(sum == self.entries);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// How many entries match; nothing where the server would not say.
+    async fn count(&self, filter: &str) -> Result<Option<u64>, Problem> {
+        let bare = Search { filter, attributes: &["1.1"], ..self.search() };
+        let reply = search(self.link, &bare, PAGE_MAX).await?;
+        Ok((reply.result.rc == SUCCESS).then_some(reply.entries.len() as u64))
     }
 
     /// Why there is nothing at all here, when it is elsewhere.

@@ -19,7 +19,8 @@ pub(in super::super) async fn described(
     let root = root(link, settings.answer_max).await?;
     let attributes = export.asked(settings);
     let (base, filter) = (&*settings.base, &*export.filter);
-    let query = Query { base, filter, attributes: &attributes, shows_deleted: false };
+    let (attributes, halved_by) = (&attributes[..], &*export.attributes[0]);
+    let query = Query { base, filter, attributes, halved_by, shows_deleted: false };
     let mut pages = Pages::new(link, query);
     let entries = pages.next().await?.unwrap_or_default();
     if let Some(problem) = pages.is_elsewhere() {

@@ -35,6 +35,7 @@ pub(super) async fn seen(
         base: root.context(&settings.base),
         filter: &newer,
         attributes: &OPERATIONAL,
+        halved_by: &export.attributes[0],
         shows_deleted: true,
     };
     let mut pages = Pages::new(link, anywhere);
@@ -52,6 +53,7 @@ pub(super) async fn seen(
         base: &settings.base,
         filter: &filter,
         attributes: &attributes,
+        halved_by: &export.attributes[0],
         shows_deleted: false,
     };
     let mut pages = Pages::new(link, here);

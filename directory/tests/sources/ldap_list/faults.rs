@@ -147,6 +147,32 @@ fn faults() -> Vec<(&'static str, Answering, Failing, &'static str)> {
     ]
 }
 
+/// A server without pages that breaks off without a word at 500, of so many people: those who
+/// have a 1 in their address, or have none, are found by that.
+fn breaks_off_at_500(people: usize) -> impl Fn(&Search) -> Vec<LdapAnswer> + Send + Sync {
+    move |search| {
+        let has_a_one = |n: usize| format!("person{n:04}").contains('1');
+        let is_meant = |n: &usize| match &search.filter {
+            filter if !filter.contains("*1*") => true,
+            filter => has_a_one(n + 1) != filter.contains("(!"),
+        };
+        let everybody = LdapAnswer::people(people).into_iter().enumerate();
+        let meant = everybody.filter(|(n, _)| is_meant(n)).map(|(_, answer)| answer);
+        meant.take(500).chain([LdapAnswer::done(0)]).collect()
+    }
+}
+
+#[test]
+fn a_list_of_as_many_as_a_limit_is_whole_where_its_halves_are_as_many() {
+    let folder = Folder::new();
+    let fake = FakeLdap::start(rootless(breaks_off_at_500(500)));
+    let listing = Listing::read(of_fake(&fake), &folder);
+    assert_eq!(listing.addresses(), 500);
+    fake.answer_with(rootless(breaks_off_at_500(700)));
+    assert!(listing.failing().1.contains("its limit"));
+    assert_eq!(listing.addresses(), 500, "what was there goes on");
+}
+
 #[test]
 fn a_list_that_is_not_whole_is_none() {
     let (fake, folder) = (FakeLdap::start(rootless(|_| unpaged(1_001))), Folder::new());
