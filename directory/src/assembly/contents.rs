@@ -4,7 +4,7 @@
 use super::{Configured, ListedSource, doubts, listed, reading, scopes};
 use crate::file;
 use crate::kinds::{self, file_source};
-use crate::list::{LineError, LoadError, Malformed, Scope};
+use crate::list::{self, LineError, LoadError, Look, Malformed, Scope};
 use crate::live::Trouble;
 use crate::load::guard::{Hold, Outcome};
 use crate::statistics::Statistics;
@@ -103,6 +103,16 @@ pub fn read(listed: &ListedSource<'_>) -> (Vec<Mistake>, Option<Statistics>) {
     let mut mistakes: Vec<Mistake> = mistakes.collect();
     mistakes.extend(doubts::of_file(&settings.path, listed, &opened, &outcomes));
     (mistakes, Some(opened.statistics()))
+}
+
+/// What a file is that is not configured, and everything that is malformed in it. Its format
+/// follows from its name.
+#[must_use]
+pub fn look(path: &Path) -> (Vec<Mistake>, Option<Look>) {
+    match list::look(&file::lister(path)) {
+        Ok(look) => (lines(path, &look.checked.malformed), Some(look)),
+        Err(error) => (vec![whole(path, &error)], None),
+    }
 }
 
 /// Relative to where the operator is, when it lies below.

@@ -1,9 +1,11 @@
 //! A recipients file as LDIF (RFC 2849), as `ldapsearch`, `slapcat` and `ldifde` write it: every
 //! attribute that is known to hold addresses is read, from every entry. Limits: a list of changes
-//! is no list of people, and an address in base64 is a malformed line.
+//! is no list of people, and an address in another file is a malformed line.
 
 use super::table::is_address_column;
 use crate::list::{Intake, LineProblem};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::io::{self, BufRead, Read as _};
 
 /// Octets of a line, folded or not, that are looked at: an address, its attribute, room to spare.
@@ -78,7 +80,13 @@ fn take(line: &Logical, intake: &mut Intake<'_>) -> Option<Read> {
     }
     if line.is_cut {
         intake.refuse(line.row, LineProblem::TooLong, octets);
-    } else if matches!(value.first(), Some(b':' | b'<')) {
+    } else if let Some(encoded) = value.strip_prefix(b":") {
+        // RFC 2849: values that are not plain, among them whatever has a space at its end.
+        match STANDARD.decode(encoded.trim_ascii()) {
+            Ok(value) => intake.take_value(line.row, value.trim_ascii(), &[]),
+            Err(_) => intake.refuse(line.row, LineProblem::NotPlain, octets),
+        }
+    } else if value.first() == Some(&b'<') {
         intake.refuse(line.row, LineProblem::NotPlain, octets);
     } else if !value.trim_ascii().is_empty() {
         intake.take_value(line.row, value.trim_ascii(), &[]);

@@ -20,11 +20,17 @@ const DATABASE: &str = "an SQLite database; name it in `[[sql]]` and list `{ sql
 const CSV: &str = "CSV; write `format = \"csv\"`, or call it .csv";
 const ALIASES: &str = "a file of aliases (`name: targets`); the names alone are a list: \
                        sed -n 's/^\\([^#:[:space:]]*\\):.*/\\1/p' aliases > users.txt";
+const COMPRESSED: &str = "a compressed file; unpack it (gunzip)";
+const PDF: &str = "a PDF; export one address a line, or CSV";
+const SHOWN: &str = "a table as a program shows it to people; have it write the values alone, one \
+                     address a line (PowerShell: Select -ExpandProperty, psql: -At, mysql: -BN)";
 const MARKUP: &str = "HTML, XML or JSON; export one address a line, or CSV";
 
 /// What octets at the start of a file that is no text say.
 pub(super) fn of_octets(start: &[u8]) -> Option<&'static str> {
     match start {
+        [0x1f, 0x8b, ..] => Some(COMPRESSED),
+        start if start.starts_with(b"%PDF-") => Some(PDF),
         [b'P', b'K', 3, 4, ..] | [0xd0, 0xcf, 0x11, 0xe0, ..] => Some(WORKBOOK),
         start if start.starts_with(b"SQLite format 3\0") => Some(DATABASE),
         _ => None,
@@ -49,6 +55,9 @@ pub(super) fn of_text(start: &[u8]) -> Shape {
     {
         return Shape::Other(MARKUP);
     }
+    if is_ruler(first) || lines.next().is_some_and(is_ruler) {
+        return Shape::Other(SHOWN);
+    }
     let is_header = |separator: u8| {
         let columns = first.split(|&b| b == separator);
         let mut columns = columns.map(|name| unquoted(name.trim_ascii()));
@@ -58,6 +67,12 @@ pub(super) fn of_text(start: &[u8]) -> Shape {
         return Shape::Other(CSV);
     }
     if is_alias(first) { Shape::Other(ALIASES) } else { Shape::Lines }
+}
+
+/// The line below a header, or above it: `------  -----`, `+-----+`.
+fn is_ruler(line: &[u8]) -> bool {
+    line.iter().all(|b| matches!(b, b'-' | b'+' | b'|' | b'=' | b' ' | b'\t'))
+        && line.windows(3).any(|three| three == b"---" || three == b"===")
 }
 
 /// `postmaster: root`; but `smtp:a@b` is an address with its type.

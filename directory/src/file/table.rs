@@ -72,6 +72,7 @@ pub(super) fn read(from: impl Read, intake: &mut Intake<'_>) -> Result<(), Table
         return Ok(());
     }
     let columns = columns(&record)?;
+    intake.describe(|| describe(&record, &columns, delimiter));
     while next(&mut reader, &mut record)? {
         let line = record.position().map_or(0, csv::Position::line);
         take_record(line, &record, &columns, intake);
@@ -141,6 +142,42 @@ fn columns(header: &ByteRecord) -> Result<Columns, TableError> {
         return Err(TableError::ColumnMissing { found });
     }
     Ok(Columns { addresses, target: of(TARGET_COLUMNS).next(), count: header.len() })
+}
+
+/// `CSV of Domino, separated by ","; addresses from "InternetAddress"`.
+fn describe(header: &ByteRecord, columns: &Columns, delimiter: u8) -> String {
+    let name = |at: usize| String::from_utf8_lossy(&header[at]).trim().to_owned();
+    let names: Vec<String> =
+        columns.addresses.iter().map(|&at| format!("\"{}\"", name(at))).collect();
+    let whose = whose(header).map_or(String::new(), |whose| format!(" of {whose}"));
+    let delimiter = match delimiter {
+        b'\t' => "tabs".to_owned(),
+        other => format!("\"{}\"", char::from(other)),
+    };
+    let target =
+        columns.target.map_or(String::new(), |at| format!(", targets from \"{}\"", name(at)));
+    let names = names.join(" and ");
+    format!("CSV{whose}, separated by {delimiter}; addresses from {names}{target}")
+}
+
+/// Which tool writes such a header.
+fn whose(header: &ByteRecord) -> Option<&'static str> {
+    let names: Vec<String> = header
+        .iter()
+        .map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
+        .collect();
+    let has = |name: &str| names.iter().any(|found| found == name);
+    Some(match () {
+        () if has("obj-class") => "Exchange 5.5 (admin.exe /e)",
+        () if has("email address [required]") => "the Google Admin console",
+        () if has("primaryemail") => "GAM",
+        () if has("proxy addresses") && has("user principal name") => "Microsoft 365",
+        () if has("primarysmtpaddress") || has("windowsemailaddress") => "the Exchange shell",
+        () if has("internetaddress") => "Domino",
+        () if has("dn") => "a directory (csvde, ldifde or a browser)",
+        () if has("proxyaddresses") => "Active Directory",
+        () => return None,
+    })
 }
 
 fn take_record(line: u64, record: &ByteRecord, columns: &Columns, intake: &mut Intake<'_>) {

@@ -1,7 +1,7 @@
 //! A recipients file as text: one address or pattern a line, an optional target behind it,
 //! comments behind `#`, blank lines. Reads in pieces and looks at octets only.
 
-use crate::list::{Intake, LineProblem};
+use crate::list::{Intake, LineProblem, typed};
 use std::io::{self, Read};
 
 /// A line with an address, a target and room to spare, in octets.
@@ -9,6 +9,9 @@ const LINE_OCTETS_MAX: usize = 4_096;
 /// Octets read at a time.
 const PIECE_OCTETS: usize = 256 << 10;
 
+/// Types of addresses beside SMTP.
+const OTHER_TYPES: &[&str] =
+    &["x400", "x500", "sip", "eum", "ccmail", "ms", "notes", "gwise", "spo"];
 /// What stands behind an address in maps of Postfix and Exim, and says no more than that it is
 /// there.
 const WORDS: &[&str] = &[
@@ -63,6 +66,16 @@ fn take_line(line: u64, written: &[u8], intake: &mut Intake<'_>) {
     if written.len() > LINE_OCTETS_MAX {
         return intake.refuse(line, LineProblem::TooLong, written);
     }
+    // The end of a text, as DOS has it.
+    if written == [0x1a] {
+        return;
+    }
+    // As lists of proxy addresses are written out: the type before the address.
+    let written = match typed(written) {
+        Some((kind, address)) if kind.eq_ignore_ascii_case(b"smtp") => address,
+        Some((kind, _)) if is_other_type(kind) => return intake.pass_over(),
+        _ => written,
+    };
     let (address, rest) = split_column(written);
     let (target, rest) = split_column(rest);
     if !rest.is_empty() && rest[0] != b'#' && target.first() != Some(&b'#') {
@@ -75,6 +88,11 @@ fn take_line(line: u64, written: &[u8], intake: &mut Intake<'_>) {
         target => Some(target),
     };
     intake.take(line, address, target);
+}
+
+/// Addresses of another type than SMTP, as Exchange has them beside those.
+fn is_other_type(kind: &[u8]) -> bool {
+    OTHER_TYPES.iter().any(|other| kind.eq_ignore_ascii_case(other.as_bytes()))
 }
 
 /// The first column, which may hold spaces inside quotes, and what follows the space behind it.

@@ -6,6 +6,7 @@
 mod cache;
 mod confirm;
 mod follow;
+mod look;
 mod preview;
 mod report;
 mod schedule;
@@ -19,6 +20,7 @@ pub use crate::load::{
     LineProblem, Load, LoadError, MALFORMED_KEPT_MAX, Malformed, PATTERNS_MAX, PatternEntry,
     Preview, Recipient, Rows, Scope, Skipped, typed,
 };
+pub use look::{Look, look};
 pub use report::{Checked, check};
 pub use schedule::Schedule;
 pub use source::Listed;

@@ -55,7 +55,7 @@ pub enum LineProblem {
     },
     /// A value of a table that goes on in the next line.
     LineBreak,
-    /// A value in base64, or in another file.
+    /// A value in another file, or in broken base64.
     NotPlain,
     /// Octets that are no UTF-8.
     NotUtf8,
@@ -149,7 +149,7 @@ impl fmt::Display for LineProblem {
                 f.write_str("expected addresses in one line; is a quotation mark left open?")
             }
             Self::NotPlain => {
-                f.write_str("expected an address in plain text, not base64 or a file")
+                f.write_str("expected an address in plain text or base64, not a file")
             }
             Self::NotUtf8 => f.write_str("expected UTF-8; save the file as UTF-8"),
             Self::TooLong => f.write_str("expected lines of at most 4096 octets"),

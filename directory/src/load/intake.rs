@@ -19,10 +19,13 @@ use crate::target::{Target, Unclear};
 use bare::Bare;
 use mail::address::{AddressError, LOCAL_PART_OCTETS_MAX};
 use relay::settings::LocalPartCase;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Entries that are reserved at most before the first row is read.
+/// Domains that are counted of a list that nobody has configured yet.
+const SIGHTED_DOMAINS_MAX: usize = 1_000;
 const RESERVED_ENTRIES_MAX: u64 = 128 << 20;
 /// Entries between two looks at whether to stop.
 const PROGRESS_ENTRIES: u64 = 1 << 10;
@@ -109,9 +112,30 @@ pub struct Intake<'s> {
     /// Taken, though their targets are malformed.
     unclear: u64,
     elsewhere: Option<Box<str>>,
+    /// What is seen of the list beyond its entries, where somebody wants to know.
+    sighting: Option<Box<Sighting>>,
     /// The last name seen behind an `@`, since neighbours mostly share it.
     last_name: Vec<u8>,
     last_place: DomainClass,
+}
+
+/// What a list is beyond its entries.
+#[derive(Debug, Default)]
+pub(crate) struct Sighting {
+    /// In words: whose export it is, and which columns are read.
+    pub(crate) what: String,
+    /// Addresses of each domain, as it is written in lower case.
+    pub(crate) domains: HashMap<Vec<u8>, u64>,
+}
+
+impl Sighting {
+    fn note(&mut self, domain: &[u8]) {
+        let has_room = self.domains.len() < SIGHTED_DOMAINS_MAX;
+        let domain = domain.to_ascii_lowercase();
+        if has_room || self.domains.contains_key(&domain) {
+            *self.domains.entry(domain).or_default() += 1;
+        }
+    }
 }
 
 impl<'s> Intake<'s> {
@@ -141,6 +165,7 @@ impl<'s> Intake<'s> {
             malformed: Malformed::default(),
             unclear: 0,
             elsewhere: None,
+            sighting: None,
             last_name: Vec::new(),
             last_place: DomainClass::Malformed,
         }
@@ -159,6 +184,23 @@ impl<'s> Intake<'s> {
     /// Has every address and pattern of ours shown, in the order of the list.
     pub(crate) fn show_to(&mut self, take: &'s mut dyn FnMut(Recipient<'_>)) {
         self.shown_to = Some(take);
+    }
+
+    /// Has noted what the list is, and which domains it has.
+    pub(crate) fn sight(&mut self) {
+        self.sighting = Some(Box::default());
+    }
+
+    /// What was noted.
+    pub(crate) fn sighted(&mut self) -> Sighting {
+        self.sighting.take().map(|sighting| *sighting).unwrap_or_default()
+    }
+
+    /// Notes what the list is, in words.
+    pub(crate) fn describe(&mut self, what: impl FnOnce() -> String) {
+        if let Some(sighting) = &mut self.sighting {
+            sighting.what = what();
+        }
     }
 
     /// Makes room, with a guess of how many addresses come; growing later costs memory for a
@@ -235,10 +277,7 @@ impl<'s> Intake<'s> {
         let address = match typed(value) {
             None => value,
             Some((kind, address)) if kind.eq_ignore_ascii_case(b"smtp") => address,
-            Some(_) => {
-                self.not_smtp += 1;
-                return;
-            }
+            Some(_) => return self.pass_over(),
         };
         let address = address.trim_ascii();
         let all = targets.iter().map(Vec::as_slice);
@@ -254,6 +293,11 @@ impl<'s> Intake<'s> {
         if self.count() {
             self.take_with(row, unquoted(address), target, unclear);
         }
+    }
+
+    /// Counts an address of another type than SMTP.
+    pub fn pass_over(&mut self) {
+        self.not_smtp += 1;
     }
 
     fn try_take(&mut self, line: u64, written: &[u8], target: Target) -> Result<(), LineProblem> {
@@ -326,7 +370,12 @@ impl<'s> Intake<'s> {
         }
         let place = match self.last_place {
             DomainClass::Ours(place) => Some(place),
-            DomainClass::Foreign => None,
+            DomainClass::Foreign => {
+                if let Some(sighting) = &mut self.sighting {
+                    sighting.note(name);
+                }
+                None
+            }
             DomainClass::Malformed => return Err(AddressError::DomainSyntax.into()),
         };
         self.has_addresses = true;

@@ -2,6 +2,7 @@
 //! program around them.
 
 mod callout;
+mod exports;
 mod http_source;
 mod ldap;
 mod ldap_list;

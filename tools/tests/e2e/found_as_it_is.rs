@@ -91,6 +91,27 @@ fn a_list_that_a_server_cuts_off_is_not_called_right() {
 }
 
 #[test]
+fn a_file_is_looked_at_before_there_is_a_configuration() {
+    let folder = Folder::new();
+    folder.write(
+        "domino.csv",
+        "FullName,InternetAddress\nJones,jones@example.test\nGreen,green@example.org\n\
+         Hill,hill@example.test\n",
+    );
+    folder.write("aliases", "root: tom\n");
+    let said = postern(&folder, None, &["check", "domino.csv"]).expect(0);
+    for part in ["CSV of Domino", "\"InternetAddress\"", "example.test 2, example.org 1", "file = "]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let said = postern(&folder, None, &["check", "domino.csv", "aliases", "--json"]).expect(2);
+    let document: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(document[0]["found"]["addresses"], 3);
+    assert!(document[1]["found"].is_null());
+    assert!(document[1]["mistakes"][0]["message"].as_str().unwrap().contains("aliases"));
+}
+
+#[test]
 fn check_warns_of_a_trial_that_has_no_end() {
     let (hop, folder) = (puts_strangers_off(), Folder::new());
     for canary in ["canary = \"jones@example.test\"\n", ""] {

@@ -2,6 +2,7 @@
 //! recipient files contain, and what the servers behind say, without starting anything.
 
 mod certificate;
+mod files;
 mod next_hops;
 mod reading;
 
@@ -16,13 +17,15 @@ use gateway::config::{Config, Look};
 use reading::Reading;
 use serde_json::{Value, json};
 use settings::mistake::Mistake;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use wire::tls::client::client_config;
 use wire::tls::server::Certificate;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  postern check --config /etc/postern/postern.toml\n\n\
+#[command(after_help = "Example:\n  postern check --config /etc/postern/postern.toml\n  \
+    postern check users.csv\n\n\
     Reads everything that `run` would read, recipient files and the lists of directories and \
     databases to their end, tries out the directories and servers that would be asked and the \
     next hops up to EHLO, and starts nothing. \
@@ -34,6 +37,10 @@ pub struct CheckArguments {
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgument,
+    /// Recipient files or exports to look at in place of a configuration: what each is taken for,
+    /// and what is in it
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    pub files: Vec<PathBuf>,
     /// As one JSON document.
     #[arg(long)]
     pub json: bool,
@@ -55,6 +62,9 @@ struct Summary {
 /// Runs it.
 #[must_use]
 pub fn run(arguments: &CheckArguments) -> ExitCode {
+    if !arguments.files.is_empty() {
+        return files::run(&arguments.files, arguments.json);
+    }
     let mut held = Vec::new();
     let loaded = Config::load_with(&arguments.config.config, |listed, look| match look {
         Look::Inside => {
