@@ -25,6 +25,8 @@ pub(crate) struct Manners {
     pub lenient_lines: bool,
     pub keeps_what_follows_starttls: bool,
     pub helo_only: bool,
+    /// Knows only LHLO.
+    pub lmtp: bool,
     pub offers_auth: bool,
     pub no_tls: bool,
     pub hangs_at_rcpt: bool,
@@ -174,6 +176,8 @@ impl Session {
         let upper = line.to_ascii_uppercase();
         let verb = upper.split([' ', ':']).next().unwrap_or_default();
         let reply = match verb {
+            "EHLO" | "HELO" if self.manners.lmtp => "500 5.5.1 LHLO".to_owned(),
+            "LHLO" if self.manners.lmtp => "250 mx".to_owned(),
             "EHLO" if self.manners.helo_only => "500 5.5.1 no".to_owned(),
             "EHLO" => self.offers(),
             "HELO" => "250 mx".to_owned(),

@@ -93,6 +93,11 @@ async fn hello(prober: &mut Prober, connection: &mut Connection) -> Result<Excha
     if helo.is_positive() {
         return Ok(helo);
     }
+    // Dovecot's and Cyrus' delivery port: it knows neither.
+    let lhlo = connection.ask(&format!("LHLO {}", prober.hello)).await;
+    if lhlo.is_ok_and(|lhlo| lhlo.is_positive()) {
+        return Err(ProbeError::Lmtp(address));
+    }
     Err(ProbeError::Refused(address, reply_text(&helo.reply)))
 }
 

@@ -93,6 +93,12 @@ pub enum ProbeError {
          connect? Try a longer --timeout"
     )]
     Greeting(SocketAddr, Lost),
+    /// It is the delivery port of a mail store.
+    #[error(
+        "{0}: it speaks LMTP, and not SMTP, which is all that Postern speaks to servers behind it; \
+         name the port of the mail server before it"
+    )]
+    Lmtp(SocketAddr),
     /// It refuses us.
     #[error("{0}: it will not talk to this machine: {1}; try from another, or another --hello")]
     Refused(SocketAddr, String),

@@ -205,6 +205,13 @@ async fn a_server_that_knows_only_helo_is_asked_all_the_same() {
 }
 
 #[tokio::test]
+async fn the_delivery_port_of_a_mail_store_is_told_from_a_server() {
+    let server = start(Manners { lmtp: true, ..Manners::default() }).await;
+    let error = probe(&args(server.address), |_| {}).await.unwrap_err();
+    assert!(error.to_string().contains("it speaks LMTP"), "{error}");
+}
+
+#[tokio::test]
 async fn auth_in_the_clear_is_warned_of_and_a_guest_is_tried_once() {
     let report = report(Manners { offers_auth: true, ..Manners::default() }).await;
     assert_eq!(severity(&report, "auth-in-clear"), Severity::Warning);
