@@ -10,6 +10,7 @@ use nix::unistd::{AccessFlags, access};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A certificate, a key or a list of authorities is never longer.
@@ -27,6 +28,26 @@ pub fn readable(written: &Text, context: &mut LoadContext) -> Option<PathBuf> {
             context.refuse(cannot_read(written, &path, &why));
             None
         }
+    }
+}
+
+/// The same of one that holds a secret: a warning where everybody on this machine may read it.
+pub fn secret(written: &Text, context: &mut LoadContext) -> Option<PathBuf> {
+    let path = readable(written, context)?;
+    warn_of_readers(written, &path, context);
+    Some(path)
+}
+
+/// Warns where everybody on this machine may read a file that holds a secret.
+pub fn warn_of_readers(written: &Text, path: &Path, context: &mut LoadContext) {
+    let is_open = std::fs::metadata(path).is_ok_and(|file| file.mode() & 0o004 != 0);
+    if is_open {
+        let shown = path.display();
+        context.warn(
+            written
+                .wrong(format!("everybody on this machine may read {shown}"), "a secret")
+                .help(format!("chmod o= {shown}")),
+        );
     }
 }
 

@@ -108,7 +108,7 @@ pub(crate) fn read(written: &HttpTable, context: &mut LoadContext) -> Option<Set
     let target = written.target_pointer.as_ref().and_then(|text| pointer(text, context));
     let token_file = written.token_file.as_ref().and_then(|text| {
         keeps_secrets(origin.as_ref(), text, context);
-        file::readable(text, context)
+        file::secret(text, context)
     });
     let trust = trusted(written, origin.as_ref(), context);
     Some(Settings {

@@ -173,7 +173,7 @@ fn bind(written: &LdapTable, context: &mut LoadContext) -> Option<Bind> {
     match (&written.bind_dn, &written.password_file) {
         (None, None) => None,
         (Some(dn), Some(path)) => {
-            let password_file = file::readable(path, context)?;
+            let password_file = file::secret(path, context)?;
             if dn.is_empty() {
                 context.refuse(
                     dn.wrong("nobody's name", "expected the name of an entry")

@@ -93,8 +93,7 @@ fn database(written: &SqlTable, name: &Text, context: &mut LoadContext) -> Optio
         return None;
     }
     let address = context.told(address(server, written.socket.is_some()));
-    let password_file =
-        written.password_file.as_ref().and_then(|path| file::readable(path, context));
+    let password_file = written.password_file.as_ref().and_then(|path| file::secret(path, context));
     let address = address?;
     let place = place(written, &address, context)?;
     let server = Server {

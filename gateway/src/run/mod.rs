@@ -47,11 +47,26 @@ use wire::slots::Slots;
 /// How long open transactions may take to end when we go down.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a person may do about an address that cannot be listened on.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program has it, perhaps the mail server itself: `ss -ltnp` names it"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 are for root: start it as root with a `user`, or let systemd hold the \
+             port (postern.socket)"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address: `ip addr`",
+        _ => "",
+    }
+}
+
 /// Why the process cannot start.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// A listener.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{}", remedy(source))]
     Listen {
         /// Where.
         address: String,

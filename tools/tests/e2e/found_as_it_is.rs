@@ -5,6 +5,8 @@ use super::init::{init, postern};
 use kit::dirsrv::{self, Dirsrv};
 use kit::samba::{self, Samba};
 use kit::{Act, Folder, Hop, Stage};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 /// Says 450 to strangers, and takes jones.
 fn puts_strangers_off() -> Hop {
@@ -125,4 +127,43 @@ fn check_warns_of_a_trial_that_has_no_end() {
         let said = postern(&folder, None, &["check", "--config", "new.toml"]).expect(0);
         assert!(said.contains("450") && said.contains("exempt this relay"), "{canary}: {said}");
     }
+}
+
+#[test]
+fn a_secret_that_everybody_may_read_is_warned_of() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let password = folder.write("reader.password", "secret");
+    let config = format!(
+        "hostname = \"mx.example.test\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+         [[ldap]]\nname = \"people\"\npreset = \"openldap\"\nservers = [\"127.0.0.1:9\"]\n\
+         base = \"dc=x\"\nbind_dn = \"cn=x\"\npassword_file = {password:?}\n\
+         [[domain]]\nname = \"example.test\"\nnext_hop = \"{}\"\n\
+         recipients = [{{ ldap = \"people\" }}]\n",
+        hop.address
+    );
+    folder.write("new.toml", config);
+    for (mode, is_warned) in [(0o644, true), (0o640, false)] {
+        std::fs::set_permissions(&password, Permissions::from_mode(mode)).unwrap();
+        let said =
+            postern(&folder, None, &["check", "--offline", "--config", "new.toml"]).expect(0);
+        assert_eq!(said.contains("everybody on this machine may read"), is_warned, "{said}");
+        assert!(!is_warned || said.contains("chmod o="), "{said}");
+    }
+}
+
+#[test]
+fn an_address_in_use_is_told_with_what_to_do() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    folder.write("people.txt", "jones@example.test\n");
+    let config = format!(
+        "hostname = \"mx.example.test\"\n[[listener]]\naddress = \"{}\"\n\
+         [[domain]]\nname = \"example.test\"\nnext_hop = \"{}\"\n\
+         recipients = [{{ file = \"people.txt\" }}]\n",
+        taken.local_addr().unwrap(),
+        hop.address
+    );
+    folder.write("new.toml", config);
+    let ran = postern(&folder, None, &["run", "--config", "new.toml"]);
+    assert!(ran.code != 0 && ran.said.contains("`ss -ltnp` names it"), "{}", ran.said);
 }

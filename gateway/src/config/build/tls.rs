@@ -5,7 +5,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::CertifiedKey;
-use settings::file::{certificates, pem};
+use settings::file::{certificates, pem, warn_of_readers};
 use settings::table::context::{LoadContext, absolute};
 use settings::table::value::Text;
 use std::path::PathBuf;
@@ -43,7 +43,10 @@ pub(crate) fn tls(written: &Tls, context: &mut LoadContext) -> Option<TlsFiles> 
 fn private_key(key: &Text, context: &mut LoadContext) -> Option<(PathBuf, PrivateKeyDer<'static>)> {
     let (path, octets) = pem(key, context)?;
     match PrivateKeyDer::from_pem_slice(&octets) {
-        Ok(private) => Some((absolute(&path), private)),
+        Ok(private) => {
+            warn_of_readers(key, &path, context);
+            Some((absolute(&path), private))
+        }
         Err(_) => {
             // What is in the file is a secret: no word of it goes into a message.
             context.refuse(

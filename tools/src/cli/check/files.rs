@@ -37,7 +37,9 @@ fn text(path: &Path, look: &Look) -> String {
     let malformed = checked.malformed.count();
     if malformed > 0 {
         let good = count(checked.malformed.good, "address");
-        text.push_str(&format!("  {malformed} malformed, {good} beside them; it is not used so\n"));
+        text.push_str(&format!(
+            "  {malformed} malformed, {good} beside them: a file with malformed lines is not used\n"
+        ));
         return text;
     }
     text.push_str(&format!("  {}", count(checked.addresses, "address")));
