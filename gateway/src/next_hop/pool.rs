@@ -117,6 +117,11 @@ impl NextHop {
         self.hosts.iter().map(|host| (Arc::clone(&host.name), host.capabilities()))
     }
 
+    /// Whether each of its hosts can be reached, as far as is known.
+    pub fn states(&self) -> impl Iterator<Item = (Arc<str>, bool)> {
+        self.hosts.iter().map(|host| (Arc::clone(&host.name), !host.is_down()))
+    }
+
     /// Whether none of its hosts can be reached.
     #[must_use]
     pub fn is_down(&self) -> bool {

@@ -2,11 +2,11 @@
 //! On loopback unless the operator says otherwise; limited all the same.
 
 use super::health::Health;
-use super::metrics::Metrics;
+use super::metrics::{Format, Metrics};
 use crate::http::{self, HttpLimits};
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -38,11 +38,15 @@ fn router(
     metrics: Arc<Metrics>,
     health: impl Fn() -> Health + Clone + Send + Sync + 'static,
 ) -> Router {
-    let page = move || {
+    let page = move |headers: HeaderMap| {
         let metrics = Arc::clone(&metrics);
         async move {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], metrics.page()).into_response()
+            let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+            let format = Format::accepted(accept.unwrap_or_default());
+            let kind = (header::CONTENT_TYPE, format.content_type());
+            // Caches between us and the scraper must not mix the two.
+            let vary = (header::VARY, "Accept");
+            ([kind, vary], metrics.page(format)).into_response()
         }
     };
     let health = move |uri: Uri| async move { health().answer(uri.query()) };

@@ -133,7 +133,7 @@ fn added_up<'a>(rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::metrics::Metrics;
+    use crate::observe::metrics::{Format, Metrics};
     use directory::trouble::TroubleKind;
     use std::sync::Arc;
 
@@ -143,7 +143,7 @@ mod tests {
         let next_hops = vec![SourceReport { name, class, ..SourceReport::default() }];
         let reports = Reports { sources, next_hops, process_id: None };
         metrics.set_sources(move || reports.clone());
-        metrics.page()
+        metrics.page(Format::OpenMetrics)
     }
 
     #[test]

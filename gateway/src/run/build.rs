@@ -89,6 +89,8 @@ pub fn assemble(
         ),
         None => None,
     };
+    let end = certificate.as_ref().and_then(|certificate| certificate.ends());
+    observer.metrics.set_certificate_end(end.unwrap_or(0));
     let server_config = certificate.as_ref().map(|c| c.server_config()).transpose();
     let server_config = server_config.map_err(|e| tls(Path::new("TLS"), e.to_string()))?;
     let asks_dns = config.settings.require_reverse_name;
@@ -232,7 +234,10 @@ impl Drop for CertificateWatch {
 
 fn tell_certificate(certificate: &Certificate, observer: &Observer) {
     match certificate.reload() {
-        Ok(()) => observer.tell(ProcessEvent::CertificateReloaded, "", "in use for new handshakes"),
+        Ok(()) => {
+            observer.metrics.set_certificate_end(certificate.ends().unwrap_or(0));
+            observer.tell(ProcessEvent::CertificateReloaded, "", "in use for new handshakes");
+        }
         Err(error) => observer.tell(ProcessEvent::CertificateRefused, "", &error.to_string()),
     }
 }

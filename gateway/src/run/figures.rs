@@ -94,6 +94,12 @@ fn health(state: &State, work: &Work) -> Health {
 fn add_sources(state: &Arc<State>, watched: &Arc<Mutex<Watched>>) {
     let work = Work::new(state, Watched::asked(watched));
     state.observer.metrics.set_sources(move || work.sources().unwrap_or_default());
+    let shared = Arc::downgrade(state);
+    state.observer.metrics.set_hosts(move || {
+        let Some(state) = shared.upgrade() else { return Vec::new() };
+        let active = state.active.load();
+        active.hops.0.iter().flat_map(|hop| hop.states()).collect()
+    });
 }
 
 fn add_gauges(state: &Arc<State>) {

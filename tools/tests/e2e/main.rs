@@ -10,6 +10,7 @@ mod demo;
 mod directories;
 mod faults;
 mod faults_directory;
+mod figures;
 mod found_as_it_is;
 mod golden;
 mod init;

@@ -143,7 +143,6 @@ fn figures_count_what_happened_and_health_says_ok() {
     assert!(recipient(&postern, "green@example.test").starts_with("550 "));
     assert!(fetch(figures, "/healthz").ends_with("\r\n\r\nok\n"));
     let page = fetch(figures, "/metrics");
-    assert!(page.contains("application/openmetrics-text") && page.contains("# EOF"), "{page}");
     let has_line = |parts: &[&str], end: &str| {
         page.lines().any(|line| parts.iter().all(|part| line.contains(part)) && line.ends_with(end))
     };

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 use thiserror::Error;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 /// `[tls]`: two files that were read and found to belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,14 @@ impl Certificate {
     pub fn reload(&self) -> Result<(), CertificateError> {
         self.current.store(Some(Arc::new(read(&self.files)?)));
         Ok(())
+    }
+
+    /// When it ends, in seconds since 1970; nothing where that cannot be read.
+    #[must_use]
+    pub fn ends(&self) -> Option<i64> {
+        let current = self.current.load_full()?;
+        let (_, parsed) = X509Certificate::from_der(current.cert.first()?).ok()?;
+        Some(parsed.validity().not_after.timestamp())
     }
 
     /// When the files were last written, to notice a change.
