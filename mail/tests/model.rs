@@ -310,13 +310,19 @@ impl Dialogue {
                     if let Question::Content(summary) = question {
                         assert_eq!(summary.fault, fault, "{:#?}", self.log);
                     }
+                    if let Question::Malformed(_, reply) = question {
+                        let reply = reply.clone();
+                        self.session.answer_error(reply);
+                        continue;
+                    }
                     let yes = match question {
                         Question::Connect => Reply::bare(220, "mx.example.com"),
                         Question::Data => Reply::bare(354, "go"),
                         Question::Hello(_) => Reply::bare(250, "mx.example.com"),
-                        Question::Mail(..) | Question::Rcpt(_) | Question::Content(_) => {
-                            Reply::new(250, status::OTHER, "ok")
-                        }
+                        Question::Mail(..)
+                        | Question::Rcpt(_)
+                        | Question::Malformed(..)
+                        | Question::Content(_) => Reply::new(250, status::OTHER, "ok"),
                     };
                     self.session.answer(match verdict {
                         Verdict::Yes => Ok(yes),

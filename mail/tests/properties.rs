@@ -82,6 +82,9 @@ impl Driver {
             self.happened.push(Happened::Asked(format!("{question:?}")));
         }
         let id = ReplyId { session: SessionId(u64::MAX), count: 7 };
+        if let Question::Malformed(_, reply) = question {
+            return Err(reply);
+        }
         match choice.unwrap_or_default() {
             0..32 => Err(Reply::new(550, status::OTHER, "n\u{e9}\r\n".repeat(300)).with_id(id)),
             32..64 => Err(Reply::new(451, status::DIRECTORY_SERVER_FAILURE, "later")),
@@ -92,9 +95,10 @@ impl Driver {
                     Reply::bare(250, "mx").and_lines(vec!["PIPELINING".into(), "SIZE 400".into()])
                 }
                 Question::Data => Reply::bare(354, "go"),
-                Question::Mail(..) | Question::Rcpt(_) | Question::Content(_) => {
-                    Reply::new(250, status::OTHER, "ok")
-                }
+                Question::Mail(..)
+                | Question::Rcpt(_)
+                | Question::Malformed(..)
+                | Question::Content(_) => Reply::new(250, status::OTHER, "ok"),
             }),
         }
     }

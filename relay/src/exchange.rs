@@ -387,6 +387,10 @@ impl Exchange {
             self.begin_content();
             return None;
         };
+        if let Some(Question::Malformed(_, reply)) = self.session.question() {
+            let reply = reply.clone();
+            return self.refuse_malformed(stage, reply, sink);
+        }
         let (mut at, facts) = (case.at, self.facts(&case));
         let judged = judge_from(&mut at, stage, &facts, &self.settings, |rule, refusal| {
             sink.ran(stage, rule, &facts, refusal);
@@ -430,7 +434,7 @@ impl Exchange {
             }
             Some(Question::Rcpt(_)) => return self.route(case, sink),
             Some(Question::Content(_)) => return self.hand_over(sink),
-            Some(Question::Data) | None => return None,
+            Some(Question::Malformed(..) | Question::Data) | None => return None,
         };
         self.session.answer(Ok(reply));
         None

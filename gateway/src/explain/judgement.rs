@@ -129,7 +129,7 @@ struct World<'a> {
 
 impl Sink for World<'_> {
     fn write(&mut self, reply: &Reply) {
-        self.reply = Some(reply.clone());
+        self.reply = Some(reply.clone().without_id());
     }
 
     fn keep(&mut self, _: &[u8]) {}

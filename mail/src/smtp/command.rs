@@ -70,6 +70,27 @@ const OTHER_PROTOCOLS: &[&str] = &[
     "REFERER:",
 ];
 
+/// A command that names somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathCommand {
+    /// MAIL.
+    Mail,
+    /// RCPT.
+    Rcpt,
+}
+
+impl PathCommand {
+    /// The one that a line begins with.
+    pub(super) fn of(line: &[u8]) -> Option<Self> {
+        let verb = line.get(..4).filter(|_| line.get(4).is_none_or(|b| *b == b' '))?;
+        match () {
+            () if verb.eq_ignore_ascii_case(b"RCPT") => Some(Self::Rcpt),
+            () if verb.eq_ignore_ascii_case(b"MAIL") => Some(Self::Mail),
+            () => None,
+        }
+    }
+}
+
 impl Command {
     /// Parses a line, strictly.
     /// # Errors

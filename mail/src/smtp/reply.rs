@@ -111,6 +111,13 @@ impl Reply {
         self
     }
 
+    /// The same without it.
+    #[must_use]
+    pub fn without_id(mut self) -> Self {
+        self.id = None;
+        self
+    }
+
     /// What a next hop answered, as our own answer: its code, its status if the classes agree,
     /// up to [`QUOTED_LINES_MAX`] lines of its text. Its 421 is a 451 of ours: the channel that
     /// closes is not the client's (RFC 5321 §3.8).

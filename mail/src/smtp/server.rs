@@ -3,7 +3,7 @@
 //! time. Legality is checked here, everything else is asked ([`Question`]) and answered.
 //! Leaves to others: what is allowed (relay), time, and how many sessions there are.
 
-use super::command::{Command, Hello};
+use super::command::{Command, Hello, PathCommand};
 use super::content::{ContentDecoder, ContentFault, ContentLimits};
 use super::input::{Input, Taken};
 use super::parameter::MailParameters;
@@ -40,6 +40,9 @@ pub enum Question {
     Mail(ReversePath, MailParameters),
     /// RCPT; the recipient joins the transaction.
     Rcpt(ForwardPath),
+    /// MAIL or RCPT that cannot be read, and why. The answer is this refusal, by
+    /// [`ServerSession::answer_error`]: it is asked so that it can be told and have a name.
+    Malformed(PathCommand, Reply),
     /// DATA; the answer is 354.
     Data,
     /// The end of mail data. The answer ends the transaction, whatever it is.
@@ -337,10 +340,14 @@ impl ServerSession {
         let endings = self.terms.content.endings;
         match self.input.take_line(endings) {
             Taken::Nothing => return false,
-            Taken::Line(line) => match Command::parse_from(self.input.slice(line), endings) {
-                Ok(command) => self.on_command(command),
-                Err(reply) => self.send_error(reply),
-            },
+            Taken::Line(line) => {
+                let line = self.input.slice(line);
+                match (Command::parse_from(line, endings), PathCommand::of(line)) {
+                    (Ok(command), _) => self.on_command(command),
+                    (Err(reply), Some(command)) => self.ask(Question::Malformed(command, reply)),
+                    (Err(reply), None) => self.send_error(reply),
+                }
+            }
             Taken::Overlong => self.send_error(too_long()),
             Taken::Endless => self.close_with(too_long()),
             // Whoever sends these is broken or wants two servers to disagree; there is no line

@@ -38,6 +38,10 @@ fn play(session: &mut ServerSession, flights: &[&[u8]]) -> String {
                     Question::Rcpt(path) if path.to_string().ends_with("no.example") => {
                         Err(Reply::new(550, status::BAD_DESTINATION_MAILBOX, "no"))
                     }
+                    Question::Malformed(_, reply) => {
+                        session.answer_error(reply.clone());
+                        continue;
+                    }
                     Question::Data => Ok(Reply::bare(354, "go")),
                     Question::Content(summary) if summary.fault.is_some() => {
                         Err(Reply::new(550, status::OTHER_MEDIA, "no"))

@@ -3,6 +3,7 @@
 use super::{Case, Exchange};
 use crate::policy::Stage;
 use crate::policy::facts::{ContentFacts, Facts};
+use mail::smtp::command::PathCommand;
 use mail::smtp::server::{ContentSummary, Question};
 
 impl Exchange {
@@ -10,8 +11,8 @@ impl Exchange {
         Some(match self.session.question()? {
             Question::Connect => Stage::Connect,
             Question::Hello(_) => Stage::Hello,
-            Question::Mail(..) => Stage::Mail,
-            Question::Rcpt(_) => Stage::Recipient,
+            Question::Mail(..) | Question::Malformed(PathCommand::Mail, _) => Stage::Mail,
+            Question::Rcpt(_) | Question::Malformed(PathCommand::Rcpt, _) => Stage::Recipient,
             Question::Content(_) => Stage::Content,
             Question::Data => return None,
         })
@@ -37,7 +38,9 @@ impl Exchange {
             }
             Some(Question::Rcpt(path)) => (None, None, None, Some(path), None),
             Some(Question::Content(summary)) => (None, None, None, None, Some(*summary)),
-            Some(Question::Connect | Question::Data) | None => (None, None, None, None, None),
+            Some(Question::Connect | Question::Malformed(..) | Question::Data) | None => {
+                (None, None, None, None, None)
+            }
         };
         Facts {
             client: &self.client,

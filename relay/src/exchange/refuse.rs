@@ -32,6 +32,11 @@ pub(super) struct No {
 }
 
 impl No {
+    /// MAIL or RCPT cannot be read, as the reply says.
+    fn malformed(reply: Reply) -> Self {
+        Self { name: "malformed", reply, words: Words::Ours, guilt: Guilt::Error }
+    }
+
     fn of(refusal: &Refusal, guilt: Guilt) -> Self {
         Self { name: refusal.name(), reply: refusal.reply(), words: refusal.words(), guilt }
     }
@@ -63,6 +68,16 @@ impl Exchange {
         sink: &mut impl Sink,
     ) -> Option<Do> {
         self.refuse_with(stage, by, No::of(refusal, Guilt::None), sink)
+    }
+
+    /// MAIL or RCPT cannot be read, as the reply says.
+    pub(super) fn refuse_malformed(
+        &mut self,
+        stage: Stage,
+        reply: Reply,
+        sink: &mut impl Sink,
+    ) -> Option<Do> {
+        self.refuse_with(stage, Refuser::Session, No::malformed(reply), sink)
     }
 
     pub(super) fn refuse_with(

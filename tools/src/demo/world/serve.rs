@@ -109,6 +109,7 @@ fn answer<H: Host>(
         }
         Some(Question::Mail(path, _)) => Ok(Reply::bare(250, format!("OK - mail from <{path}>"))),
         Some(Question::Rcpt(path)) => host.recipient(path),
+        Some(Question::Malformed(_, reply)) => Err(reply.clone()),
         Some(Question::Data) => Ok(Reply::bare(354, "Send data. End with CRLF.CRLF")),
         Some(Question::Content(summary)) => {
             let content = std::mem::take(content);
