@@ -108,6 +108,9 @@ fn answer(
         happened.push(Happened::Content(content));
     }
     happened.push(Happened::Asked(format!("{question:?}")));
+    if let Question::Malformed(_, reply) = question {
+        return Err(reply.clone());
+    }
     if no {
         return Err(Reply::new(450, status::OTHER, "later"));
     }
@@ -115,7 +118,7 @@ fn answer(
         Question::Connect => Reply::bare(220, "mx.example.com"),
         Question::Hello(_) => Reply::bare(250, "mx.example.com"),
         Question::Data => Reply::bare(354, "go"),
-        Question::Mail(..) | Question::Rcpt(_) | Question::Content(_) => {
+        Question::Mail(..) | Question::Rcpt(_) | Question::Malformed(..) | Question::Content(_) => {
             Reply::new(250, status::OTHER, "ok")
         }
     })

@@ -313,3 +313,31 @@ fn a_slow_next_hop_does_not_keep_back_what_was_said_of_the_message_before() {
     client.reply().expect("250 2.1.5 ");
     assert!(was_let_go.load(SeqCst), "the client heard of its message when the next hop spoke");
 }
+
+#[test]
+fn what_cannot_be_read_at_mail_and_rcpt_has_an_id_that_the_log_tells() {
+    let (folder, hop) = (Folder::new(), Hop::start());
+    let postern = Postern::start(&folder, &config(hop.address, LIFTED));
+    let mut client = Client::greeted(postern.address());
+    let lines = [
+        ("MAIL FROM:<a b>", "501 5.1.7 ", "MailRefused"),
+        ("MAIL FROM:<a@client.example> FOO=1", "555 5.5.4 ", "MailRefused"),
+        ("MAIL FROM:<a@client.example>", "250 2.", ""),
+        ("RCPT TO:<jones@example.test> FOO=1", "555 5.5.4 ", "RecipientRefused"),
+        ("RCPT TO:<x y>", "501 5.1.3 ", "RecipientRefused"),
+    ];
+    for (line, expected, event) in lines {
+        let reply = client.say(line);
+        let text = reply.expect(expected).text();
+        if event.is_empty() {
+            continue;
+        }
+        let id = text.split_once("(id ").expect("an id").1.split(')').next().unwrap();
+        let told = |line: &str| {
+            let told: serde_json::Value = serde_json::from_str(line).ok()?;
+            (told["id"] == id).then_some(told)
+        };
+        let told = postern.process.output.wait_for(told, kit::PATIENCE).expect("it is told");
+        assert_eq!((&told["event"], &told["refusal"]), (&event.into(), &"malformed".into()));
+    }
+}
