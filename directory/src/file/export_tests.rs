@@ -76,6 +76,11 @@ fn users_of_microsoft_365_and_of_the_exchange_shell() {
 }
 
 #[test]
+fn a_name_that_looks_like_a_type_is_a_name() {
+    has("users.txt", "ms$jones@example.test\nsip:jones@example.test\n", &["ms$jones"]);
+}
+
+#[test]
 fn maps_of_postfix() {
     has(
         "relay_recipients.txt",

@@ -70,8 +70,9 @@ fn take_line(line: u64, written: &[u8], intake: &mut Intake<'_>) {
     if written == [0x1a] {
         return;
     }
-    // As lists of proxy addresses are written out: the type before the address.
-    let written = match typed(written) {
+    // As lists of proxy addresses are written out: the type before the address. Not by `$`, which
+    // may be part of a name.
+    let written = match typed(written).filter(|(kind, _)| written[kind.len()] == b':') {
         Some((kind, address)) if kind.eq_ignore_ascii_case(b"smtp") => address,
         Some((kind, _)) if is_other_type(kind) => return intake.pass_over(),
         _ => written,

@@ -342,10 +342,12 @@ impl ServerSession {
             Taken::Nothing => return false,
             Taken::Line(line) => {
                 let line = self.input.slice(line);
-                match (Command::parse_from(line, endings), PathCommand::of(line)) {
-                    (Ok(command), _) => self.on_command(command),
-                    (Err(reply), Some(command)) => self.ask(Question::Malformed(command, reply)),
-                    (Err(reply), None) => self.send_error(reply),
+                match Command::parse_from(line, endings) {
+                    Ok(command) => self.on_command(command),
+                    Err(reply) => match PathCommand::of(line) {
+                        Some(command) => self.ask(Question::Malformed(command, reply)),
+                        None => self.send_error(reply),
+                    },
                 }
             }
             Taken::Overlong => self.send_error(too_long()),
