@@ -98,7 +98,9 @@ impl Callout {
     pub fn ask_until_data(self: Arc<Self>, mailbox: Mailbox) -> Asking<Existence> {
         Box::pin(async move {
             let party = Party::NAMELESS;
-            said(self.ask_all(ForwardPath::Mailbox(mailbox), Until::Data, party, None).await)
+            existence_of(
+                self.ask_all(ForwardPath::Mailbox(mailbox), Until::Data, party, None).await,
+            )
         })
     }
 
@@ -152,7 +154,7 @@ impl Callout {
             let mut lease = self.lease(place, slot, words.deadline).await?;
             let was_used = lease.rested.is_some();
             let begun = Instant::now();
-            trial.iter_mut().for_each(|trial| trial.is_said());
+            trial.iter_mut().for_each(|trial| trial.sent());
             match question::ask(lease.connection(), asked, &self.sender, words).await {
                 Ok(known) => {
                     trial.iter_mut().for_each(|trial| trial.answered(&known));
@@ -248,7 +250,7 @@ impl LiveSource for Callout {
     fn ask_for(self: Arc<Self>, mailbox: Mailbox, party: Party) -> Asking<Existence> {
         Box::pin(async move {
             let until = self.settings.until;
-            said(self.ask_all(ForwardPath::Mailbox(mailbox), until, party, None).await)
+            existence_of(self.ask_all(ForwardPath::Mailbox(mailbox), until, party, None).await)
         })
     }
 
@@ -308,7 +310,7 @@ pub fn open(
 }
 
 /// Who needs no turn is always asked.
-fn said(tried: Result<Tried, Trouble>) -> Result<Existence, Trouble> {
+fn existence_of(tried: Result<Tried, Trouble>) -> Result<Existence, Trouble> {
     match tried? {
         Tried::Said(existence) => Ok(existence),
         Tried::NotYet => Err(Trouble::new(TroubleKind::Busy, "it is another's turn")),

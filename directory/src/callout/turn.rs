@@ -32,7 +32,7 @@ impl<'a> Trial<'a> {
     }
 
     /// The name is on its way to the host.
-    pub(super) fn is_said(&mut self) {
+    pub(super) fn sent(&mut self) {
         self.heard = Some(Heard::Nothing);
     }
 
@@ -46,8 +46,8 @@ impl<'a> Trial<'a> {
                 Some(reply) if reply.code == 421 || matches!(reply.status, Some((7, _))) => {
                     Heard::Nothing
                 }
-                Some(_) => Heard::Reply,
-                None => Heard::Nothing,
+                // Where it refuses MAIL, or its lines do not agree, it goes on talking to us.
+                Some(_) | None => Heard::Reply,
             },
         });
     }

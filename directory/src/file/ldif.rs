@@ -41,6 +41,7 @@ impl Logical {
 
 /// Reads all entries; what is malformed is noted in the intake.
 pub(super) fn read(mut from: impl BufRead, intake: &mut Intake<'_>) -> io::Result<Read> {
+    intake.describe(|| "LDIF, entries of a directory".to_owned());
     let (mut logical, mut row, mut begins) = (Logical::default(), 0, true);
     let mut piece = Vec::new();
     loop {

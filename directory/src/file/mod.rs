@@ -272,12 +272,9 @@ fn read_all(
         };
         let other = |what| LoadError::OtherShape { path: source.path.clone(), what };
         return match shape::of_text(start) {
-            Shape::Lines => {
-                intake.describe(|| "one address a line".to_owned());
-                Ok(text::read(from, intake))
-            }
+            Shape::Lines => Ok(text::read(from, intake)),
             Shape::Other(what) => Err(other(what)),
-            Shape::Ldif => match ldif::read(from, described_as_ldif(intake)) {
+            Shape::Ldif => match ldif::read(from, intake) {
                 Ok(ldif::Read::Whole) => Ok(Ok(())),
                 Ok(ldif::Read::Changes) => Err(other(ldif::CHANGES)),
                 Err(error) => Ok(Err(error)),
@@ -291,11 +288,6 @@ fn read_all(
         }
         Ok(()) => Ok(Ok(())),
     }
-}
-
-fn described_as_ldif<'a, 's>(intake: &'a mut Intake<'s>) -> &'a mut Intake<'s> {
-    intake.describe(|| "LDIF, entries of a directory".to_owned());
-    intake
 }
 
 /// The start of a file, its encoding undone.

@@ -20,6 +20,7 @@ const WORDS: &[&str] = &[
 
 /// Reads all lines; what is malformed is noted in the intake.
 pub(super) fn read(mut from: impl Read, intake: &mut Intake<'_>) -> io::Result<()> {
+    intake.describe(|| "one address a line".to_owned());
     let mut buffer = vec![0; PIECE_OCTETS];
     // `buffer[..kept]` is the start of a line whose end is not read yet.
     let mut kept = 0;

@@ -15,7 +15,11 @@ pub fn sentence(event: &Logged) -> String {
         "HelloRefused" => format!("EHLO {} was refused: {}", field("hello"), refusal(event)),
         "MailRefused" => format!("a message was refused at MAIL: {}", refusal(event)),
         "RecipientRefused" => {
-            format!("the recipient <{}> was refused: {}", field("to"), refusal(event))
+            let who = match field("to").as_str() {
+                "" => "a recipient that cannot be read".to_owned(),
+                to => format!("the recipient <{to}>"),
+            };
+            format!("{who} was refused: {}", refusal(event))
         }
         "MessageRefused" => {
             format!("the message from {} was refused: {}", from(), refusal(event))

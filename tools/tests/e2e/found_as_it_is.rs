@@ -19,7 +19,7 @@ fn puts_strangers_off() -> Hop {
 }
 
 #[test]
-fn a_domain_controller_is_found_and_reached_by_following_what_is_said() {
+fn a_domain_controller_is_found_and_reached_by_following_init_and_check() {
     if !samba::is_here() {
         return;
     }

@@ -7,11 +7,16 @@ use directory::trials::Trials;
 use directory::{
     Canonical, Environment, Finding, Matched, Question, RecipientSource, SourceAnswer, callout,
 };
-use kit::{Act, Hop};
+use kit::process::Daemon;
+use kit::servers::Server;
+use kit::{Act, Folder, Hop, has, lasting_port};
 use mail::address::{Domain, LocalPart};
+use nix::sys::signal::Signal;
 use relay::belief::class::Class;
 use relay::settings::{DomainId, DomainSettings, LocalPartCase, NextHopId};
 use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 
@@ -30,6 +35,10 @@ impl Listed {
     }
 
     fn with(hop: &Hop, names: &[&str], trials: &Arc<Trials>) -> Self {
+        Self::at(hop.address, names, trials)
+    }
+
+    fn at(address: SocketAddr, names: &[&str], trials: &Arc<Trials>) -> Self {
         let domain = |name: &&str| DomainSettings {
             name: Domain::new(name).unwrap(),
             next_hop: NextHopId(0),
@@ -48,7 +57,7 @@ impl Listed {
             trials: Arc::clone(trials),
             ..Environment::bare(Domain::new("mx.example.test").unwrap())
         };
-        let opened = callout::open(&settings(&[hop.address]), &scopes, &environment).unwrap();
+        let opened = callout::open(&settings(&[address]), &scopes, &environment).unwrap();
         Self { runtime: super::runtime(), source: opened.source, domains }
     }
 
@@ -186,4 +195,36 @@ fn a_host_that_hangs_up_on_a_trial_hears_no_other() {
         assert!((0..3).all(|domain| listed.ask_at(domain, "jones") == YES));
     }
     assert_eq!(invented(&hop), 1);
+}
+
+/// Its greylist for Postfix, which lets a pair through after three seconds.
+fn postgrey(folder: &Folder) -> (Daemon, SocketAddr) {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, lasting_port()));
+    let mut command = Command::new("postgrey");
+    command.arg(format!("--inet={address}")).arg(format!("--dbdir={}", folder.path().display()));
+    command.args(["--delay=3", "--user=root", "--group=root", "--auto-whitelist-clients=0"]);
+    let mut daemon = Daemon::new(command, Signal::SIGTERM);
+    daemon.start(|_| TcpStream::connect(address).is_ok());
+    (daemon, address)
+}
+
+#[test]
+fn behind_a_greylist_people_do_not_wait_until_an_invented_name_is_answered() {
+    if !has(&["postfix", "postgrey", "root"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let (_postgrey, greylist) = postgrey(&folder);
+    let server = Server::start(
+        "postfix",
+        &format!(
+            "virtual_mailbox_maps = inline:{{ {{ jones@example.test = mail/ }} }}\n\
+             smtpd_recipient_restrictions = check_policy_service inet:{greylist}"
+        ),
+    );
+    let listed = Listed::at(server.address, &["example.test"], &Arc::default());
+    assert_eq!(listed.ask("jones"), Finding::Unavailable, "as everybody at first");
+    kit::wait_until("he is let through", || listed.ask("jones") == YES);
+    assert_eq!(listed.source.report().class, Some(Class::Unproven), "the name is put off");
+    assert_eq!(listed.ask("brown"), Finding::Unavailable);
 }
